@@ -1,0 +1,181 @@
+#include "file_rows.hpp"
+
+#include "handoff.hpp"
+#include "raw_file.hpp"
+#include "startup.hpp"
+
+#include <holdfast/holdfast.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <memory>
+#include <mutex>
+
+namespace holdfast::bench {
+namespace {
+
+using namespace std::chrono_literals;
+
+provider make_provider(const std::string& directory, bool keep, const provider_settings& settings = {}) {
+    file::options options;
+    options.directory = directory;
+    options.keep_files = keep;
+    return file::make_provider(options, settings);
+}
+
+row make_row(std::string kind, std::string style, const paired_result& measured, double target, std::string floor) {
+    return {"file",       std::move(kind),    std::move(style), measured.p50,
+            measured.p99, measured.floor_p50, target,           std::move(floor)};
+}
+
+/// One round of pairs made by a coroutine that stays on the I/O thread, each timed by itself.
+samples coroutine_pairs(const lock& target, boost::asio::io_context& io, int count) {
+    samples taken;
+    boost::asio::co_spawn(
+        io,
+        [&]() -> boost::asio::awaitable<void> {
+            for (int i = 0; i < count; ++i) {
+                const auto from = std::chrono::steady_clock::now();
+                auto held = co_await target.async_acquire(10s, boost::asio::use_awaitable);
+                co_await held.async_release(boost::asio::use_awaitable);
+                taken.push_back(
+                    std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - from).count());
+            }
+        },
+        boost::asio::detached);
+    io.restart();
+    io.run();
+    return taken;
+}
+
+struct raw_pair {
+    raw_file& file;
+    bool keep;
+    void operator()() const {
+        file.acquire();
+        keep ? file.release_kept() : file.release_deleting();
+    }
+};
+
+void pair_rows(const std::string& directory, bool keep, const std::function<void(const row&)>& report) {
+    const pairing plan;
+    const std::string kind = keep ? "lock, kept file" : "lock, deleted file";
+    const std::string floor = keep ? "open flock check unlock close" : "open flock check unlink unlock close";
+    pin_to(0);
+    const lock one = make_provider(directory, keep).make_lock("pair");
+    raw_file raw(std::string(one.mapped_name()) + ".raw");
+    const raw_pair raw_body{raw, keep};
+    report(make_row(kind, "sync pair", measure_pairs([&] { one.acquire().release(); }, raw_body, plan), 1.15, floor));
+    if (keep) {
+        const auto on_kept_descriptor = [&raw] {
+            raw.acquire_on_kept_descriptor();
+            raw.release_on_kept_descriptor();
+        };
+        report(make_row(kind, "sync pair", measure_pairs([&] { one.acquire().release(); }, on_kept_descriptor, plan), 0,
+                        "flock check unlock, descriptor kept"));
+    }
+
+    boost::asio::io_context io(1);
+    provider_settings settings;
+    settings.executor = io.get_executor();
+    const lock async_one = make_provider(directory, keep, settings).make_lock("pair");
+    const auto async = measure_rounds([&] { return coroutine_pairs(async_one, io, plan.per_round); },
+                                      [&] { return time_each(raw_body, plan.per_round); }, plan.rounds);
+    report(make_row(kind, "async pair", async, 1.3, floor));
+    unpin();
+}
+
+contender raw_contender(const std::string& path, bool keep) {
+    auto raw = std::make_shared<raw_file>(path);
+    return {[raw] { raw->acquire(); }, [raw, keep] { keep ? raw->release_kept() : raw->release_deleting(); }};
+}
+
+contender sync_contender(const std::string& directory, bool keep, timeout limit) {
+    const lock one = make_provider(directory, keep).make_lock("hand-off");
+    auto held = std::make_shared<lock_handle>();
+    return {[one, held, limit] { *held = one.acquire(limit); }, [held] { held->release(); }};
+}
+
+contender async_contender(const std::string& directory, bool keep) {
+    const lock one = make_provider(directory, keep).make_lock("hand-off");
+    auto held = std::make_shared<lock_handle>();
+    return {[one, held] { *held = one.async_acquire(60s, boost::asio::use_future).get(); },
+            [held] { held->release(); }};
+}
+
+struct handoff_case {
+    const char* kind;
+    const char* style;
+    bool keep;
+    std::function<contender()> make;
+    double target;
+};
+
+void handoff_rows(const std::string& directory, const std::function<void(const row&)>& report) {
+    constexpr int rounds = 5;
+    constexpr int per_round = 60;
+    const std::string raw_path = make_provider(directory, true).make_lock("hand-off").mapped_name().data();
+    const handoff_case cases[] = {
+        {"lock, kept file", "sync hand-off", true, [&] { return sync_contender(directory, true, 60s); }, 1.5},
+        {"lock, kept file", "sync hand-off, for ever", true,
+         [&] { return sync_contender(directory, true, timeout::infinite()); }, 1.5},
+        {"lock, kept file", "async hand-off", true, [&] { return async_contender(directory, true); }, 0},
+        {"lock, deleted file", "sync hand-off", false, [&] { return sync_contender(directory, false, 60s); }, 1.5},
+        {"lock, deleted file", "sync hand-off, for ever", false,
+         [&] { return sync_contender(directory, false, timeout::infinite()); }, 1.5},
+        {"lock, deleted file", "async hand-off", false, [&] { return async_contender(directory, false); }, 0},
+    };
+    for (const bool pinned : {true, false}) {
+        const std::string where = pinned ? ", one processor" : ", two processors";
+        for (const handoff_case& each : cases) {
+            const auto floor = [&] { return raw_contender(raw_path + ".raw", each.keep); };
+            const auto measured = measure_rounds([&] { return measure_handoff(each.make, pinned, per_round); },
+                                                 [&] { return measure_handoff(floor, pinned, per_round); }, rounds);
+            report(make_row(each.kind, each.style + where, measured, each.target, "blocking flock"));
+        }
+    }
+    const auto ours = [&] { return sync_contender(directory, true, 60s); };
+    const auto floor = [&] { return raw_contender(raw_path + ".raw", true); };
+    const auto crash = measure_rounds([&] { return measure_crash(ours, false, 20); },
+                                      [&] { return measure_crash(floor, false, 20); }, 3);
+    report(make_row("lock, kept file", "killed holder, two processors", crash, 1.5, "blocking flock"));
+}
+
+}  // namespace
+
+void file_rows(const std::string& directory, const std::function<void(const row&)>& report) {
+    pair_rows(directory, false, report);
+    pair_rows(directory, true, report);
+    handoff_rows(directory, report);
+}
+
+void startup_rows(const std::string& directory, const std::string& command,
+                  const std::function<void(const row&)>& report) {
+    pin_to(0);
+    const auto ours = [&] { run_program({command, "run", "--url", "file://" + directory, "start-up", "--", "true"}); };
+    const auto floor = [&] { run_program({"flock", directory + "/start-up.raw", "true"}); };
+    report(make_row("command", "holdfast run true", measure_pairs(ours, floor, {.rounds = 5, .per_round = 60}), 1.5,
+                    "flock FILE true"));
+    unpin();
+}
+
+void memory_rows(const std::function<void(const row&)>& report) {
+    pin_to(0);
+    const memory_provider locks;
+    const lock one = locks.make_lock("pair");
+    std::mutex raw;
+    const auto measured = measure_pairs([&] { one.acquire().release(); },
+                                        [&] {
+                                            raw.lock();
+                                            raw.unlock();
+                                        },
+                                        {});
+    report({"memory", "lock", "sync pair", measured.p50, measured.p99, measured.floor_p50, 0, "std::mutex"});
+    unpin();
+}
+
+}  // namespace holdfast::bench

@@ -1,0 +1,63 @@
+#include "measure.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace holdfast::bench {
+samples time_each(const std::function<void()>& body, int count) {
+    samples taken;
+    taken.reserve(static_cast<std::size_t>(count));
+    for (int i = 0; i < count; ++i) {
+        const auto from = std::chrono::steady_clock::now();
+        body();
+        taken.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - from).count());
+    }
+    return taken;
+}
+
+double percentile(samples values, double share) {
+    const auto last = static_cast<double>(values.size() - 1);
+    const auto at = values.begin() + std::lround(share * last);
+    std::nth_element(values.begin(), at, values.end());
+    return *at;
+}
+
+bool pin_to(int processor) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(static_cast<std::size_t>(processor), &set);
+    return ::sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+void unpin() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (std::size_t i = 0; i < CPU_SETSIZE; ++i) CPU_SET(i, &set);
+    ::sched_setaffinity(0, sizeof set, &set);
+}
+
+paired_result measure_rounds(const std::function<samples()>& ours, const std::function<samples()>& floor, int rounds) {
+    samples p50;
+    samples p99;
+    samples floors;
+    // The first round of each warms caches up and does not count.
+    for (int i = 0; i <= rounds; ++i) {
+        const samples mine = ours();
+        const samples raw = floor();
+        if (i == 0) continue;
+        p50.push_back(percentile(mine, 0.5));
+        p99.push_back(percentile(mine, 0.99));
+        floors.push_back(percentile(raw, 0.5));
+    }
+    return {percentile(p50, 0.5), percentile(p99, 0.5), percentile(floors, 0.5)};
+}
+
+paired_result measure_pairs(const std::function<void()>& ours, const std::function<void()>& floor,
+                            const pairing& plan) {
+    return measure_rounds([&] { return time_each(ours, plan.per_round); },
+                          [&] { return time_each(floor, plan.per_round); }, plan.rounds);
+}
+
+}  // namespace holdfast::bench

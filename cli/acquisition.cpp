@@ -1,0 +1,222 @@
+#include "acquisition.hpp"
+
+#include "default_directory.hpp"
+#include "lock_file_holder.hpp"
+
+#include <holdfast/holdfast.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <string_view>
+#include <utility>
+
+namespace holdfast::cli {
+namespace {
+
+constexpr std::string_view file_scheme = "file:";
+
+bool is_file_url(const std::string& url) {
+    return url.starts_with(file_scheme);
+}
+
+std::string read_url_file(const std::string& path) {
+    std::ifstream file(path);
+    std::string line;
+    if (!std::getline(file, line)) throw usage_error("--url @" + path + ": the file cannot be read, or is empty");
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t')) line.pop_back();
+    if (line.empty()) throw usage_error("--url @" + path + ": the first line is empty");
+    return line;
+}
+
+}  // namespace
+
+std::optional<std::string> chosen_url(const run_options& options) {
+    std::optional<std::string> url = options.url;
+    if (!url) {
+        const char* const from_environment = std::getenv("HOLDFAST_URL");
+        if (from_environment != nullptr && *from_environment != '\0') url = from_environment;
+    }
+    if (url && url->empty()) throw usage_error("--url takes a URL, or @ and a file that has it");
+    if (url && url->front() == '@') url = read_url_file(url->substr(1));
+    return url;
+}
+
+acquisition::acquisition(const run_options& options, acquisition_listener& listener)
+    : options_(options), listener_(listener), url_(chosen_url(options)) {
+    const bool files = !url_ || is_file_url(*url_);
+    if (options.keep_files && !files) throw usage_error("--keep-files goes with lock files only (file: URLs)");
+    entries_.reserve(options.locks.size());
+    for (const lock_request& request : options.locks) make_entry(request);
+}
+
+const provider& acquisition::named_locks() {
+    if (!named_) {
+        std::string url = url_ ? *url_ : "file://" + default_lock_directory();
+        if (options_.keep_files) url += url.find('?') == std::string::npos ? "?keep" : "&keep";
+        named_ = holdfast::open(url);
+    }
+    return *named_;
+}
+
+const provider& acquisition::exact_files() {
+    if (!exact_) {
+        if (url_ && !is_file_url(*url_)) throw usage_error("--exact goes with lock files only (file: URLs)");
+        std::string address{file_scheme};
+        if (url_ && !url::parse(*url_).path().empty()) {
+            // The URL's directory and what belongs to it are for the other locks, if there are any; it must be right
+            // all the same.
+            holdfast::open(*url_);
+            const url whole = url::parse(*url_);
+            if (option_reader(whole).boolean("remote").value_or(false)) address += "?remote";
+        } else if (url_) {
+            address = *url_;
+        }
+        exact_ = holdfast::open(address);
+    }
+    return *exact_;
+}
+
+void acquisition::make_entry(const lock_request& request) {
+    using kind = lock_request::kind;
+    const provider& source = request.what == kind::exact ? exact_files() : named_locks();
+    entry made;
+    made.name = request.name;
+    const auto keep = [&](const auto& primitive) {
+        if (source.backend_name() == "file") made.path = primitive.mapped_name();
+    };
+    switch (request.what) {
+        case kind::lock:
+        case kind::exact: {
+            const lock target = source.make_lock(request.name);
+            keep(target);
+            made.acquire = [target](timeout limit, std::stop_token stop, error_code& code, diagnostics* diag) {
+                return target.acquire(limit, std::move(stop), code, diag);
+            };
+            break;
+        }
+        case kind::read:
+        case kind::write: {
+            const reader_writer_lock target = source.make_reader_writer_lock(request.name);
+            keep(target);
+            const bool writes = request.what == kind::write;
+            made.acquire = [target, writes](timeout limit, std::stop_token stop, error_code& code, diagnostics* diag) {
+                return writes ? target.acquire_write(limit, std::move(stop), code, diag)
+                              : target.acquire_read(limit, std::move(stop), code, diag);
+            };
+            break;
+        }
+        case kind::semaphore: {
+            const semaphore target = source.make_semaphore(request.name, request.tickets);
+            keep(target);
+            made.acquire = [target](timeout limit, std::stop_token stop, error_code& code, diagnostics* diag) {
+                return target.acquire(limit, std::move(stop), code, diag);
+            };
+            break;
+        }
+    }
+    // A server may take long to answer even a try, and a signal must get through meanwhile.
+    made.try_first = !made.path.empty();
+    made.can_be_lost = source.capabilities().loss_detection != loss_detection::none;
+    entries_.push_back(std::move(made));
+}
+
+acquisition::outcome acquisition::acquire(int signal_descriptor) {
+    std::optional<boottime::time_point> deadline;
+    if (options_.timeout) deadline = boottime::now() + *options_.timeout;
+    std::exception_ptr failure;
+    bool refused = false;
+    try {
+        for (entry& each : entries_) {
+            if (acquire_one(each, deadline, signal_descriptor)) continue;
+            refused = true;
+            refused_ = each.name;
+            break;
+        }
+    } catch (const error&) {
+        failure = std::current_exception();
+    }
+    if (signals_) signal_ = signals_->caught();
+    // The thread is not to read the signals that are meant for the command.
+    signals_.reset();
+    if (!failure && !refused && signal_ == 0) return outcome::held;
+    release();
+    if (signal_ != 0) return outcome::interrupted;
+    if (failure) std::rethrow_exception(failure);
+    return outcome::conflict;
+}
+
+bool acquisition::acquire_one(entry& target, std::optional<boottime::time_point> deadline, int signal_descriptor) {
+    const boottime::time_point begin = boottime::now();
+    error_code code;
+    diagnostics diag;
+    const auto attempt = [&](timeout limit, std::stop_token stop) {
+        target.handle = target.acquire(limit, std::move(stop), code, &diag);
+        if (code && code != errc::timed_out) throw error(code, diag);
+        return !code;
+    };
+    const auto remaining = [&] {
+        if (!deadline) return timeout::infinite();
+        return timeout(std::max(*deadline - boottime::now(), boottime::duration::zero()));
+    };
+    bool got = target.try_first && attempt(timeout::zero(), {});
+    if (!got && !(target.try_first && deadline && remaining().is_zero())) {
+        if (target.try_first) listener_.waiting(target.name, describe_holder(target.path));
+        if (!signals_) signals_ = std::make_unique<wait_signals>(signal_descriptor);
+        got = attempt(remaining(), signals_->token());
+    }
+    if (got) {
+        const auto token = target.handle.fencing_token();
+        listener_.acquired(target.name, token ? std::optional(token->value()) : std::nullopt, boottime::now() - begin);
+    }
+    return got;
+}
+
+std::optional<std::uint64_t> acquisition::fencing(std::size_t index) const {
+    const auto token = entries_[index].handle.fencing_token();
+    return token ? std::optional(token->value()) : std::nullopt;
+}
+
+std::vector<int> acquisition::descriptors() const {
+    std::vector<int> result;
+    for (const entry& each : entries_) {
+        // A server's connection is none of the command's business; the guardian keeps it open.
+        if (each.path.empty()) continue;
+        if (const auto descriptor = each.handle.native_descriptor()) result.push_back(*descriptor);
+    }
+    return result;
+}
+
+bool acquisition::all_have_descriptors() const {
+    return descriptors().size() == entries_.size();
+}
+
+std::vector<watched_lock> acquisition::watched() const {
+    std::vector<watched_lock> result;
+    result.reserve(entries_.size());
+    for (const entry& each : entries_) {
+        watched_lock lock;
+        lock.name = each.name;
+        if (each.can_be_lost) lock.lost_token = [&each] { return each.handle.lost_token(); };
+        lock.valid_until = [&each] { return each.handle.valid_until().time_since_epoch(); };
+        result.push_back(std::move(lock));
+    }
+    return result;
+}
+
+void acquisition::release() noexcept {
+    for (auto each = entries_.rbegin(); each != entries_.rend(); ++each) {
+        if (!each->handle) continue;
+        error_code code;
+        diagnostics diag;
+        each->handle.release(code, &diag);
+        if (code) {
+            listener_.release_failed(each->name, error(code, diag).what());
+        } else {
+            listener_.released(each->name);
+        }
+    }
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,106 @@
+// Getting the locks of a command line.
+#ifndef HOLDFAST_CLI_ACQUISITION_HPP
+#define HOLDFAST_CLI_ACQUISITION_HPP
+
+#include "run_options.hpp"
+#include "supervisor.hpp"
+#include "wait_signals.hpp"
+
+#include <holdfast/core.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace holdfast::cli {
+
+/// Is told of the acquisition's steps.
+class acquisition_listener {
+public:
+    acquisition_listener() = default;
+    acquisition_listener(const acquisition_listener&) = delete;
+    acquisition_listener& operator=(const acquisition_listener&) = delete;
+    virtual ~acquisition_listener() = default;
+
+    /// @p holder: who has the lock, as far as this machine can tell; else empty.
+    virtual void waiting(const std::string& name, const std::string& holder) = 0;
+    virtual void acquired(const std::string& name, std::optional<std::uint64_t> fencing, nanoseconds after) = 0;
+    virtual void released(const std::string& name) = 0;
+    /// A release that failed; the lock ends with its session or lease.
+    virtual void release_failed(const std::string& name, const std::string& reason) = 0;
+};
+
+/// All locks of a command line: made, acquired, released.
+class acquisition {
+public:
+    enum class outcome {
+        /// All are held.
+        held,
+        /// One was held elsewhere until the timeout. None is held.
+        conflict,
+        /// A signal ended the wait. None is held.
+        interrupted,
+    };
+
+    /** Makes the providers and the locks; asks nobody anything.
+
+        @throws error, usage_error, directory_error */
+    acquisition(const run_options& options, acquisition_listener& listener);
+
+    /** Acquires them one after the other within one timeout.
+
+        @throws error; none is held then */
+    outcome acquire(int signal_descriptor);
+    /// After `conflict`: the name that was held elsewhere.
+    const std::string& refused() const noexcept { return refused_; }
+    /// After `interrupted`: the signal.
+    int signal() const noexcept { return signal_; }
+
+    /// For the command's environment.
+    std::optional<std::uint64_t> fencing(std::size_t index) const;
+    /// Descriptors of lock files, for the command to inherit.
+    std::vector<int> descriptors() const;
+    /// Whether the kernel keeps every lock by a descriptor.
+    bool all_have_descriptors() const;
+    std::vector<watched_lock> watched() const;
+
+    /// Releases all, the last first.
+    void release() noexcept;
+
+private:
+    using acquire_function = std::function<lock_handle(timeout, std::stop_token, error_code&, diagnostics*)>;
+
+    struct entry {
+        std::string name;
+        /// On this machine, where the lock is one of its files; else empty.
+        std::string path;
+        acquire_function acquire;
+        bool try_first = false;
+        bool can_be_lost = false;
+        lock_handle handle;
+    };
+
+    void make_entry(const lock_request& request);
+    const provider& named_locks();
+    const provider& exact_files();
+    bool acquire_one(entry& target, std::optional<boottime::time_point> deadline, int signal_descriptor);
+
+    const run_options& options_;
+    acquisition_listener& listener_;
+    std::optional<std::string> url_;
+    std::optional<provider> named_;
+    std::optional<provider> exact_;
+    std::vector<entry> entries_;
+    std::unique_ptr<wait_signals> signals_;
+    std::string refused_;
+    int signal_ = 0;
+};
+
+/// The URL that the options and the environment give; none: the default directory. @throws usage_error
+std::optional<std::string> chosen_url(const run_options& options);
+
+}  // namespace holdfast::cli
+
+#endif

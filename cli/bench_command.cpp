@@ -1,0 +1,127 @@
+#include "bench_command.hpp"
+
+#include "exit_codes.hpp"
+
+#include <bench/file_rows.hpp>
+#include <holdfast/error.hpp>
+#include <holdfast/url.hpp>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <nlohmann/json.hpp>
+
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include <unistd.h>
+
+namespace holdfast::cli {
+namespace {
+
+struct bench_options {
+    std::string url = "file:";
+    bool json = false;
+};
+
+/// A directory of our own, removed at the end with all that is in it.
+class scratch_directory {
+public:
+    explicit scratch_directory(const std::string& below) : path_(below + "/holdfast-bench-XXXXXX") {
+        std::filesystem::create_directories(below);
+        if (::mkdtemp(path_.data()) == nullptr) {
+            throw error(errc::invalid_options, "cannot make a directory in '" + below + "'");
+        }
+    }
+    scratch_directory(const scratch_directory&) = delete;
+    scratch_directory& operator=(const scratch_directory&) = delete;
+    ~scratch_directory() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+    const std::string& path() const noexcept { return path_; }
+
+private:
+    std::string path_;
+};
+
+void print_text(const bench::row& each) {
+    const char* const verdict = each.target == 0 ? "" : each.ratio() <= each.target ? "  ok" : "  above the target";
+    std::printf("%-7s %-19s %-39s %9.2f %9.2f %9.2f %6.2f", each.backend.c_str(), each.kind.c_str(), each.style.c_str(),
+                each.p50_us, each.p99_us, each.floor_p50_us, each.ratio());
+    if (each.target > 0) std::printf("  <= %.2f%s", each.target, verdict);
+    std::printf("  (%s)\n", each.floor.c_str());
+    std::fflush(stdout);
+}
+
+void print_json(const bench::row& each) {
+    nlohmann::ordered_json line;
+    line["backend"] = each.backend;
+    line["kind"] = each.kind;
+    line["style"] = each.style;
+    line["p50_us"] = each.p50_us;
+    line["p99_us"] = each.p99_us;
+    line["floor"] = each.floor;
+    line["floor_p50_us"] = each.floor_p50_us;
+    line["ratio"] = each.ratio();
+    if (each.target > 0) line["target"] = each.target;
+    std::puts(line.dump().c_str());
+    std::fflush(stdout);
+}
+
+std::string own_path() {
+    char path[PATH_MAX];
+    const auto size = ::readlink("/proc/self/exe", path, sizeof path);
+    return size > 0 ? std::string(path, static_cast<std::size_t>(size)) : "holdfast";
+}
+
+int run(const bench_options& options) {
+    const url address = url::parse(options.url);
+    if (!options.json) {
+        std::printf("%-7s %-19s %-39s %9s %9s %9s %6s\n", "backend", "kind", "style", "p50 us", "p99 us", "floor us",
+                    "ratio");
+    }
+    const auto report = options.json ? print_json : print_text;
+    if (address.scheme() == "memory") {
+        bench::memory_rows(report);
+    } else if (address.scheme() == "file") {
+        const scratch_directory scratch(address.path().empty() ? "/dev/shm" : address.path());
+        bench::file_rows(scratch.path(), report);
+        bench::startup_rows(scratch.path(), own_path(), report);
+    } else {
+        throw error(errc::invalid_options, "bench knows file: and memory:");
+    }
+    return exit_code::success;
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app, int& status) {
+    CLI::App* const command = app.add_subcommand("bench", "Measure locks against the same without Holdfast");
+    const auto options = std::make_shared<bench_options>();
+    command
+        ->add_option("--url", options->url,
+                     "What to measure: file:///DIRECTORY (a scratch directory is made below it), file: (in memory, "
+                     "/dev/shm), memory:")
+        ->capture_default_str();
+    command->add_flag("--json", options->json, "One JSON object a line");
+    command->footer(
+        "Each row is the median of several rounds, ours and the floor in turn. The floor is the same mechanism\n"
+        "written with plain system calls. Take about a minute; other load on the machine spoils it.\n\n"
+        "  holdfast bench\n"
+        "  holdfast bench --url file:///var/lock/app --json");
+    command->callback([options, &status] {
+        try {
+            status = run(*options);
+        } catch (const error& failure) {
+            std::fprintf(stderr, "holdfast bench: %s\n", failure.what());
+            status = exit_code::configuration;
+        }
+    });
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,16 @@
+// `holdfast bench`: what locks cost here, beside what the same costs without Holdfast.
+#ifndef HOLDFAST_CLI_BENCH_COMMAND_HPP
+#define HOLDFAST_CLI_BENCH_COMMAND_HPP
+
+namespace CLI {
+class App;
+}
+
+namespace holdfast::cli {
+
+/// Adds it as a subcommand, which runs when @p app parses it and sets @p status to the exit status.
+void add_bench_command(CLI::App& app, int& status);
+
+}  // namespace holdfast::cli
+
+#endif

@@ -1,0 +1,54 @@
+#include "default_directory.hpp"
+
+#include <cerrno>
+#include <system_error>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace holdfast::cli {
+namespace {
+
+std::string because(int error) {
+    return std::generic_category().message(error);
+}
+
+/// Throws unless @p path is a directory that nobody else can change.
+void check_trusted(const std::string& path, uid_t user) {
+    struct stat status {};
+    // lstat: a link would be somebody else's choice of where our files are.
+    if (lstat(path.c_str(), &status) != 0) throw directory_error(path + ": " + because(errno));
+    if (!S_ISDIR(status.st_mode)) {
+        throw directory_error(path +
+                              " is not a directory; remove it, or say with --url file:///... where lock files are");
+    }
+    if (status.st_uid != user) {
+        throw directory_error(path + " belongs to user " + std::to_string(status.st_uid) +
+                              "; have it removed, or say with --url file:///... where lock files are");
+    }
+    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        throw directory_error(path + " can be written to by others; put that right with: chmod 700 " + path);
+    }
+}
+
+}  // namespace
+
+std::string default_lock_directory() {
+    const uid_t user = geteuid();
+    const std::string name = "/holdfast-" + std::to_string(user);
+    std::string attempts;
+    for (const char* base : {"/run/lock", "/var/lock", "/tmp"}) {
+        std::string path = base + name;
+        // The mode is the same under every umask but one that takes our own rights away, which the check would not
+        // mind.
+        if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) {
+            check_trusted(path, user);
+            return path;
+        }
+        attempts += std::string(attempts.empty() ? "" : ", ") + path + " (" + because(errno) + ")";
+    }
+    throw directory_error("no directory for lock files can be made: " + attempts +
+                          "; say with --url file:///... where they are to be");
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,436 @@
+#include "guardian.hpp"
+
+#include "exit_codes.hpp"
+#include "process_tree.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+#include <system_error>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace holdfast::cli {
+
+struct guardian::order {
+    enum class kind : std::int32_t { forward, terminate, resume, deadline };
+    kind what = kind::forward;
+    std::int32_t signal = 0;
+    pid_t sender = 0;
+    std::int64_t end_at = 0;
+    std::int64_t dead_by = 0;
+};
+
+namespace {
+
+using report = guardian_report;
+
+/// Tells the guardian of holdfast's death; blocked like all signals, and read from the descriptor.
+constexpr int parent_died = SIGUSR2;
+/// Where the command's copies of lock descriptors begin: out of the way of scripts that use small numbers of their own.
+constexpr int first_inherited = 64;
+constexpr nanoseconds never = nanoseconds::max();
+
+/// Signals that are meant for a job as a whole, unlike SIGUSR1 and its like: those often end a helper process that does
+/// not expect them.
+constexpr bool is_group_signal(int signal) noexcept {
+    switch (signal) {
+        case SIGTERM:
+        case SIGINT:
+        case SIGHUP:
+        case SIGQUIT:
+        case SIGTSTP:
+        case SIGTTIN:
+        case SIGTTOU:
+        case SIGCONT: return true;
+        default: return false;
+    }
+}
+
+/** The child between vfork and exec. It runs on its parent's memory, so it only makes system calls.
+
+    @return errno of what failed
+*/
+int become_command(const command_plan& plan, pid_t guardian_id) noexcept {
+    if (plan.tty.own_group) {
+        setpgid(0, 0);
+        hand_terminal(plan.tty, plan.tty.our_group, getpid());
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getppid() != guardian_id) return ESRCH;
+    if (plan.signals.child_ignored) {
+        struct sigaction ignore {};
+        ignore.sa_handler = SIG_IGN;
+        sigaction(SIGCHLD, &ignore, nullptr);
+    }
+    for (const int descriptor : plan.inherited) {
+        // Out of descriptors above: then under its own number.
+        if (fcntl(descriptor, F_DUPFD, first_inherited) < 0) fcntl(descriptor, F_SETFD, 0);
+    }
+    sigprocmask(SIG_SETMASK, &plan.signals.mask, nullptr);
+    execvpe(plan.arguments[0], plan.arguments, plan.environment);
+    return errno;
+}
+
+/// The guardian's own process. Allocates nothing: holdfast may have had threads when it was forked.
+class guardian_process {
+public:
+    guardian_process(const command_plan& plan, int signals, int socket, pid_t holdfast) noexcept
+        : plan_(plan), signals_(signals), socket_(socket), holdfast_(holdfast) {}
+
+    template <class Order>
+    [[noreturn]] void run() noexcept {
+        prctl(PR_SET_PDEATHSIG, parent_died, 0, 0, 0);
+        if (getppid() != holdfast_) _exit(exit_code::success);
+        adopt_orphans();
+        prctl(PR_SET_NAME, "hf-guardian", 0, 0, 0);
+        // Out of the way of `kill -9 %1`, which goes to a whole process group. The kernel lets a group stop, and hangs
+        // it up when its shell is gone, by whether a member has a parent in the same session, but in another group:
+        if (plan_.tty.own_group) {
+            // we are that parent for the command's group, so that Ctrl-Z works there;
+            setpgid(0, 0);
+            start();
+        } else {
+            // we must not be it for the shared group, which is the shell's business.
+            start();
+            setsid();
+        }
+        set_title();
+        for (;;) {
+            wait_for_news();
+            // First of all: time may have passed unnoticed, in a stopped process or a suspended machine.
+            check_time();
+            check_holdfast();
+            check_children();
+            take_orders<Order>();
+        }
+    }
+
+private:
+    void start() noexcept {
+        const pid_t self = getpid();
+        volatile int failure = 0;
+        // vfork: no page tables are copied, and exec's failure is known when it returns.
+        const pid_t child = vfork();
+        if (child == 0) {
+            failure = become_command(plan_, self);
+            _exit(exit_code::not_found);
+        }
+        command_ = child;
+        if (child < 0) failure = errno;
+        if (failure != 0) {
+            int status = 0;
+            if (child > 0) waitpid(child, &status, 0);
+            hand_terminal(plan_.tty, child, plan_.tty.our_group);
+            finish(report::kind::not_started, failure);
+        }
+        if (plan_.report_start) send(report::kind::started, 0);
+    }
+
+    void set_title() noexcept {
+        if (plan_.title_size < sizeof "hf-guardian") return;
+        std::memset(plan_.title, 0, plan_.title_size);
+        std::memcpy(plan_.title, "hf-guardian", sizeof "hf-guardian");
+    }
+
+    void wait_for_news() noexcept {
+        std::array<pollfd, 3> sources{{{signals_, POLLIN, 0}, {socket_, POLLIN, 0}, {timer_, POLLIN, 0}}};
+        poll(sources.data(), sources.size(), poll_limit());
+        if (sources[0].revents != 0) {
+            signalfd_siginfo dropped[4];
+            while (read(signals_, dropped, sizeof dropped) == static_cast<ssize_t>(sizeof dropped)) {
+            }
+        }
+    }
+
+    // Time
+    // -------------------------------------------------------------------------------------------------------------
+
+    /// A timer that counts suspend; without one (out of descriptors) short naps instead.
+    void set_timer() noexcept {
+        const nanoseconds next = std::min({end_at_, dead_by_, kill_at_});
+        if (timer_ < 0) timer_ = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+        itimerspec setting{};
+        if (next != never) {
+            const auto at = std::max(next, nanoseconds(1)).count();
+            setting.it_value = {static_cast<time_t>(at / 1'000'000'000), static_cast<long>(at % 1'000'000'000)};
+        }
+        if (timer_ >= 0) timerfd_settime(timer_, TFD_TIMER_ABSTIME, &setting, nullptr);
+    }
+
+    int poll_limit() const noexcept {
+        const bool waiting_for_time = std::min({end_at_, dead_by_, kill_at_}) != never;
+        return waiting_for_time && timer_ < 0 ? 20 : -1;
+    }
+
+    void check_time() noexcept {
+        if (std::min({end_at_, dead_by_, kill_at_}) == never) return;
+        const nanoseconds now = boot_time();
+        if (now >= dead_by_) end_all(report::cause::deadline);
+        if (now >= kill_at_) end_all(cause_);
+        if (now >= end_at_) begin_to_end(report::cause::deadline);
+    }
+
+    // The command's end
+    // ------------------------------------------------------------------------------------------------
+
+    void begin_to_end(report::cause why) noexcept {
+        end_at_ = never;
+        if (ending_) return;
+        ending_ = true;
+        cause_ = why;
+        if (plan_.grace <= nanoseconds::zero()) end_all(why);
+        kill_at_ = boot_time() + plan_.grace;
+        set_timer();
+        signal_all(SIGTERM);
+        // A stopped process does nothing about SIGTERM.
+        signal_all(SIGCONT);
+    }
+
+    [[noreturn]] void end_all(report::cause why) noexcept {
+        cause_ = ending_ ? cause_ : why;
+        if (plan_.tty.own_group && !reaped_) ::kill(-command_, SIGKILL);
+        if (!reaped_) ::kill(command_, SIGKILL);
+        end_all_descendants(signals_);
+        if (!reaped_) status_ = SIGKILL;
+        finish(report::kind::exited, status_);
+    }
+
+    /// To everything that descends from the command, wherever it went.
+    void signal_all(int signal) noexcept {
+        const bool has_group = plan_.tty.own_group && !reaped_;
+        if (has_group) ::kill(-command_, signal);
+        descendant_filter filter;
+        if (has_group) filter.except_group = command_;
+        if (!signal_descendants(signal, filter) && !has_group && !reaped_) ::kill(command_, signal);
+    }
+
+    /// To what the terminal's keys would reach: the command's group, or its part of the group that is ours too.
+    void signal_group(int signal) noexcept {
+        if (plan_.tty.own_group) {
+            ::kill(-command_, signal);
+            return;
+        }
+        descendant_filter filter;
+        filter.only_group = plan_.tty.our_group;
+        if (!signal_descendants(signal, filter)) ::kill(command_, signal);
+    }
+
+    void check_children() noexcept {
+        for (;;) {
+            int status = 0;
+            const pid_t child = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED | __WALL);
+            if (child == 0 || (child < 0 && errno != ECHILD)) return;
+            if (child < 0) {
+                // Nothing is left of the tree.
+                if (reaped_) finish(report::kind::exited, status_);
+                return;
+            }
+            if (child != command_) continue;
+            if (WIFSTOPPED(status)) {
+                command_stopped(WSTOPSIG(status));
+            } else if (WIFCONTINUED(status)) {
+                command_continued();
+            } else {
+                reaped_ = true;
+                status_ = status;
+                hand_terminal(plan_.tty, command_, plan_.tty.our_group);
+                // While ending, what the command left behind must go too.
+                if (!ending_) finish(report::kind::exited, status);
+            }
+        }
+    }
+
+    void check_holdfast() noexcept {
+        if (getppid() == holdfast_ || ending_) return;
+        begin_to_end(report::cause::ordered);
+    }
+
+    // Job control
+    // ------------------------------------------------------------------------------------------------------
+
+    void command_stopped(int signal) noexcept {
+        if (plan_.tty.descriptor < 0) return;
+        // In the foreground after all: `fg` gave the terminal to holdfast's group while the command ran on.
+        if ((signal == SIGTTIN || signal == SIGTTOU) && tcgetpgrp(plan_.tty.descriptor) == plan_.tty.our_group) {
+            continue_command();
+            return;
+        }
+        hand_terminal(plan_.tty, command_, plan_.tty.our_group);
+        holdfast_stopped_ = true;
+        send(report::kind::stopped, signal);
+    }
+
+    void command_continued() noexcept {
+        // By somebody else than holdfast, who stopped with it.
+        if (holdfast_stopped_) ::kill(holdfast_, SIGCONT);
+        holdfast_stopped_ = false;
+    }
+
+    void continue_command() noexcept {
+        holdfast_stopped_ = false;
+        if (reaped_) return;
+        hand_terminal(plan_.tty, plan_.tty.our_group, command_);
+        signal_group(SIGCONT);
+    }
+
+    // Messages
+    // ---------------------------------------------------------------------------------------------------------
+
+    template <class Order>
+    void take_orders() noexcept {
+        Order order;
+        while (recv(socket_, &order, sizeof order, MSG_DONTWAIT) == static_cast<ssize_t>(sizeof order)) {
+            switch (order.what) {
+                case Order::kind::forward: forward(order.signal, order.sender); break;
+                case Order::kind::terminate: begin_to_end(report::cause::ordered); break;
+                case Order::kind::resume: continue_command(); break;
+                case Order::kind::deadline:
+                    end_at_ = ending_ ? never : nanoseconds(order.end_at);
+                    dead_by_ = nanoseconds(order.dead_by);
+                    set_timer();
+                    break;
+            }
+        }
+    }
+
+    void forward(int signal, pid_t sender) noexcept {
+        if (reaped_) return;
+        // The command that signals its group, or its parent's parent, does not mean itself once more.
+        if (sender != 0 && is_descendant(sender)) return;
+        if (is_group_signal(signal) || sender == 0) {
+            signal_group(signal);
+        } else {
+            ::kill(command_, signal);
+        }
+    }
+
+    void send(report::kind what, int status) noexcept {
+        const report message{what, status, cause_, command_};
+        ::send(socket_, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+
+    [[noreturn]] void finish(report::kind what, int status) noexcept {
+        send(what, status);
+        // It stopped with the command, which will not continue any more.
+        if (holdfast_stopped_ && getppid() == holdfast_) ::kill(holdfast_, SIGCONT);
+        _exit(exit_code::success);
+    }
+
+    const command_plan& plan_;
+    const int signals_;
+    const int socket_;
+    const pid_t holdfast_;
+    int timer_ = -1;
+    pid_t command_ = 0;
+    bool reaped_ = false;
+    int status_ = 0;
+    bool ending_ = false;
+    bool holdfast_stopped_ = false;
+    report::cause cause_ = report::cause::itself;
+    nanoseconds end_at_ = never;
+    nanoseconds dead_by_ = never;
+    nanoseconds kill_at_ = never;
+};
+
+/// fork() with one table of descriptors for both. Not through the C library, whose fork runs handlers that would close
+/// the locks' descriptors: here that would close them for holdfast, too.
+pid_t fork_with_shared_descriptors() noexcept {
+#if defined(__s390x__)
+    return static_cast<pid_t>(syscall(SYS_clone, 0, CLONE_FILES | SIGCHLD, 0, 0, 0));
+#else
+    return static_cast<pid_t>(syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0));
+#endif
+}
+
+}  // namespace
+
+guardian::guardian(const command_plan& plan, int signal_descriptor) {
+    std::array<int, 2> ends{};
+    // Packets: one message each, and no end of file, since both processes have both ends.
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+        throw std::system_error(errno, std::generic_category(), "socketpair");
+    }
+    descriptor_ = ends[0];
+    const pid_t self = getpid();
+    id_ = fork_with_shared_descriptors();
+    if (id_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
+    if (id_ == 0) guardian_process(plan, signal_descriptor, ends[1], self).run<order>();
+}
+
+std::optional<guardian_report> guardian::receive() noexcept {
+    guardian_report message;
+    if (recv(descriptor_, &message, sizeof message, MSG_DONTWAIT) != static_cast<ssize_t>(sizeof message)) return {};
+    return message;
+}
+
+void guardian::send(const order& what) noexcept {
+    ::send(descriptor_, &what, sizeof what, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void guardian::forward(int signal, pid_t sender) noexcept {
+    order what{};
+    what.what = order::kind::forward;
+    what.signal = signal;
+    what.sender = sender;
+    send(what);
+}
+
+void guardian::terminate() noexcept {
+    order what{};
+    what.what = order::kind::terminate;
+    send(what);
+}
+
+void guardian::resume() noexcept {
+    order what{};
+    what.what = order::kind::resume;
+    send(what);
+}
+
+void guardian::set_deadline(nanoseconds end_at, nanoseconds dead_by) noexcept {
+    order what{};
+    what.what = order::kind::deadline;
+    what.end_at = end_at.count();
+    what.dead_by = dead_by.count();
+    send(what);
+}
+
+bool guardian::is_dead() noexcept {
+    int status = 0;
+    if (!reaped_ && waitpid(id_, &status, WNOHANG) == id_) reaped_ = true;
+    return reaped_;
+}
+
+void guardian::dismiss() noexcept {
+    kill();
+}
+
+void guardian::kill() noexcept {
+    if (reaped_) return;
+    // It is exiting, or is to; one that somebody stopped would not.
+    ::kill(id_, SIGKILL);
+    int status = 0;
+    waitpid(id_, &status, 0);
+    reaped_ = true;
+}
+
+nanoseconds boot_time() noexcept {
+    timespec now{};
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return std::chrono::seconds(now.tv_sec) + nanoseconds(now.tv_nsec);
+}
+
+}  // namespace holdfast::cli

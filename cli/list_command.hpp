@@ -1,0 +1,16 @@
+// `holdfast list`: which locks are held, and by whom.
+#ifndef HOLDFAST_CLI_LIST_COMMAND_HPP
+#define HOLDFAST_CLI_LIST_COMMAND_HPP
+
+namespace CLI {
+class App;
+}
+
+namespace holdfast::cli {
+
+/// Adds it as a subcommand, which runs when @p app parses it and sets @p status to the exit status.
+void add_list_command(CLI::App& app, int& status);
+
+}  // namespace holdfast::cli
+
+#endif

@@ -1,0 +1,96 @@
+#include "lock_file_holder.hpp"
+
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+#include <sstream>
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+namespace holdfast::cli {
+namespace {
+
+/// The process that has a flock(2) lock on the file, from /proc/locks; 0: none found.
+long find_holder(const struct stat& file) {
+    std::ifstream locks("/proc/locks");
+    std::string line;
+    while (std::getline(locks, line)) {
+        // "2: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF"; a waiter's line has "->" after the number.
+        std::istringstream fields(line);
+        std::string number;
+        std::string type;
+        std::string kind;
+        std::string mode;
+        long process = 0;
+        std::string place;
+        fields >> number >> type;
+        if (type != "FLOCK") continue;
+        fields >> kind >> mode >> process >> place;
+        unsigned long device_major = 0;
+        unsigned long device_minor = 0;
+        unsigned long long inode = 0;
+        if (std::sscanf(place.c_str(), "%lx:%lx:%llu", &device_major, &device_minor, &inode) != 3) continue;
+        if (inode == file.st_ino && device_major == major(file.st_dev) && device_minor == minor(file.st_dev)) {
+            return process;
+        }
+    }
+    return 0;
+}
+
+std::string start_of(const std::string& stat_line) {
+    // Field 22 of proc(5), counted from the state, which follows the name in parentheses.
+    std::istringstream fields(stat_line.substr(stat_line.rfind(')') + 1));
+    std::string skipped;
+    for (int field = 3; field < 22; ++field) fields >> skipped;
+    unsigned long long ticks = 0;
+    fields >> ticks;
+    std::ifstream statistics("/proc/stat");
+    std::string key;
+    long long boot = 0;
+    while (statistics >> key) {
+        if (key == "btime") {
+            statistics >> boot;
+            break;
+        }
+    }
+    const long ticks_per_second = sysconf(_SC_CLK_TCK);
+    if (!fields || boot == 0 || ticks_per_second <= 0) return {};
+    const auto start = static_cast<time_t>(boot + static_cast<long long>(ticks) / ticks_per_second);
+    tm parts{};
+    localtime_r(&start, &parts);
+    char text[32];
+    return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts));
+}
+
+/// The command line on one line, shortened; a program that has none is known by its name.
+std::string shown_command(const std::string& directory, const std::string& name) {
+    constexpr std::size_t longest = 80;
+    std::ifstream file(directory + "/cmdline");
+    std::string text;
+    for (char c = 0; text.size() <= longest && file.get(c);) text += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    while (!text.empty() && text.back() == ' ') text.pop_back();
+    if (text.size() > longest) text.replace(longest - 3, std::string::npos, "...");
+    return text.empty() ? name : text;
+}
+
+}  // namespace
+
+std::string describe_holder(const std::string& path) {
+    struct stat file {};
+    if (path.empty() || stat(path.c_str(), &file) != 0) return {};
+    const long process = find_holder(file);
+    if (process <= 0) return {};
+    const std::string holder = "process " + std::to_string(process);
+    const std::string directory = "/proc/" + std::to_string(process);
+    std::ifstream status(directory + "/stat");
+    std::string line;
+    if (!std::getline(status, line)) return holder + ", which has ended; a process that it started still has the file";
+    const std::size_t name_begin = line.find('(') + 1;
+    const std::string name = line.substr(name_begin, line.rfind(')') - name_begin);
+    const std::string since = start_of(line);
+    return holder + " (" + shown_command(directory, name) + ")" + (since.empty() ? "" : ", running since " + since);
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,325 @@
+#include "run_command.hpp"
+
+#include "acquisition.hpp"
+#include "default_directory.hpp"
+#include "guardian.hpp"
+#include "json_events.hpp"
+#include "process_tree.hpp"
+#include "run_options.hpp"
+#include "signals.hpp"
+#include "supervisor.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace holdfast::cli {
+namespace {
+
+void say(const std::string& text) {
+    const std::string line = "holdfast: " + text + '\n';
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
+}
+
+/// For a message of one line, whatever the name holds.
+std::string quoted(const std::string& name) {
+    constexpr std::size_t longest = 120;
+    std::string text = json_string(name.substr(0, longest));
+    if (name.size() > longest) text.insert(text.size() - 1, "...");
+    return text;
+}
+
+std::string seconds(nanoseconds time) {
+    const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+    std::string fraction = std::to_string(milliseconds % 1000);
+    fraction.insert(0, 3 - fraction.size(), '0');
+    return std::to_string(milliseconds / 1000) + '.' + fraction + " s";
+}
+
+int exit_code_of(const error& failure) {
+    const error_code& code = failure.boost_code();
+    if (failure.diag().native_code == EMFILE || failure.diag().native_code == ENFILE) return exit_code::os_error;
+    if (code == errc::invalid_name || code == errc::invalid_argument) return exit_code::usage;
+    if (code == errc::invalid_options) return exit_code::configuration;
+    if (code == errc::permission) return exit_code::permission;
+    if (code == errc::protocol) return exit_code::protocol;
+    if (code == errc::invalid_state) return exit_code::internal;
+    return exit_code::unavailable;
+}
+
+/// Steps as JSON lines and, with -v, as text.
+class reporter final : public acquisition_listener {
+public:
+    explicit reporter(const run_options& options) : verbose_(options.verbose) {
+        if (options.json_descriptor) events_ = json_events(*options.json_descriptor);
+    }
+
+    void waiting(const std::string& name, const std::string& holder) override {
+        if (verbose_) say("waiting for " + quoted(name) + (holder.empty() ? "" : ", held by " + holder));
+        if (!events_.enabled()) return;
+        json_event event("waiting");
+        event.add("name", name);
+        if (!holder.empty()) event.add("holder", holder);
+        events_.write(std::move(event));
+    }
+    void acquired(const std::string& name, std::optional<std::uint64_t> fencing, nanoseconds after) override {
+        if (verbose_) say("acquired " + quoted(name) + " after " + seconds(after));
+        if (!events_.enabled()) return;
+        json_event event("acquired");
+        event.add("name", name).add("waited_ns", after.count());
+        if (fencing) event.add_unsigned("fencing_token", *fencing);
+        events_.write(std::move(event));
+    }
+    void released(const std::string& name) override {
+        if (verbose_) say("released " + quoted(name));
+        if (events_.enabled()) events_.write(std::move(json_event("released").add("name", name)));
+    }
+    void release_failed(const std::string& name, const std::string& reason) override {
+        say("releasing " + quoted(name) + ": " + reason);
+        if (!events_.enabled()) return;
+        events_.write(std::move(json_event("release_failed").add("name", name).add("message", reason)));
+    }
+    void conflict(const std::string& name) {
+        if (verbose_) say(quoted(name) + " is held elsewhere; gave up");
+        if (events_.enabled()) events_.write(std::move(json_event("conflict").add("name", name)));
+    }
+    void interrupted(int signal) {
+        if (events_.enabled()) events_.write(std::move(json_event("interrupted").add("signal", signal)));
+    }
+    void started(pid_t command) {
+        if (verbose_) say("started process " + std::to_string(command));
+        if (events_.enabled()) events_.write(std::move(json_event("started").add("pid", command)));
+    }
+    void lost(const std::string& name) {
+        say("the lock " + quoted(name) + " was lost; ending the command");
+        if (events_.enabled()) events_.write(std::move(json_event("lost").add("name", name)));
+    }
+    void exited(int status) {
+        const bool by_signal = WIFSIGNALED(status);
+        const int value = by_signal ? WTERMSIG(status) : WEXITSTATUS(status);
+        if (verbose_)
+            say(std::string("the command ") + (by_signal ? "died of signal " : "exited with ") + std::to_string(value));
+        if (!events_.enabled()) return;
+        events_.write(std::move(json_event("exited").add(by_signal ? "signal" : "status", value)));
+    }
+    int failed(int code, const std::string& message) {
+        say(message);
+        if (events_.enabled()) {
+            events_.write(std::move(json_event("error").add("exit_code", code).add("message", message)));
+        }
+        return code;
+    }
+
+    /// Whether anybody wants to know of the command's start.
+    bool wants_start() const noexcept { return verbose_ || events_.enabled(); }
+
+private:
+    bool verbose_;
+    json_events events_;
+};
+
+/// Nothing that we open may become the command's standard input, output or error, should those be closed.
+void reserve_standard_descriptors() noexcept {
+    for (int descriptor = 0; descriptor <= 2; ++descriptor) {
+        // The lowest free number is given out, which is this one. Closed by exec: the command finds it closed, too.
+        if (fcntl(descriptor, F_GETFD) < 0) open("/dev/null", O_RDWR | O_CLOEXEC);
+    }
+}
+
+/// Hides what may be a password from ps(1), and from core dumps.
+void hide_secrets(const run_options& options) noexcept {
+    char* const argument = options.url_argument;
+    const char* const environment = getenv("HOLDFAST_URL");
+    const auto has_secret = [](std::string_view url) {
+        return url.starts_with('@') || url.find('@') != std::string_view::npos ||
+               (url.find('?') != std::string_view::npos && !url.starts_with("file:"));
+    };
+    if (argument != nullptr && *argument != '@' && has_secret(argument)) {
+        char* const rest = std::strchr(argument, ':');
+        for (char* at = rest == nullptr ? argument : rest + 1; *at != '\0'; ++at) *at = '*';
+    }
+    if ((options.url && has_secret(*options.url)) || (environment != nullptr && has_secret(environment))) {
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
+}
+
+/// The command's environment: ours, with the locks' names and tokens and without the URL.
+class command_environment {
+public:
+    explicit command_environment(const acquisition& held, const std::vector<lock_request>& locks) {
+        for (std::size_t at = 0; at < locks.size(); ++at) {
+            const std::string suffix = '_' + std::to_string(at + 1);
+            const auto token = held.fencing(at);
+            if (at == 0) {
+                own_.push_back("HOLDFAST_NAME=" + locks[at].name);
+                if (token) own_.push_back("HOLDFAST_FENCING_TOKEN=" + std::to_string(*token));
+            }
+            if (locks.size() == 1) continue;
+            own_.push_back("HOLDFAST_NAME" + suffix + '=' + locks[at].name);
+            if (token) own_.push_back("HOLDFAST_FENCING_TOKEN" + suffix + '=' + std::to_string(*token));
+        }
+        for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
+            if (!is_ours(*variable)) all_.push_back(*variable);
+        }
+        for (std::string& variable : own_) all_.push_back(variable.data());
+        all_.push_back(nullptr);
+    }
+
+    char* const* get() const noexcept { return all_.data(); }
+
+private:
+    /// The URL, and what an outer `holdfast run` has set.
+    static bool is_ours(std::string_view variable) {
+        return variable.starts_with("HOLDFAST_URL=") || variable.starts_with("HOLDFAST_NAME=") ||
+               variable.starts_with("HOLDFAST_NAME_") || variable.starts_with("HOLDFAST_FENCING_TOKEN=") ||
+               variable.starts_with("HOLDFAST_FENCING_TOKEN_");
+    }
+
+    std::vector<std::string> own_;
+    std::vector<char*> all_;
+};
+
+/// From the held locks to the released ones.
+class held_run {
+public:
+    held_run(const program_arguments& all, const run_options& options, acquisition& locks, reporter& report,
+             const inherited_signals& signals, int signal_descriptor)
+        : options_(options),
+          locks_(locks),
+          report_(report),
+          signals_(signal_descriptor),
+          environment_(locks, options.locks) {
+        plan_.arguments = options.command;
+        plan_.environment = environment_.get();
+        if (!options.close_descriptors) plan_.inherited = locks.descriptors();
+        plan_.signals = signals;
+        plan_.grace = *options.kill_after;
+        plan_.report_start = report.wants_start();
+        plan_.title = all.values[0];
+        char* const last = all.values[all.count - 1];
+        plan_.title_size = static_cast<std::size_t>(last + std::strlen(last) - all.values[0]);
+    }
+
+    int run() {
+        if (options_.keep_until_children_exit && !locks_.all_have_descriptors()) {
+            locks_.release();
+            return report_.failed(exit_code::usage, "--keep-until-children-exit goes with lock files only");
+        }
+        plan_.tty = find_terminal();
+        adopt_orphans();
+        command_end end;
+        try {
+            guardian keeper(plan_, signals_);
+            end = supervise_with(keeper);
+            keeper.dismiss();
+        } catch (const std::system_error& failure) {
+            locks_.release();
+            return report_.failed(exit_code::os_error, std::string("cannot start the command: ") + failure.what());
+        }
+        return conclude(end);
+    }
+
+private:
+    command_end supervise_with(guardian& keeper) {
+        supervision_hooks hooks;
+        hooks.started = [this](pid_t command) { report_.started(command); };
+        hooks.lost = [this](const watched_lock& which) { report_.lost(which.name); };
+        try {
+            return supervise(keeper, plan_, signals_, locks_.watched(), hooks);
+        } catch (...) {
+            keeper.kill();
+            end_all_descendants(signals_);
+            throw;
+        }
+    }
+
+    int conclude(const command_end& end) {
+        using kind = command_end::kind;
+        if (end.what == kind::exited || end.what == kind::lost) report_.exited(end.status);
+        // Those who inherited the descriptors keep the locks, and unlocking ours would take them away.
+        if (!options_.keep_until_children_exit || end.what != kind::exited) locks_.release();
+        switch (end.what) {
+            case kind::exited: break;
+            case kind::lost: return exit_code::lost;
+            case kind::guardian_died:
+                return report_.failed(exit_code::internal, "the guardian was killed, and the command with it");
+            case kind::not_started: {
+                const int code = end.status == ENOENT ? exit_code::not_found : exit_code::not_executable;
+                return report_.failed(code, std::string(options_.command[0]) + ": " + std::strerror(end.status));
+            }
+        }
+        if (WIFSIGNALED(end.status)) die_of(WTERMSIG(end.status));
+        return WEXITSTATUS(end.status);
+    }
+
+    const run_options& options_;
+    acquisition& locks_;
+    reporter& report_;
+    const int signals_;
+    command_environment environment_;
+    command_plan plan_;
+};
+
+int acquire_and_run(const program_arguments& all, const run_options& options, reporter& report) {
+    const inherited_signals signals = block_signals();
+    const int descriptor = open_signal_descriptor();
+    if (descriptor < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
+    acquisition locks(options, report);
+    switch (locks.acquire(descriptor)) {
+        case acquisition::outcome::held: break;
+        case acquisition::outcome::conflict: report.conflict(locks.refused()); return options.conflict_exit_code;
+        case acquisition::outcome::interrupted: report.interrupted(locks.signal()); die_of(locks.signal());
+    }
+    const int status = held_run(all, options, locks, report, signals, descriptor).run();
+    // Without the destructors of handles: `--keep-until-children-exit` leaves the locks to others, and else all is
+    // done.
+    _exit(status);
+}
+
+}  // namespace
+
+int run_command(const program_arguments& all, int first) {
+    reserve_standard_descriptors();
+    run_options options;
+    std::optional<reporter> report;
+    try {
+        options = parse_run_options(all.count - first, all.values + first);
+        if (options.help) {
+            const std::string_view text = run_help();
+            return write(STDOUT_FILENO, text.data(), text.size()) < 0 ? exit_code::os_error : exit_code::success;
+        }
+        hide_secrets(options);
+        report.emplace(options);
+    } catch (const usage_error& wrong) {
+        say(std::string("run: ") + wrong.what() + "; see holdfast run --help");
+        return exit_code::usage;
+    } catch (const std::system_error& failure) {
+        say(failure.what());
+        return exit_code::os_error;
+    }
+    try {
+        return acquire_and_run(all, options, *report);
+    } catch (const usage_error& wrong) {
+        return report->failed(exit_code::usage, wrong.what());
+    } catch (const directory_error& wrong) {
+        return report->failed(exit_code::cannot_create, wrong.what());
+    } catch (const error& failure) {
+        return report->failed(exit_code_of(failure), failure.what());
+    } catch (const std::system_error& failure) {
+        return report->failed(exit_code::os_error, failure.what());
+    } catch (const std::exception& failure) {
+        return report->failed(exit_code::internal, failure.what());
+    }
+}
+
+}  // namespace holdfast::cli

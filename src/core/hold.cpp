@@ -1,0 +1,182 @@
+#include <core/hold.hpp>
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast {
+inline namespace v0 {
+namespace core {
+namespace {
+
+void stop_on_lost_thread(std::stop_source source) {
+    run_on_lost_thread([source = std::move(source)]() mutable { source.request_stop(); });
+}
+
+}  // namespace
+
+hold::hold(std::shared_ptr<provider_state> provider, claim who, std::unique_ptr<link> keeper,
+           std::optional<std::uint64_t> token, boottime::time_point valid_until)
+    : provider_(std::move(provider)),
+      who_(std::move(who)),
+      keeper_(std::move(keeper)),
+      token_(token),
+      valid_until_(valid_until.time_since_epoch().count()) {}
+
+hold::~hold() {
+    if (provider_->forked() && keeper_ != nullptr) keeper_->abandon();
+    end_watching(false);
+}
+
+boottime::time_point hold::valid_until() const noexcept {
+    return boottime::time_point(boottime::duration(valid_until_.load(std::memory_order_acquire)));
+}
+
+held_state hold::look() {
+    if (is_ending()) return held_state::released;
+    if (was_lost()) return held_state::lost;
+    // The clock before anything else: after a stop or a suspend nobody has told us yet.
+    bool gone = boottime::now() >= valid_until();
+    if (!gone && !provider_->forked()) {
+        const std::lock_guard guard(mutex_);
+        gone = keeper_ != nullptr && !is_ending() && !keeper_->keeps(who_);
+    }
+    if (!gone) return held_state::held;
+    mark_lost();
+    return is_ending() ? held_state::released : held_state::lost;
+}
+
+std::stop_token hold::lost_token() {
+    {
+        const std::lock_guard guard(mutex_);
+        if (!lost_source_) lost_source_.emplace();
+    }
+    arm_loss();
+    const std::lock_guard guard(mutex_);
+    // Whoever noticed the loss before us found no source to stop.
+    if (was_lost()) stop_on_lost_thread(*lost_source_);
+    return lost_source_->get_token();
+}
+
+std::size_t hold::on_end(std::function<void(bool lost)> done) {
+    std::size_t id = 0;
+    {
+        const std::lock_guard guard(mutex_);
+        if (!is_ending() && !was_lost()) {
+            id = next_id_++;
+            on_end_.emplace_back(id, done);
+        }
+    }
+    if (id == 0) {
+        done(was_lost());
+        return 0;
+    }
+    arm_loss();
+    return id;
+}
+
+void hold::cancel_on_end(std::size_t id) {
+    std::function<void(bool)> found;
+    {
+        const std::lock_guard guard(mutex_);
+        const auto at =
+            std::find_if(on_end_.begin(), on_end_.end(), [id](const auto& each) { return each.first == id; });
+        if (at == on_end_.end()) return;
+        found = std::move(at->second);
+        on_end_.erase(at);
+    }
+    found(false);
+}
+
+/// From now on a loss is noticed without being asked for. Only where somebody wants to know: it is not free.
+void hold::arm_loss() {
+    {
+        const std::lock_guard guard(mutex_);
+        if (std::exchange(loss_armed_, true) || keeper_ == nullptr || is_ending()) return;
+        // Not from within the callback: whoever calls it may hold a mutex of its own.
+        auto suspicion = [self = weak_from_this(), executor = provider_->executor()] {
+            boost::asio::post(executor, [self] {
+                if (const auto alive = self.lock()) alive->look();
+            });
+        };
+        loss_watch_ = keeper_->watch_loss(who_, std::move(suspicion));
+    }
+    // It may have been lost before anybody listened.
+    look();
+}
+
+bool hold::begin_release() noexcept {
+    if (ending_.exchange(true, std::memory_order_acq_rel)) return false;
+    who_.target->key->hand_over();
+    end_watching(false);
+    return true;
+}
+
+std::optional<int> hold::native_descriptor() {
+    const std::lock_guard guard(mutex_);
+    return keeper_ == nullptr ? std::nullopt : keeper_->native_descriptor();
+}
+
+std::unique_ptr<link> hold::take_keeper() {
+    const std::lock_guard guard(mutex_);
+    return std::move(keeper_);
+}
+
+bool hold::begin_upgrade(std::unique_ptr<link>& keeper) {
+    const std::lock_guard guard(mutex_);
+    if (upgrade_ != upgrade_phase::none || is_ending()) return false;
+    upgrade_ = upgrade_phase::running;
+    // Whoever watches the link looks at it from other threads.
+    loss_watch_.reset();
+    loss_armed_ = false;
+    keeper = std::move(keeper_);
+    return true;
+}
+
+void hold::end_upgrade(std::unique_ptr<link> keeper, bool succeeded) {
+    bool rearm = false;
+    if (succeeded) who_.target->key->take_over();
+    {
+        const std::lock_guard guard(mutex_);
+        upgrade_ = succeeded ? upgrade_phase::done : upgrade_phase::none;
+        keeper_ = std::move(keeper);
+        // Somebody may have wanted to know meanwhile, when there was no link to watch.
+        loss_armed_ = false;
+        rearm = lost_source_.has_value() || !on_end_.empty();
+    }
+    if (rearm && !is_ending()) arm_loss();
+}
+
+void hold::mark_lost() {
+    if (is_ending() || lost_.exchange(true, std::memory_order_acq_rel)) return;
+    if (auto* watcher = provider_->observer()) watcher->lost(who_.target->name);
+    end_watching(true);
+}
+
+void hold::extend(boottime::time_point until) noexcept {
+    const auto value = until.time_since_epoch().count();
+    auto before = valid_until_.load(std::memory_order_relaxed);
+    while (before < value && !valid_until_.compare_exchange_weak(before, value, std::memory_order_acq_rel)) {
+    }
+}
+
+void hold::end_watching(bool lost) {
+    // Everything is called and destroyed outside the mutex, since it may take others or come back to us.
+    std::shared_ptr<void> watching;
+    std::vector<std::pair<std::size_t, std::function<void(bool)>>> waiting;
+    std::optional<std::stop_source> source;
+    {
+        const std::lock_guard guard(mutex_);
+        // A lost link is watched on until its release: destroying the watch here would race with the link's end there.
+        if (!lost) std::swap(watching, loss_watch_);
+        waiting.swap(on_end_);
+        if (lost) source = lost_source_;
+    }
+    if (source) stop_on_lost_thread(*source);
+    for (auto& each : waiting) each.second(lost);
+}
+
+}  // namespace core
+}  // namespace v0
+}  // namespace holdfast

@@ -1,0 +1,87 @@
+// One held lock, behind its handle.
+#ifndef HOLDFAST_CORE_HOLD_HPP
+#define HOLDFAST_CORE_HOLD_HPP
+
+#include <core/provider_state.hpp>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <vector>
+
+namespace holdfast {
+inline namespace v0 {
+namespace core {
+
+/** What was granted: the claim, the link or lease that keeps it, and what became of it.
+
+    Its phases: held; then either lost, or ending (a release has begun); lost may be followed by ending. Whoever moves
+    it to ending does the release, and nobody else: that is what makes releasing idempotent across threads and styles.
+
+    Thread safety: safe but for the members that say otherwise.
+*/
+class hold : public std::enable_shared_from_this<hold> {
+public:
+    hold(std::shared_ptr<provider_state> provider, claim who, std::unique_ptr<link> keeper,
+         std::optional<std::uint64_t> token, boottime::time_point valid_until);
+    hold(const hold&) = delete;
+    hold& operator=(const hold&) = delete;
+    ~hold();
+
+    provider_state& provider() const noexcept { return *provider_; }
+    const claim& who() const noexcept { return who_; }
+    const std::optional<std::uint64_t>& token() const noexcept { return token_; }
+    boottime::time_point valid_until() const noexcept;
+    std::optional<int> native_descriptor();
+
+    /// Looks at the clock or the link, and tells those who wait for the loss if there is one.
+    held_state look();
+    std::stop_token lost_token();
+    /// Calls @p done once: true when lost, false when released or cancelled first. Cancelled by @p id.
+    std::size_t on_end(std::function<void(bool lost)> done);
+    void cancel_on_end(std::size_t id);
+
+    /// Moves to ending. False when somebody else has, or the provider was forked.
+    bool begin_release() noexcept;
+    bool is_ending() const noexcept { return ending_.load(std::memory_order_acquire); }
+    bool was_lost() const noexcept { return lost_.load(std::memory_order_acquire); }
+    /// After `begin_release`: the link, for the release operation. Null for leases.
+    std::unique_ptr<link> take_keeper();
+    /// Lends the link to an upgrade. False while another one runs or has succeeded, and after a release.
+    bool begin_upgrade(std::unique_ptr<link>& keeper);
+    void end_upgrade(std::unique_ptr<link> keeper, bool succeeded);
+
+    void mark_lost();
+    /// After a renewal that was sent at `until - lifetime + margin`.
+    void extend(boottime::time_point until) noexcept;
+
+private:
+    enum class upgrade_phase { none, running, done };
+
+    void arm_loss();
+    void end_watching(bool lost);
+
+    const std::shared_ptr<provider_state> provider_;
+    const claim who_;
+    std::unique_ptr<link> keeper_;
+    const std::optional<std::uint64_t> token_;
+    std::atomic<boottime::rep> valid_until_;
+    std::atomic<bool> ending_{false};
+    std::atomic<bool> lost_{false};
+
+    std::mutex mutex_;
+    upgrade_phase upgrade_ = upgrade_phase::none;
+    std::optional<std::stop_source> lost_source_;
+    bool loss_armed_ = false;
+    std::shared_ptr<void> loss_watch_;
+    std::vector<std::pair<std::size_t, std::function<void(bool)>>> on_end_;
+    std::size_t next_id_ = 1;
+};
+
+}  // namespace core
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,107 @@
+#include <core/key_state.hpp>
+
+#include <array>
+#include <functional>
+#include <utility>
+
+namespace holdfast {
+inline namespace v0 {
+namespace core {
+namespace {
+
+/// On a cache line of its own, so that threads with different names do not wait for each other.
+struct alignas(64) hand_over_count {
+    std::atomic<unsigned> value{0};
+};
+std::array<hand_over_count, 64> hand_over_counts;
+
+}  // namespace
+
+key_state::key_state(std::string mapped)
+    : mapped_(std::move(mapped)),
+      handed_over_(hand_over_counts[std::hash<std::string>()(mapped_) % hand_over_counts.size()].value) {}
+
+const std::string& resource::mapped() const noexcept {
+    return key->mapped();
+}
+
+key_state::admission key_state::enter(ticket& who, notifier& owner) {
+    const std::lock_guard guard(mutex_);
+    if (who.only_try) {
+        for (const ticket* other = first_; other != nullptr; other = other->next) {
+            if (other->waiting) return admission::refused;
+        }
+    }
+    who.owner = &owner;
+    who.queued = true;
+    who.previous = last_;
+    who.next = nullptr;
+    (last_ == nullptr ? first_ : last_->next) = &who;
+    last_ = &who;
+    // Whoever enters is not told about its own turn by a notification: it is still here to hear it.
+    grant_turns();
+    return who.has_turn ? admission::turn : admission::queued;
+}
+
+void key_state::stand(ticket& who) {
+    const std::lock_guard guard(mutex_);
+    if (!who.queued || who.waiting) return;
+    who.waiting = true;
+    for (ticket* other = first_; other != nullptr;) {
+        ticket* const following = other->next;
+        if (other->only_try && !other->has_turn) {
+            unlink(*other);
+            other->owner->notify(signal_turn_refused);
+        }
+        other = following;
+    }
+}
+
+void key_state::leave(ticket& who) {
+    const std::lock_guard guard(mutex_);
+    if (!who.queued) return;
+    unlink(who);
+    grant_turns();
+}
+
+std::unique_ptr<link> key_state::take_spare() {
+    const std::lock_guard guard(mutex_);
+    return std::move(spare_);
+}
+
+void key_state::put_spare(std::unique_ptr<link> spare) {
+    std::unique_ptr<link> surplus;
+    const std::lock_guard guard(mutex_);
+    surplus = std::move(spare_);
+    spare_ = std::move(spare);
+}
+
+void key_state::grant_turns() {
+    bool asking = false;
+    bool only_readers = true;
+    for (ticket* other = first_; other != nullptr; other = other->next) {
+        const bool reader = other->mode == access::shared;
+        if (other->has_turn) {
+            asking = true;
+            // A reader that stands waiting does so for the readers behind it too.
+            only_readers = only_readers && reader && !other->waiting;
+            continue;
+        }
+        if (asking && !(only_readers && reader)) return;
+        other->has_turn = true;
+        asking = true;
+        only_readers = reader;
+        other->owner->notify(signal_turn);
+    }
+}
+
+void key_state::unlink(ticket& who) {
+    (who.previous == nullptr ? first_ : who.previous->next) = who.next;
+    (who.next == nullptr ? last_ : who.next->previous) = who.previous;
+    who.next = who.previous = nullptr;
+    who.queued = who.has_turn = who.waiting = false;
+}
+
+}  // namespace core
+}  // namespace v0
+}  // namespace holdfast

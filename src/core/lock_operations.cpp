@@ -1,0 +1,498 @@
+// The public types' way into the core: makes operations, runs them in either style, and turns their outcomes into
+// handles and errors.
+#include <core/acquire_operation.hpp>
+#include <core/hold.hpp>
+#include <core/owner_id.hpp>
+#include <core/release_operation.hpp>
+#include <core/runner.hpp>
+
+#include <utility>
+
+namespace holdfast {
+inline namespace v0 {
+
+detail::cancellable::~cancellable() = default;
+
+void timeout::throw_out_of_range(const char* message) {
+    throw error(errc::invalid_argument, message);
+}
+
+namespace core {
+namespace {
+
+void describe(const provider_state& provider, const resource& target, const outcome& how, diagnostics* diag) {
+    if (diag == nullptr) return;
+    diag->backend = provider.backend().name();
+    diag->lock_name = target.name;
+    diag->native_code = how.native_code;
+    diag->message = how.text;
+    diag->state = how.state;
+}
+
+error_code fail(const provider_state& provider, const resource& target, errc code, const char* text,
+                diagnostics* diag) {
+    outcome how;
+    how.text = text;
+    describe(provider, target, how, diag);
+    return code;
+}
+
+constexpr const char* forked_text = "this was made before a fork and cannot be used in the child";
+
+error_code code_of(const outcome& how) {
+    return how.succeeded ? error_code() : make_error_code(how.code);
+}
+
+claim make_claim(const primitive& from, access mode) {
+    claim made{from.target(), mode, {}};
+    if (from.provider().traits().family == family::lease) made.owner = new_owner_id();
+    return made;
+}
+
+void tell(const provider_state& provider, const resource& target, const outcome& how, boottime::time_point began) {
+    auto* watcher = provider.observer();
+    if (watcher == nullptr) return;
+    const auto took = boottime::now() - began;
+    if (how.succeeded) {
+        watcher->acquired(target.name, took);
+    } else {
+        watcher->not_acquired(target.name, make_error_code(how.code), took);
+    }
+}
+
+/// The handle for what an acquire was granted.
+lock_handle make_handle(const std::shared_ptr<provider_state>& provider, claim who, std::unique_ptr<link> keeper,
+                        const outcome& how) {
+    who.target->key->take_over();
+    auto made = std::make_shared<hold>(provider, std::move(who), std::move(keeper), how.token, how.valid_until);
+    // First the handle: if the lease cannot be renewed, it is given back.
+    lock_handle handle(made);
+    if (provider->traits().family == family::lease) provider->renewals().add(made, how.asked_at);
+    return handle;
+}
+
+class async_acquire final : public async_runner {
+public:
+    async_acquire(const primitive& from, access mode, timeout limit, diagnostics* diag,
+                  std::unique_ptr<detail::completion<lock_handle>> done)
+        : async_runner(from.shared_provider(), operation_, make_claim(from, mode), nullptr),
+          operation_(who_, shared_provider_->traits(), limit),
+          diag_(diag),
+          done_(std::move(done)) {}
+
+    void begin() {
+        done_->connect(weak_from_this());
+        start();
+    }
+
+private:
+    void finish() override {
+        const outcome& how = operation_.result();
+        const bool lease = shared_provider_->traits().family == family::lease;
+        settle(how.succeeded && !lease);
+        tell(*shared_provider_, *who_.target, how, began_);
+        lock_handle handle;
+        error_code code = code_of(how);
+        if (code) {
+            describe(*shared_provider_, *who_.target, how, diag_);
+        } else {
+            try {
+                handle = make_handle(shared_provider_, who_, take_link(), how);
+            } catch (const std::exception&) {
+                // No memory, no thread: the lock has been given back, and the handler must still hear of it.
+                code = errc::unavailable;
+            }
+        }
+        done_->complete(code, std::move(handle));
+    }
+
+    acquire_operation operation_;
+    diagnostics* const diag_;
+    const boottime::time_point began_ = boottime::now();
+    std::unique_ptr<detail::completion<lock_handle>> done_;
+};
+
+/// What a release leaves to say once it is over.
+void after_release(provider_state& provider, const resource& target, bool was_lost, outcome& how) {
+    if (was_lost && how.succeeded) {
+        // The backend did not mind, but somebody else may have held it meanwhile: that is what the caller must hear.
+        how.succeeded = false;
+        how.code = errc::lost;
+        how.state = held_state::lost;
+    }
+    if (auto* watcher = provider.observer()) watcher->released(target.name, code_of(how));
+}
+
+class async_release final : public async_runner {
+public:
+    async_release(std::shared_ptr<hold> held, diagnostics* diag,
+                  std::unique_ptr<detail::completion<detail::no_result>> done)
+        : async_runner(held->provider().shared_from_this(), operation_, held->who(), held->take_keeper()),
+          was_lost_(held->was_lost()),
+          operation_(who_, shared_provider_->traits(), shared_provider_->release_timeout()),
+          diag_(diag),
+          done_(std::move(done)) {}
+
+private:
+    void finish() override {
+        settle(false);
+        outcome how = operation_.result();
+        after_release(*shared_provider_, *who_.target, was_lost_, how);
+        if (!how.succeeded) describe(*shared_provider_, *who_.target, how, diag_);
+        if (done_ != nullptr) done_->complete(code_of(how), {});
+    }
+
+    const bool was_lost_;
+    release_operation operation_;
+    diagnostics* const diag_;
+    std::unique_ptr<detail::completion<detail::no_result>> done_;
+};
+
+outcome release_sync(hold& held) {
+    provider_state& provider = held.provider();
+    release_operation operation(held.who(), provider.traits(), provider.release_timeout());
+    auto keeper = held.take_keeper();
+    run_sync(provider, operation, held.who(), {}, keeper, link_keeps::nothing);
+    outcome how = operation.result();
+    after_release(provider, *held.who().target, held.was_lost(), how);
+    return how;
+}
+
+/// Gives the link back to its hold, and says what the hold is left with.
+void after_upgrade(hold& held, std::unique_ptr<link> keeper, outcome& how) {
+    held.end_upgrade(std::move(keeper), how.succeeded);
+    if (how.succeeded) return;
+    // Whatever kept it from becoming the writer, it is still the upgradeable reader.
+    how.state = how.code == errc::lost ? held_state::lost : held_state::held;
+    if (how.code == errc::lost) held.mark_lost();
+}
+
+class async_upgrade final : public async_runner {
+public:
+    async_upgrade(std::shared_ptr<hold> held, std::unique_ptr<link> keeper, timeout limit, diagnostics* diag,
+                  std::unique_ptr<detail::completion<detail::no_result>> done)
+        : async_runner(held->provider().shared_from_this(), operation_, held->who(), std::move(keeper)),
+          held_(std::move(held)),
+          operation_(held_->who(), shared_provider_->traits(), limit, verb::convert),
+          diag_(diag),
+          done_(std::move(done)) {}
+
+    void begin() {
+        done_->connect(weak_from_this());
+        start();
+    }
+
+private:
+    void finish() override {
+        settle(true);
+        outcome how = operation_.result();
+        after_upgrade(*held_, take_link(), how);
+        if (!how.succeeded) describe(*shared_provider_, *held_->who().target, how, diag_);
+        done_->complete(code_of(how), {});
+    }
+
+    const std::shared_ptr<hold> held_;
+    acquire_operation operation_;
+    diagnostics* const diag_;
+    std::unique_ptr<detail::completion<detail::no_result>> done_;
+};
+
+/// Waits for the end of a hold.
+class lost_wait final : public detail::cancellable, public std::enable_shared_from_this<lost_wait> {
+public:
+    lost_wait(std::shared_ptr<hold> held, std::unique_ptr<detail::completion<detail::no_result>> done)
+        : held_(held), done_(std::move(done)) {}
+
+    void begin(const std::shared_ptr<hold>& held) {
+        done_->connect(weak_from_this());
+        id_ = held->on_end([self = shared_from_this()](bool lost) {
+            self->done_->complete(lost ? error_code() : make_error_code(errc::cancelled), {});
+        });
+    }
+    void cancel() noexcept override {
+        if (const auto held = held_.lock()) held->cancel_on_end(id_);
+    }
+
+private:
+    const std::weak_ptr<hold> held_;
+    std::unique_ptr<detail::completion<detail::no_result>> done_;
+    std::size_t id_ = 0;
+};
+
+}  // namespace
+}  // namespace core
+
+namespace detail {
+
+std::string_view primitive_ref::name() const noexcept {
+    return target_->target()->name;
+}
+
+std::string_view primitive_ref::mapped_name() const noexcept {
+    return target_->target()->mapped();
+}
+
+int primitive_ref::max_count() const noexcept {
+    return target_->target()->max_count;
+}
+
+bool primitive_ref::same_lock(const primitive_ref& other) const noexcept {
+    // One provider keeps one queue for a mapped name.
+    return target_->target()->key == other.target_->target()->key;
+}
+
+boost::asio::any_io_executor primitive_ref::executor() const {
+    // In a forked child the provider's thread is not there: what fails then, fails on a thread of our own.
+    return target_->provider().forked() ? core::runtime::lasting_executor() : target_->provider().executor();
+}
+
+lock_handle primitive_ref::acquire(access mode, timeout limit, std::stop_token stop, error_code& code,
+                                   diagnostics* diag) const {
+    code.clear();
+    if (diag != nullptr) diag->clear();
+    core::provider_state& provider = target_->provider();
+    const core::resource& target = *target_->target();
+    if (provider.forked()) {
+        code = core::fail(provider, target, errc::invalid_state, core::forked_text, diag);
+        return {};
+    }
+    if (stop.stop_requested()) {
+        code = core::fail(provider, target, errc::cancelled, "cancelled before it began", diag);
+        return {};
+    }
+    // A clock costs as much as a queue: read only for those who want the time.
+    const bool lease = provider.traits().family == core::family::lease;
+    const auto began = provider.observer() != nullptr ? boottime::now() : boottime::time_point();
+    core::claim who = core::make_claim(*target_, mode);
+    core::acquire_operation operation(who, provider.traits(), limit);
+    std::unique_ptr<core::link> keeper;
+    core::run_sync(provider, operation, who, std::move(stop), keeper,
+                   lease ? core::link_keeps::nothing : core::link_keeps::lock_on_success);
+    const core::outcome& how = operation.result();
+    core::tell(provider, target, how, began);
+    if (!how.succeeded) {
+        core::describe(provider, target, how, diag);
+        code = make_error_code(how.code);
+        return {};
+    }
+    return core::make_handle(target_->shared_provider(), std::move(who), std::move(keeper), how);
+}
+
+void primitive_ref::async_acquire(access mode, timeout limit, diagnostics* diag,
+                                  std::unique_ptr<completion<lock_handle>> done) const {
+    if (diag != nullptr) diag->clear();
+    core::provider_state& provider = target_->provider();
+    if (provider.forked()) {
+        done->complete(core::fail(provider, *target_->target(), errc::invalid_state, core::forked_text, diag), {});
+        return;
+    }
+    std::make_shared<core::async_acquire>(*target_, mode, limit, diag, std::move(done))->begin();
+}
+
+int primitive_ref::current_count(error_code& code, diagnostics* diag) const {
+    code.clear();
+    if (diag != nullptr) diag->clear();
+    core::provider_state& provider = target_->provider();
+    const core::resource& target = *target_->target();
+    if (!provider.backend().capabilities().current_count) {
+        code = core::fail(provider, target, errc::unsupported, "this backend cannot count free tickets", diag);
+        return 0;
+    }
+    if (provider.forked()) {
+        code = core::fail(provider, target, errc::invalid_state, core::forked_text, diag);
+        return 0;
+    }
+    const core::claim who{target_->target(), access::ticket, {}};
+    core::query_operation operation(who, provider.traits(), core::verb::count, provider.traits().reply_grace);
+    std::unique_ptr<core::link> keeper;
+    core::run_sync(provider, operation, who, {}, keeper, core::link_keeps::nothing);
+    code = core::code_of(operation.result());
+    if (code) core::describe(provider, target, operation.result(), diag);
+    return operation.result().count;
+}
+
+}  // namespace detail
+
+lock_handle::lock_handle() noexcept = default;
+lock_handle::lock_handle(std::shared_ptr<core::hold> hold) noexcept : hold_(std::move(hold)) {}
+lock_handle::lock_handle(lock_handle&& other) noexcept = default;
+
+lock_handle& lock_handle::operator=(lock_handle&& other) noexcept {
+    if (this != &other) {
+        lock_handle ending(std::move(*this));
+        hold_ = std::move(other.hold_);
+    }
+    return *this;
+}
+
+lock_handle::~lock_handle() {
+    if (hold_ == nullptr) return;
+    try {
+        if (hold_->provider().forked() || !hold_->begin_release()) return;
+        const bool kernel = hold_->provider().traits().family == core::family::kernel;
+        if (!kernel && core::runtime::on_library_thread()) {
+            // Waiting here would make the thread wait for itself.
+            std::make_shared<core::async_release>(hold_, nullptr, nullptr)->start();
+        } else {
+            core::release_sync(*hold_);
+        }
+    } catch (...) {
+        // Out of memory: closing the link, which destruction does, ends the hold too, or its lease does.
+    }
+}
+
+std::string_view lock_handle::name() const noexcept {
+    return hold_ == nullptr ? std::string_view() : std::string_view(hold_->who().target->name);
+}
+
+held_state lock_handle::state() const noexcept {
+    if (hold_ == nullptr) return held_state::released;
+    // In a forked child nobody can tell what became of the parent's lock; it is not ours, that much is sure.
+    if (hold_->provider().forked()) return held_state::unknown;
+    return hold_->look();
+}
+
+boottime::time_point lock_handle::valid_until() const noexcept {
+    return hold_ == nullptr ? boottime::time_point::min() : hold_->valid_until();
+}
+
+std::stop_token lock_handle::lost_token() const {
+    if (hold_ == nullptr) throw error(errc::invalid_state, "an empty handle has no lost token");
+    if (hold_->provider().forked()) throw error(errc::invalid_state, core::forked_text);
+    return hold_->lost_token();
+}
+
+std::optional<holdfast::fencing_token> lock_handle::fencing_token() const noexcept {
+    if (hold_ == nullptr || !hold_->token()) return std::nullopt;
+    return holdfast::fencing_token(*hold_->token());
+}
+
+std::optional<int> lock_handle::native_descriptor() const noexcept {
+    if (hold_ == nullptr || hold_->provider().forked()) return std::nullopt;
+    return hold_->native_descriptor();
+}
+
+void lock_handle::release() {
+    error_code code;
+    diagnostics diag;
+    release(code, &diag);
+    throw_if(code, diag);
+}
+
+void lock_handle::release(error_code& code, diagnostics* diag) {
+    code.clear();
+    if (diag != nullptr) diag->clear();
+    const auto held = std::move(hold_);
+    if (held == nullptr) return;
+    if (held->provider().forked()) {
+        code = core::fail(held->provider(), *held->who().target, errc::invalid_state, core::forked_text, diag);
+        return;
+    }
+    if (!held->begin_release()) return;
+    const core::outcome how = core::release_sync(*held);
+    code = core::code_of(how);
+    if (code) core::describe(held->provider(), *held->who().target, how, diag);
+}
+
+boost::asio::any_io_executor lock_handle::executor_of(const std::shared_ptr<core::hold>& hold) {
+    // An empty handle has no provider: its operations fail at once, on the library's own thread.
+    return hold == nullptr || hold->provider().forked() ? core::runtime::lasting_executor()
+                                                        : hold->provider().executor();
+}
+
+void lock_handle::start_release(std::shared_ptr<core::hold> hold, diagnostics* diag,
+                                std::unique_ptr<detail::completion<detail::no_result>> done) {
+    if (diag != nullptr) diag->clear();
+    if (hold == nullptr) {
+        done->complete({}, {});
+    } else if (hold->provider().forked()) {
+        const auto code =
+            core::fail(hold->provider(), *hold->who().target, errc::invalid_state, core::forked_text, diag);
+        done->complete(code, {});
+    } else if (!hold->begin_release()) {
+        done->complete({}, {});
+    } else {
+        std::make_shared<core::async_release>(std::move(hold), diag, std::move(done))->start();
+    }
+}
+
+void lock_handle::start_wait_lost(std::shared_ptr<core::hold> hold,
+                                  std::unique_ptr<detail::completion<detail::no_result>> done) {
+    if (hold == nullptr || hold->provider().forked()) {
+        done->complete(make_error_code(errc::invalid_state), {});
+        return;
+    }
+    std::make_shared<core::lost_wait>(hold, std::move(done))->begin(hold);
+}
+
+void upgradeable_lock_handle::upgrade(timeout limit, std::stop_token stop) {
+    error_code code;
+    diagnostics diag;
+    upgrade(limit, std::move(stop), code, &diag);
+    throw_if(code, diag);
+}
+
+void upgradeable_lock_handle::upgrade(timeout limit, std::stop_token stop, error_code& code, diagnostics* diag) {
+    code.clear();
+    if (diag != nullptr) diag->clear();
+    const auto& held = shared_hold();
+    if (held == nullptr) {
+        code = make_error_code(errc::invalid_state);
+        if (diag != nullptr) diag->message = "the handle is empty";
+        return;
+    }
+    core::provider_state& provider = held->provider();
+    const core::resource& target = *held->who().target;
+    if (stop.stop_requested()) {
+        code = core::fail(provider, target, errc::cancelled, "cancelled before it began", diag);
+        return;
+    }
+    std::unique_ptr<core::link> keeper;
+    if (provider.forked() || !held->begin_upgrade(keeper)) {
+        code = core::fail(provider, target, errc::invalid_state,
+                          provider.forked() ? core::forked_text : "the handle has been upgraded already", diag);
+        return;
+    }
+    core::acquire_operation operation(held->who(), provider.traits(), limit, core::verb::convert);
+    core::run_sync(provider, operation, held->who(), std::move(stop), keeper, core::link_keeps::lock_always);
+    core::outcome how = operation.result();
+    core::after_upgrade(*held, std::move(keeper), how);
+    if (how.succeeded) return;
+    code = make_error_code(how.code);
+    core::describe(provider, target, how, diag);
+}
+
+bool upgradeable_lock_handle::try_upgrade(timeout limit, std::stop_token stop) {
+    error_code code;
+    diagnostics diag;
+    const bool upgraded = try_upgrade(limit, std::move(stop), code, &diag);
+    throw_if(code, diag);
+    return upgraded;
+}
+
+bool upgradeable_lock_handle::try_upgrade(timeout limit, std::stop_token stop, error_code& code, diagnostics* diag) {
+    upgrade(limit, std::move(stop), code, diag);
+    if (code != errc::timed_out) return !code;
+    code.clear();
+    return false;
+}
+
+void upgradeable_lock_handle::start_upgrade(std::shared_ptr<core::hold> hold, timeout limit, diagnostics* diag,
+                                            std::unique_ptr<detail::completion<detail::no_result>> done) {
+    if (diag != nullptr) diag->clear();
+    std::unique_ptr<core::link> keeper;
+    if (hold == nullptr) {
+        if (diag != nullptr) diag->message = "the handle is empty";
+        done->complete(make_error_code(errc::invalid_state), {});
+        return;
+    }
+    if (const bool forked = hold->provider().forked(); forked || !hold->begin_upgrade(keeper)) {
+        const char* const text = forked ? core::forked_text : "the handle has been upgraded already";
+        done->complete(core::fail(hold->provider(), *hold->who().target, errc::invalid_state, text, diag), {});
+        return;
+    }
+    std::make_shared<core::async_upgrade>(std::move(hold), std::move(keeper), limit, diag, std::move(done))->begin();
+}
+
+}  // namespace v0
+}  // namespace holdfast

@@ -1,0 +1,75 @@
+#include <core/provider_state.hpp>
+
+#include <utility>
+
+namespace holdfast {
+inline namespace v0 {
+namespace core {
+
+std::shared_ptr<provider_state> provider_state::make(std::shared_ptr<core::backend> backend,
+                                                     const provider_settings& settings) {
+    if (settings.release_timeout <= std::chrono::milliseconds::zero()) {
+        throw error(errc::invalid_options, "release_timeout must be more than zero");
+    }
+    return std::make_shared<provider_state>(std::move(backend), settings);
+}
+
+provider_state::provider_state(std::shared_ptr<core::backend> backend, const provider_settings& settings)
+    : backend_(std::move(backend)), settings_(settings), renewals_(*this) {
+    context_.executor = [this] { return executor(); };
+    context_.observer = settings_.observer;
+}
+
+boost::asio::any_io_executor provider_state::executor() {
+    if (settings_.executor) return *settings_.executor;
+    const std::lock_guard guard(mutex_);
+    if (runtime_ == nullptr) runtime_ = runtime::shared();
+    return runtime_->executor();
+}
+
+std::shared_ptr<const resource> provider_state::make_resource(primitive_kind kind, std::string_view name,
+                                                              int max_count) {
+    auto made = std::make_shared<resource>();
+    made->name = name;
+    made->kind = kind;
+    made->max_count = max_count;
+    std::string mapped = backend_->map_name(kind, name);
+
+    const std::lock_guard guard(mutex_);
+    std::weak_ptr<key_state>& slot = keys_[mapped];
+    made->key = slot.lock();
+    if (made->key == nullptr) {
+        made->key = std::make_shared<key_state>(std::move(mapped));
+        slot = made->key;
+        if (keys_.size() >= sweep_at_) {
+            std::erase_if(keys_, [](const auto& each) { return each.second.expired(); });
+            sweep_at_ = 2 * keys_.size() + 64;
+        }
+    }
+    return made;
+}
+
+std::unique_ptr<link> provider_state::take_link(const claim& who, bool fresh) {
+    if (!fresh) {
+        auto idle = traits().family == family::kernel ? who.target->key->take_spare() : links_.take();
+        if (idle != nullptr) return idle;
+    }
+    return backend_->make_link(who, context_);
+}
+
+void provider_state::put_link(const claim& who, std::unique_ptr<link> returned) {
+    if (returned == nullptr) return;
+    if (forked()) {
+        returned->abandon();
+        return;
+    }
+    if (traits().family != family::kernel) {
+        links_.put(std::move(returned));
+    } else if (returned->reusable()) {
+        who.target->key->put_spare(std::move(returned));
+    }
+}
+
+}  // namespace core
+}  // namespace v0
+}  // namespace holdfast

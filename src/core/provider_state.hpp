@@ -1,0 +1,90 @@
+// What all locks and handles of one provider share.
+#ifndef HOLDFAST_CORE_PROVIDER_STATE_HPP
+#define HOLDFAST_CORE_PROVIDER_STATE_HPP
+
+#include <core/backend.hpp>
+#include <core/fork.hpp>
+#include <core/key_state.hpp>
+#include <core/runtime.hpp>
+#include <lease/renewal.hpp>
+#include <session/link_pool.hpp>
+
+#include <holdfast/provider.hpp>
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+namespace holdfast {
+inline namespace v0 {
+namespace core {
+
+/** One backend with one set of options: names, links, and the threads they need.
+
+    Thread safety: safe.
+*/
+class HOLDFAST_API provider_state : public std::enable_shared_from_this<provider_state> {
+public:
+    /// Throws `errc::invalid_options` for unusable settings.
+    static std::shared_ptr<provider_state> make(std::shared_ptr<core::backend> backend,
+                                                const provider_settings& settings);
+    provider_state(std::shared_ptr<core::backend> backend, const provider_settings& settings);
+
+    core::backend& backend() const noexcept { return *backend_; }
+    const backend_traits& traits() const noexcept { return backend_->traits(); }
+    holdfast::observer* observer() const noexcept { return settings_.observer.get(); }
+    const backend_context& context() const noexcept { return context_; }
+    std::chrono::milliseconds release_timeout() const noexcept { return settings_.release_timeout; }
+
+    /// The user's executor, or that of the library's thread, started now if it is not running.
+    boost::asio::any_io_executor executor();
+
+    /// True in a child forked since the provider was made: nothing of it may be used.
+    bool forked() const noexcept { return generation_ != fork_generation(); }
+
+    std::shared_ptr<const resource> make_resource(primitive_kind kind, std::string_view name, int max_count);
+
+    /// A link for @p who: for kernel backends the name's spare one, for others an idle one, or a new one.
+    std::unique_ptr<link> take_link(const claim& who, bool fresh);
+    /// Gives a link back that holds nothing.
+    void put_link(const claim& who, std::unique_ptr<link> returned);
+
+    renewal_queue& renewals() noexcept { return renewals_; }
+
+private:
+    const std::shared_ptr<core::backend> backend_;
+    const provider_settings settings_;
+    const unsigned generation_ = fork_generation();
+    backend_context context_;
+
+    std::mutex mutex_;
+    std::shared_ptr<runtime> runtime_;
+    /// Names are compared as the backend sees them: two lock objects of one mapped name share a queue.
+    std::unordered_map<std::string, std::weak_ptr<key_state>> keys_;
+    std::size_t sweep_at_ = 64;
+
+    link_pool links_;
+    renewal_queue renewals_;
+};
+
+/// The public lock types' target.
+class primitive {
+public:
+    primitive(std::shared_ptr<provider_state> provider, std::shared_ptr<const resource> target) noexcept
+        : provider_(std::move(provider)), target_(std::move(target)) {}
+
+    provider_state& provider() const noexcept { return *provider_; }
+    const std::shared_ptr<provider_state>& shared_provider() const noexcept { return provider_; }
+    const std::shared_ptr<const resource>& target() const noexcept { return target_; }
+
+private:
+    std::shared_ptr<provider_state> provider_;
+    std::shared_ptr<const resource> target_;
+};
+
+}  // namespace core
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

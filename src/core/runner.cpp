@@ -1,0 +1,433 @@
+#include <core/parker.hpp>
+#include <core/runner.hpp>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <poll.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace holdfast {
+inline namespace v0 {
+namespace core {
+
+std::shared_ptr<void> link::watch_loss(const claim&, std::function<void()>) {
+    return nullptr;
+}
+
+void watch::wait_on_caller(parker& self, boottime::time_point until) {
+    self.park(until);
+}
+
+std::unique_ptr<watch> backend::arm(const claim&, link&, notifier&, const backend_context&, waiter) {
+    return std::make_unique<watch>();
+}
+
+runner::runner(provider_state& provider, operation& op, claim who, std::unique_ptr<link> keeper) noexcept
+    : provider_(provider), operation_(op), who_(std::move(who)), link_(std::move(keeper)) {}
+
+runner::~runner() {
+    if (settled_) return;
+    // An exception's way out: nobody knows what the link has come to, so nobody gets it.
+    watch_.reset();
+    who_.target->key->leave(ticket_);
+}
+
+void runner::notify(unsigned bits) noexcept {
+    bits_.fetch_or(bits, std::memory_order_acq_rel);
+    rouse();
+}
+
+bool runner::take(unsigned bit) noexcept {
+    const bool set = (pending_ & bit) != 0;
+    pending_ &= ~bit;
+    return set;
+}
+
+runner::status runner::step(wait& next) {
+    for (;;) {
+        event happened;
+        // Read once a round: what follows at once, without waiting, happens at one time.
+        const auto now = boottime::now();
+        if (!started_) {
+            started_ = true;
+        } else {
+            pending_ |= bits_.exchange(0, std::memory_order_acq_rel);
+            if (!await(happened, next, now)) return status::waiting;
+        }
+        bool known = true;
+        while (known) {
+            current_ = operation_.resume(happened, now);
+            if (current_.kind == action_kind::complete) return status::complete;
+            happened = event{};
+            known = carry_out(current_, happened, now);
+        }
+    }
+}
+
+/// True when the action has an outcome already.
+bool runner::carry_out(const action& next, event& happened, boottime::time_point now) {
+    if (next.waiting) {
+        who_.target->key->stand(ticket_);
+        if (!told_waiting_) {
+            told_waiting_ = true;
+            if (auto* watcher = provider_.observer()) watcher->waiting(who_.target->name);
+        }
+    }
+    switch (next.kind) {
+        case action_kind::await_turn:
+            ticket_.mode = who_.mode;
+            ticket_.only_try = next.only_try;
+            switch (who_.target->key->enter(ticket_, *this)) {
+                case key_state::admission::turn:
+                    // The queue has notified it as well.
+                    pending_ |= bits_.exchange(0, std::memory_order_acq_rel);
+                    take(signal_turn);
+                    happened.kind = event_kind::turn;
+                    return true;
+                case key_state::admission::refused: happened.kind = event_kind::turn_refused; return true;
+                case key_state::admission::queued: break;
+            }
+            return false;
+
+        case action_kind::need_link:
+            drop_link();
+            get_link(next.fresh, happened);
+            return true;
+
+        case action_kind::send: return send(next.cmd, happened, now);
+
+        case action_kind::cancel_sent:
+            link_->request_cancel();
+            // Lets the link say when it wants to look again: a cancel can get lost and has to be repeated then.
+            pending_ |= signal_progress;
+            return false;
+
+        case action_kind::drop_link:
+            drop_link();
+            happened.kind = event_kind::dropped;
+            return true;
+
+        case action_kind::arm:
+            try {
+                watch_ =
+                    provider_.backend().arm(who_, *link_, *this, provider_.context(), who_waits(next.until == never));
+            } catch (const std::exception& failed) {
+                // Without a watch the operation still ends, by its own times; it must not fail because of a comfort.
+                if (auto* watcher = provider_.observer()) watcher->notice(who_.target->name, failed.what());
+                watch_ = std::make_unique<watch>();
+            }
+            happened.kind = event_kind::armed;
+            return true;
+
+        case action_kind::await_reply:
+        case action_kind::await_wake:
+        case action_kind::complete: break;
+    }
+    return false;
+}
+
+void runner::get_link(bool fresh, event& happened) {
+    try {
+        link_ = provider_.take_link(who_, fresh);
+        happened.kind = event_kind::link_ready;
+        return;
+    } catch (const error& failed) {
+        failure_ = reply{};
+        failure_.code = static_cast<errc>(failed.boost_code().value());
+        failure_.native_code = failed.diag().native_code;
+        failure_.text = failed.diag().message;
+    } catch (const std::exception& failed) {
+        // Whatever a driver throws: an operation that is not told of it would never end.
+        failure_ = reply{};
+        failure_.text = failed.what();
+    }
+    happened.kind = event_kind::link_failed;
+    happened.answer = &failure_;
+}
+
+void runner::drop_link() noexcept {
+    // What was armed with this link looks at it until it is gone itself.
+    watch_.reset();
+    if (link_ == nullptr) return;
+    link_ends();
+    link_.reset();
+    asked_ = false;
+}
+
+bool runner::send(const command& cmd, event& happened, boottime::time_point now) {
+    sent_at_ = now;
+    if (link_ == nullptr) {
+        // Dropped by an operation before this one, an upgrade that failed.
+        lose_link("there is no connection any more");
+        happened = {event_kind::replied, &failure_, sent_at_};
+        return true;
+    }
+    take(signal_progress);
+    asked_ = true;
+    try {
+        progress_ = link_->start(cmd, *this);
+    } catch (const std::exception& failed) {
+        lose_link(failed.what());
+        happened = {event_kind::replied, &failure_, sent_at_};
+        return true;
+    }
+    if (!progress_.done) return false;
+    asked_ = false;
+    happened = {event_kind::replied, &link_->last_reply(), sent_at_};
+    return true;
+}
+
+/// A link that throws is in no state to be used again: as good as lost.
+void runner::lose_link(const char* why) noexcept {
+    failure_ = reply{};
+    failure_.result = verdict::link_lost;
+    try {
+        failure_.text = why;
+    } catch (...) {
+        // No memory for the text; the verdict is what counts.
+    }
+    drop_link();
+}
+
+/// Brings what the current action waits for, if it has happened; otherwise says in @p next what to sleep for.
+bool runner::await(event& happened, wait& next, boottime::time_point now) {
+    next = wait{current_.until, -1, 0, nullptr};
+    switch (current_.kind) {
+        case action_kind::await_turn:
+            if (take(signal_turn)) {
+                happened.kind = event_kind::turn;
+                return true;
+            }
+            if (take(signal_turn_refused)) {
+                happened.kind = event_kind::turn_refused;
+                return true;
+            }
+            break;
+        case action_kind::send:
+        case action_kind::await_reply:
+        case action_kind::cancel_sent:
+            if (await_reply(happened, next, now)) return true;
+            break;
+        case action_kind::await_wake:
+            if (take(signal_wake)) {
+                happened.kind = event_kind::woken;
+                return true;
+            }
+            next.news = watch_.get();
+            break;
+        case action_kind::need_link:
+        case action_kind::drop_link:
+        case action_kind::arm:
+        case action_kind::complete: break;
+    }
+    if (take(signal_cancel)) {
+        happened.kind = event_kind::cancelled;
+        return true;
+    }
+    take(signal_time);
+    if (now >= current_.until) {
+        happened.kind = event_kind::time;
+        return true;
+    }
+    return false;
+}
+
+bool runner::await_reply(event& happened, wait& next, boottime::time_point now) {
+    if (take(signal_progress) || now >= progress_.again_at) {
+        try {
+            progress_ = link_->advance();
+        } catch (const std::exception& failed) {
+            lose_link(failed.what());
+            happened = {event_kind::replied, &failure_, sent_at_};
+            return true;
+        }
+        if (progress_.done) {
+            asked_ = false;
+            happened = {event_kind::replied, &link_->last_reply(), sent_at_};
+            return true;
+        }
+    }
+    next.until = std::min(next.until, progress_.again_at);
+    next.descriptor = link_->descriptor();
+    next.events = link_->poll_events();
+    return false;
+}
+
+void runner::settle(bool link_keeps_lock) noexcept {
+    settled_ = true;
+    watch_.reset();
+    who_.target->key->leave(ticket_);
+    // A link that owes an answer would bring it to whoever uses it next, and by our notifier.
+    if (asked_) drop_link();
+    if (link_ != nullptr && !link_keeps_lock) {
+        try {
+            provider_.put_link(who_, std::move(link_));
+        } catch (...) {
+            // No memory to keep it: then it is closed, which is as good.
+        }
+        link_.reset();
+    }
+}
+
+namespace {
+
+class sync_runner final : public runner {
+public:
+    sync_runner(provider_state& provider, operation& op, const claim& who, std::unique_ptr<link> keeper) noexcept
+        : runner(provider, op, who, std::move(keeper)) {}
+
+    void run(bool interruptible, link_keeps what) {
+        interruptible_ = interruptible;
+        wait next;
+        while (step(next) == status::waiting) {
+            if (next.news != nullptr) {
+                next.news->wait_on_caller(parker_, next.until);
+            } else if (parker_.park(next.until, next.descriptor, next.events)) {
+                descriptor_ready();
+            }
+        }
+        settle(what == link_keeps::lock_always ||
+               (what == link_keeps::lock_on_success && operation_.result().succeeded));
+    }
+
+private:
+    void rouse() noexcept override { parker_.rouse(); }
+    waiter who_waits(bool for_ever) const noexcept override {
+        return for_ever && !interruptible_ ? waiter::caller_for_ever : waiter::caller;
+    }
+
+    parker parker_;
+    bool interruptible_ = true;
+};
+
+}  // namespace
+
+void run_sync(provider_state& provider, operation& op, const claim& who, std::stop_token stop,
+              std::unique_ptr<link>& keeper, link_keeps what) {
+    sync_runner driver(provider, op, who, std::move(keeper));
+    const bool interruptible = stop.stop_possible();
+    if (interruptible) {
+        const std::stop_callback cancelled(std::move(stop), [&driver] { driver.notify(signal_cancel); });
+        driver.run(true, what);
+    } else {
+        driver.run(false, what);
+    }
+    keeper = driver.take_link();
+}
+
+/// Timer and descriptor of a waiting operation, made when it first waits. Shared with their handlers.
+class async_runner::waits {
+public:
+    explicit waits(const boost::asio::any_io_executor& executor) : timer(executor), descriptor(executor) {}
+    ~waits() { stop_descriptor(); }
+
+    void stop_descriptor() noexcept {
+        // The link owns it; Asio only looks at it.
+        if (descriptor.is_open()) descriptor.release();
+    }
+
+    boost::asio::steady_timer timer;
+    boottime::time_point timer_at = never;
+    std::atomic<bool> timer_runs{false};
+    boost::asio::posix::stream_descriptor descriptor;
+    std::atomic<bool> reading{false};
+    std::atomic<bool> writing{false};
+};
+
+async_runner::async_runner(std::shared_ptr<provider_state> provider, operation& op, claim who,
+                           std::unique_ptr<link> keeper)
+    : runner(*provider, op, std::move(who), std::move(keeper)), shared_provider_(std::move(provider)) {}
+
+async_runner::~async_runner() = default;
+
+void async_runner::link_ends() noexcept {
+    // Before its number can be another link's: the reactor would take that for the one it knows, and never look.
+    if (waits_ != nullptr) waits_->stop_descriptor();
+}
+
+void async_runner::start() {
+    self_ = shared_from_this();
+    run();
+}
+
+void async_runner::rouse() noexcept {
+    if (!parked_.exchange(false, std::memory_order_acq_rel)) return;
+    boost::asio::post(provider_.executor(), [self = self_] { self->run(); });
+}
+
+void async_runner::run() {
+    const auto self = self_;
+    for (;;) {
+        wait next;
+        if (step(next) == status::complete) {
+            if (waits_ != nullptr) {
+                waits_->timer.cancel();
+                waits_->stop_descriptor();
+                waits_.reset();
+            }
+            finish();
+            self_.reset();
+            return;
+        }
+        arrange(next);
+        // An exchange, because it sees what the last one to take the flag had written; a store would not.
+        parked_.exchange(true, std::memory_order_acq_rel);
+        // Notified since the last look: then either we go on, or the notifier has seen us parked and posted.
+        if (!has_news() || !parked_.exchange(false, std::memory_order_acq_rel)) return;
+    }
+}
+
+void async_runner::arrange(const wait& next) {
+    if (waits_ == nullptr) {
+        if (next.until == never && next.descriptor < 0) return;
+        waits_ = std::make_shared<waits>(provider_.executor());
+    }
+    if (next.until == never) {
+        if (waits_->timer_at != never) waits_->timer.cancel();
+    } else if (next.until != waits_->timer_at || !waits_->timer_runs.load(std::memory_order_acquire)) {
+        waits_->timer_runs.store(true, std::memory_order_release);
+        waits_->timer.expires_after(next.until - boottime::now());
+        waits_->timer.async_wait([self = self_, waits = waits_](const error_code& code) {
+            if (code) return;
+            // The timer's clock and ours differ a little: if this was early, it is set again.
+            waits->timer_runs.store(false, std::memory_order_release);
+            self->notify(signal_time);
+        });
+    }
+    waits_->timer_at = next.until;
+
+    if (next.descriptor < 0) {
+        waits_->stop_descriptor();
+        return;
+    }
+    if (waits_->descriptor.is_open() && waits_->descriptor.native_handle() != next.descriptor) {
+        waits_->stop_descriptor();
+    }
+    if (!waits_->descriptor.is_open()) {
+        waits_->descriptor.assign(next.descriptor);
+        waits_->reading.store(false, std::memory_order_release);
+        waits_->writing.store(false, std::memory_order_release);
+    }
+    // Each direction for itself: a wait for one that is still out must not stand in the way of the other.
+    using boost::asio::posix::stream_descriptor;
+    if ((next.events & POLLOUT) != 0) await_descriptor(stream_descriptor::wait_write, &waits::writing);
+    if ((next.events & ~POLLOUT) != 0) await_descriptor(stream_descriptor::wait_read, &waits::reading);
+}
+
+void async_runner::await_descriptor(int direction, std::atomic<bool> waits::*awaited) {
+    if (((*waits_).*awaited).exchange(true, std::memory_order_acq_rel)) return;
+    waits_->descriptor.async_wait(static_cast<boost::asio::posix::stream_descriptor::wait_type>(direction),
+                                  [self = self_, waits = waits_, awaited](const error_code& code) {
+                                      if (code == boost::asio::error::operation_aborted) return;
+                                      ((*waits).*awaited).store(false, std::memory_order_release);
+                                      self->notify(signal_progress);
+                                  });
+}
+
+}  // namespace core
+}  // namespace v0
+}  // namespace holdfast

@@ -1,0 +1,141 @@
+// Runs operations: what the sync and the async driver have in common.
+#ifndef HOLDFAST_CORE_RUNNER_HPP
+#define HOLDFAST_CORE_RUNNER_HPP
+
+#include <core/key_state.hpp>
+#include <core/operation.hpp>
+#include <core/provider_state.hpp>
+
+#include <atomic>
+#include <memory>
+
+namespace holdfast {
+inline namespace v0 {
+namespace core {
+
+/** Carries out an operation's actions and brings it what has happened. Knows no protocol; derived drivers only sleep.
+
+    Thread safety: `notify` from any thread; everything else from one thread at a time, the one that runs the operation.
+*/
+class runner : public notifier {
+public:
+    runner(const runner&) = delete;
+    runner& operator=(const runner&) = delete;
+
+    void notify(unsigned bits) noexcept final;
+
+    /// The link the operation ended with: what keeps the lock, after a successful acquire.
+    std::unique_ptr<link> take_link() noexcept { return std::move(link_); }
+
+protected:
+    /// @param keeper the link to work on, where the operation does not need to get one
+    runner(provider_state& provider, operation& op, claim who, std::unique_ptr<link> keeper) noexcept;
+    ~runner();
+
+    /// What the operation is waiting for, besides notifications.
+    struct wait {
+        boottime::time_point until = never;
+        int descriptor = -1;
+        short events = 0;
+        /// The watch to stand at, when all that is awaited is its news.
+        watch* news = nullptr;
+    };
+
+    enum class status { complete, waiting };
+    /// Goes on as far as possible.
+    status step(wait& next);
+    /// The descriptor that `wait` named is ready.
+    void descriptor_ready() noexcept { pending_ |= signal_progress; }
+    /// Leaves queue and watch; a link that keeps no lock goes back to its pool.
+    void settle(bool link_keeps_lock) noexcept;
+
+    /// True when something was notified that `step` has not seen.
+    bool has_news() const noexcept { return bits_.load(std::memory_order_acquire) != 0; }
+
+    /// Called after each notification, on the notifying thread.
+    virtual void rouse() noexcept = 0;
+    /// The link, and with it the descriptor that `wait` named, is about to be destroyed.
+    virtual void link_ends() noexcept {}
+    virtual waiter who_waits(bool for_ever) const noexcept = 0;
+
+    provider_state& provider_;
+    operation& operation_;
+    /// Ours, so that it outlives every operation of a derived class that refers to it.
+    const claim who_;
+
+private:
+    bool carry_out(const action& next, event& happened, boottime::time_point now);
+    void get_link(bool fresh, event& happened);
+    void drop_link() noexcept;
+    bool send(const command& cmd, event& happened, boottime::time_point now);
+    void lose_link(const char* why) noexcept;
+    bool await(event& happened, wait& next, boottime::time_point now);
+    bool await_reply(event& happened, wait& next, boottime::time_point now);
+    bool take(unsigned bit) noexcept;
+
+    std::unique_ptr<link> link_;
+    std::unique_ptr<watch> watch_;
+    ticket ticket_;
+    action current_;
+    event first_;
+    reply failure_;
+    progress progress_;
+    boottime::time_point sent_at_{};
+    boottime::time_point waiting_since_{};
+    bool started_ = false;
+    bool settled_ = false;
+    /// The link owes us an answer.
+    bool asked_ = false;
+    bool told_waiting_ = false;
+    unsigned pending_ = 0;
+    std::atomic<unsigned> bits_{0};
+};
+
+/// Whether the link that an operation ends with keeps a lock.
+enum class link_keeps { nothing, lock_on_success, lock_always };
+
+/** Runs @p op on the calling thread.
+    @param stop cancels it
+    @param keeper in: the link to work on, or null; out: the link it ended with, if that keeps a lock
+*/
+void run_sync(provider_state& provider, operation& op, const claim& who, std::stop_token stop,
+              std::unique_ptr<link>& keeper, link_keeps what);
+
+/** An operation that runs on the provider's executor, and on the thread that starts it as long as it need not wait.
+
+    Owns itself until it is complete.
+*/
+class async_runner : public runner, public detail::cancellable, public std::enable_shared_from_this<async_runner> {
+public:
+    void cancel() noexcept override { notify(signal_cancel); }
+    void start();
+
+protected:
+    async_runner(std::shared_ptr<provider_state> provider, operation& op, claim who, std::unique_ptr<link> keeper);
+    ~async_runner() override;
+
+    /// Called once, by the thread that made the last step.
+    virtual void finish() = 0;
+
+    const std::shared_ptr<provider_state> shared_provider_;
+
+private:
+    class waits;
+
+    void rouse() noexcept override;
+    void link_ends() noexcept override;
+    waiter who_waits(bool) const noexcept override { return waiter::executor; }
+    void run();
+    void arrange(const wait& next);
+    void await_descriptor(int direction, std::atomic<bool> waits::*awaited);
+
+    std::shared_ptr<waits> waits_;
+    std::shared_ptr<async_runner> self_;
+    std::atomic<bool> parked_{false};
+};
+
+}  // namespace core
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

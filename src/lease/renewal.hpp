@@ -1,0 +1,90 @@
+// Keeping leases alive, and knowing when one is over.
+#ifndef HOLDFAST_LEASE_RENEWAL_HPP
+#define HOLDFAST_LEASE_RENEWAL_HPP
+
+#include <holdfast/clock.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+namespace holdfast {
+inline namespace v0 {
+namespace core {
+
+class hold;
+class provider_state;
+
+/** When to renew one lease, and when to give it up: a decision maker without I/O.
+
+    A lease counts from the moment its request was sent. A failed renewal is no loss: it is tried again, a quarter of
+    the cadence later, until the time has run out.
+*/
+class renewal {
+public:
+    renewal(std::chrono::nanoseconds cadence, boottime::time_point granted_at,
+            boottime::time_point valid_until) noexcept
+        : cadence_(cadence), next_(granted_at + cadence), valid_until_(valid_until) {}
+
+    enum class step { wait, renew, lost };
+    /// What to do at @p now. `renew` is answered once until the renewal has ended.
+    step look(boottime::time_point now) noexcept;
+    /// When to look again at the latest.
+    boottime::time_point next_look() const noexcept;
+
+    enum class result { renewed, failed, not_held };
+    /// A renewal sent at @p sent_at has ended. @param until the new end, with `renewed`
+    void ended(result how, boottime::time_point sent_at, boottime::time_point now, boottime::time_point until) noexcept;
+
+    boottime::time_point valid_until() const noexcept { return valid_until_; }
+
+private:
+    std::chrono::nanoseconds cadence_;
+    boottime::time_point next_;
+    boottime::time_point valid_until_;
+    bool running_ = false;
+    bool over_ = false;
+};
+
+/** The leases of one provider, renewed from its executor; those due together are renewed together, in ticks of 10 ms.
+
+    Keeps only weak references: a handle that is gone is not renewed.
+
+    Thread safety: safe.
+*/
+class renewal_queue {
+public:
+    explicit renewal_queue(provider_state& owner) noexcept : owner_(owner) {}
+    renewal_queue(const renewal_queue&) = delete;
+    renewal_queue& operator=(const renewal_queue&) = delete;
+    ~renewal_queue();
+
+    void add(const std::shared_ptr<hold>& lease, boottime::time_point granted_at);
+
+private:
+    struct entry {
+        std::weak_ptr<hold> lease;
+        renewal plan;
+    };
+    class timer;
+    class renewing;
+
+    void schedule();
+    void tick();
+    void attend(const std::shared_ptr<entry>& item, boottime::time_point now);
+    void put(std::shared_ptr<entry> item);
+
+    provider_state& owner_;
+    std::mutex mutex_;
+    std::multimap<boottime::time_point, std::shared_ptr<entry>> due_;
+    std::shared_ptr<timer> timer_;
+    boottime::time_point timer_at_ = boottime::time_point::max();
+};
+
+}  // namespace core
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

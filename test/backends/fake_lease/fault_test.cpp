@@ -1,0 +1,339 @@
+// What becomes of leases when the server, the connection, the clock or the caller fails.
+#include <support/attempt.hpp>
+#include <support/fake_lease.hpp>
+
+#include <gtest/gtest.h>
+
+namespace holdfast {
+namespace {
+
+using core::verb;
+using fakes::attempt;
+using fakes::fault;
+using fakes::fault_kind;
+using fakes::style;
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds limit = 120ms;
+// Timeout, the two graces of the fake's options, and another reply's for giving back; the rest is for a busy machine.
+constexpr std::chrono::milliseconds bound = limit + 100ms + 50ms + 100ms + 700ms;
+constexpr fakes::lease_options options{.lifetime = 900ms, .margin = 200ms, .reply_grace = 100ms, .cancel_grace = 50ms};
+
+class lease_fault_test : public testing::TestWithParam<style> {
+protected:
+    ~lease_fault_test() override {
+        handle_ = {};
+        EXPECT_TRUE(fakes::eventually([this] { return server_->watches() == 0; })) << "a watch was left behind";
+        EXPECT_EQ(server_->holds(), 0);
+        EXPECT_EQ(server_->marks(), 0);
+        EXPECT_EQ(server_->broken_rules(), 0);
+    }
+
+    attempt acquire(timeout how_long = limit) { return fakes::acquire(handlers_, GetParam(), lock_, how_long); }
+    void hold() {
+        attempt made = acquire();
+        ASSERT_FALSE(made.code) << made.code.message();
+        handle_ = std::move(made.handle);
+    }
+    bool lost_token_fires() {
+        std::promise<void> lost;
+        const std::stop_callback on_loss(handle_.lost_token(), [&] { lost.set_value(); });
+        return lost.get_future().wait_for(10s) == std::future_status::ready;
+    }
+
+    fakes::handler_thread handlers_;
+    const std::shared_ptr<fakes::lease_server> server_ = std::make_shared<fakes::lease_server>();
+    provider provider_ = fakes::make_lease_provider(server_, {.release_timeout = 150ms}, options);
+    lock lock_ = provider_.make_lock("name");
+    const std::string mapped_{lock_.mapped_name()};
+    lock_handle handle_;
+};
+
+INSTANTIATE_TEST_SUITE_P(, lease_fault_test, testing::Values(style::sync, style::async),
+                         [](const auto& each) { return fakes::name_of(each.param); });
+
+struct acquire_row {
+    const char* name;
+    fault which;
+    int times;
+    /// Unset: the acquire succeeds.
+    std::optional<errc> expected;
+};
+
+const acquire_row acquire_rows[] = {
+    {"an error", {fault_kind::fails, 0ms, errc::protocol}, 1, errc::protocol},
+    {"doubt, granted", {fault_kind::doubt_after}, 1, {}},
+    {"doubt, not granted", {fault_kind::doubt_before, 0ms, errc::protocol}, 1, errc::protocol},
+    {"a dead link", {fault_kind::link_lost_before}, 1, {}},
+    {"a lost reply", {fault_kind::link_lost_after}, 1, {}},
+    {"two dead links", {fault_kind::link_lost_before}, 2, errc::unavailable},
+    {"two lost replies", {fault_kind::link_lost_after}, 2, errc::unavailable},
+    {"a late reply", {fault_kind::late, 40ms}, 1, {}},
+    {"no reply", {fault_kind::hangs}, 1, errc::unavailable},
+    {"no reply, granted", {fault_kind::hangs_after}, 1, errc::unavailable},
+};
+
+TEST_P(lease_fault_test, each_fault_of_an_acquire_ends_as_it_should_and_in_time) {
+    for (const acquire_row& row : acquire_rows) {
+        SCOPED_TRACE(row.name);
+        server_->clear_script();
+        server_->script(verb::try_acquire, row.which, row.times);
+        attempt made = acquire();
+        EXPECT_EQ(made.code, row.expected ? make_error_code(*row.expected) : error_code());
+        EXPECT_LT(made.took, bound);
+        made.handle = {};
+        EXPECT_EQ(server_->holds(), 0);
+    }
+    EXPECT_FALSE(acquire().code);
+}
+
+TEST_P(lease_fault_test, what_cannot_be_given_back_is_reported_as_unknown) {
+    server_->script(verb::try_acquire, {fault_kind::link_lost_after});
+    server_->script(verb::release, {fault_kind::link_lost_before});
+    const attempt made = acquire();
+    EXPECT_EQ(made.code, errc::unavailable);
+    EXPECT_EQ(made.diag.state, held_state::unknown);
+    EXPECT_EQ(server_->holds(), 1);
+    EXPECT_TRUE(fakes::eventually([this] { return server_->holds() == 0; }));
+}
+
+TEST_P(lease_fault_test, a_grant_that_arrives_when_its_lease_is_over_is_given_back) {
+    // 700 ms are what the margin leaves of the lease.
+    server_->script(verb::try_acquire, {fault_kind::late, 750ms});
+    const attempt made = acquire(5s);
+    EXPECT_EQ(made.code, errc::unavailable);
+    EXPECT_EQ(server_->requests(verb::release), 1);
+    EXPECT_EQ(server_->holds(), 0);
+}
+
+TEST_P(lease_fault_test, whatever_a_connect_throws_ends_the_acquire) {
+    server_->refuse_connections(1);
+    EXPECT_EQ(acquire().code, errc::unavailable);
+    server_->refuse_connections(1, [] { throw std::runtime_error("a driver's own"); });
+    EXPECT_EQ(acquire().code, errc::unavailable);
+    EXPECT_FALSE(acquire().code);
+}
+
+TEST_P(lease_fault_test, a_dead_idle_link_is_no_reason_to_fail) {
+    EXPECT_FALSE(acquire().code);
+    EXPECT_GE(server_->kill_idle(), 1);
+    EXPECT_FALSE(acquire().code);
+}
+
+TEST_P(lease_fault_test, a_release_elsewhere_wakes_who_waits) {
+    server_->take_elsewhere(mapped_, 60s);
+    fakes::pending_acquire waiting(handlers_, GetParam(), lock_, timeout::infinite());
+    ASSERT_TRUE(fakes::eventually([this] { return server_->watches() == 1; }));
+    server_->free_elsewhere(mapped_);
+    EXPECT_FALSE(waiting.get().code);
+}
+
+TEST_P(lease_fault_test, a_lost_wake_up_costs_no_more_than_the_holder_s_lease) {
+    server_->take_elsewhere(mapped_, 250ms);
+    server_->lose_wakes(1);
+    fakes::pending_acquire waiting(handlers_, GetParam(), lock_, 10s);
+    ASSERT_TRUE(fakes::eventually([this] { return server_->watches() == 1; }));
+    server_->free_elsewhere(mapped_);
+    const attempt made = waiting.get();
+    EXPECT_FALSE(made.code);
+    EXPECT_LT(made.took, 250ms + 700ms);
+}
+
+TEST_P(lease_fault_test, wake_ups_without_a_reason_do_not_end_a_wait) {
+    server_->take_elsewhere(mapped_, 60s);
+    fakes::pending_acquire waiting(handlers_, GetParam(), lock_, 200ms);
+    const auto end = boottime::now() + 150ms;
+    while (boottime::now() < end) {
+        server_->wake_all();
+        std::this_thread::yield();
+    }
+    const attempt made = waiting.get();
+    server_->free_elsewhere(mapped_);
+    EXPECT_EQ(made.code, errc::timed_out);
+    EXPECT_GE(made.took, 200ms);
+    EXPECT_LT(made.took, bound);
+}
+
+struct withdraw_row {
+    const char* name;
+    fault which;
+    bool cancelled;
+};
+
+const withdraw_row withdraw_rows[] = {
+    {"timed out", {}, false},
+    {"cancelled", {}, true},
+    {"an error, timed out", {fault_kind::fails}, false},
+    {"no reply, cancelled", {fault_kind::hangs}, true},
+    {"a lost link, timed out", {fault_kind::link_lost_after}, false},
+};
+
+TEST_P(lease_fault_test, a_writer_that_stops_waiting_takes_its_mark_away) {
+    const auto table = provider_.make_reader_writer_lock("table");
+    const std::string mapped(table.mapped_name());
+    for (const withdraw_row& row : withdraw_rows) {
+        SCOPED_TRACE(row.name);
+        server_->take_elsewhere(mapped, 60s, core::access::shared);
+        server_->script(verb::withdraw, row.which);
+        const int before = server_->requests(verb::withdraw);
+        std::promise<error_code> done;
+        boost::asio::cancellation_signal signal;
+        handlers_.run([&] {
+            table.async_acquire_write(
+                row.cancelled ? timeout::infinite() : timeout(limit),
+                boost::asio::bind_cancellation_slot(
+                    signal.slot(),
+                    boost::asio::bind_executor(handlers_.executor(),
+                                               [&](error_code code, const lock_handle&) { done.set_value(code); })));
+        });
+        ASSERT_TRUE(fakes::eventually([&] { return server_->marks() == 1; }));
+        if (row.cancelled) handlers_.run([&] { signal.emit(boost::asio::cancellation_type::all); });
+        EXPECT_EQ(done.get_future().get(), row.cancelled ? errc::cancelled : errc::timed_out);
+        EXPECT_EQ(server_->requests(verb::withdraw), before + 1);
+        // What could not be taken away ends with its time.
+        EXPECT_TRUE(fakes::eventually([&] { return server_->marks() == 0; }));
+        server_->free_elsewhere(mapped);
+    }
+}
+
+struct cancel_row {
+    const char* name;
+    fault which;
+};
+
+const cancel_row cancel_rows[] = {
+    {"while the reply is late", {fault_kind::late, 30ms}},
+    {"while there is no reply", {fault_kind::hangs}},
+    {"while there is no reply, though granted", {fault_kind::hangs_after}},
+    {"while the request is late", {fault_kind::arrives_late, 30ms}},
+};
+
+TEST_P(lease_fault_test, a_cancelled_acquire_holds_nothing) {
+    for (const cancel_row& row : cancel_rows) {
+        SCOPED_TRACE(row.name);
+        const int before = server_->requests(verb::try_acquire);
+        server_->script(verb::try_acquire, row.which);
+        fakes::pending_acquire asking(handlers_, GetParam(), lock_, timeout::infinite());
+        ASSERT_TRUE(fakes::eventually([&] { return server_->requests(verb::try_acquire) == before + 1; }));
+        asking.cancel();
+        const attempt made = asking.get();
+        EXPECT_EQ(made.code, errc::cancelled);
+        EXPECT_LT(made.took, bound);
+        EXPECT_EQ(server_->holds(), 0);
+    }
+}
+
+struct release_row {
+    const char* name;
+    fault which;
+    std::optional<errc> expected;
+};
+
+const release_row release_rows[] = {
+    {"an error", {fault_kind::fails, 0ms, errc::protocol}, errc::protocol},
+    {"doubt", {fault_kind::doubt_before}, errc::in_doubt},
+    {"a dead link", {fault_kind::link_lost_before}, {}},
+    {"a lost reply", {fault_kind::link_lost_after}, {}},
+    {"no reply", {fault_kind::hangs}, errc::in_doubt},
+};
+
+TEST_P(lease_fault_test, each_fault_of_a_release_is_reported_and_what_is_left_ends_with_its_lease) {
+    for (const release_row& row : release_rows) {
+        SCOPED_TRACE(row.name);
+        server_->clear_script();
+        hold();
+        server_->script(verb::release, row.which);
+        const attempt made = fakes::release(GetParam(), std::move(handle_));
+        EXPECT_EQ(made.code, row.expected ? make_error_code(*row.expected) : error_code());
+        EXPECT_LT(made.took, 150ms + 700ms);
+        EXPECT_TRUE(fakes::eventually([this] { return server_->holds() == 0; }));
+    }
+}
+
+TEST_P(lease_fault_test, a_destructor_is_bounded_when_the_server_hangs) {
+    hold();
+    server_->script(verb::release, {fault_kind::hangs});
+    const auto began = boottime::now();
+    handle_ = {};
+    EXPECT_LT(boottime::now() - began, 150ms + 700ms);
+    EXPECT_TRUE(fakes::eventually([this] { return server_->holds() == 0; }));
+}
+
+TEST_P(lease_fault_test, renewals_keep_a_lease_beyond_its_first_lifetime) {
+    hold();
+    const auto first = handle_.valid_until();
+    ASSERT_TRUE(fakes::eventually([this] { return server_->requests(verb::renew) >= 4; }));
+    EXPECT_GT(handle_.valid_until(), first);
+    EXPECT_EQ(handle_.state(), held_state::held);
+    EXPECT_FALSE(fakes::release(GetParam(), std::move(handle_)).code);
+}
+
+TEST_P(lease_fault_test, one_renewal_that_fails_is_no_loss) {
+    for (const auto kind : {fault_kind::fails, fault_kind::hangs, fault_kind::link_lost_before}) {
+        hold();
+        const auto token = handle_.lost_token();
+        const auto first = handle_.valid_until();
+        const int before = server_->requests(verb::renew);
+        server_->script(verb::renew, {kind});
+        ASSERT_TRUE(fakes::eventually([&] { return handle_.valid_until() > first || token.stop_requested(); }));
+        EXPECT_FALSE(token.stop_requested());
+        EXPECT_GE(server_->requests(verb::renew), before + 2);
+        EXPECT_FALSE(fakes::release(GetParam(), std::move(handle_)).code);
+    }
+}
+
+TEST_P(lease_fault_test, the_loss_is_told_before_the_server_can_give_the_lock_away) {
+    for (const auto kind : {fault_kind::fails, fault_kind::hangs, fault_kind::link_lost_before}) {
+        server_->script(verb::renew, {kind}, fakes::fault_script::always);
+        hold();
+        EXPECT_TRUE(lost_token_fires());
+        EXPECT_EQ(server_->holds(), 1);
+        EXPECT_GE(boottime::now(), handle_.valid_until() - 20ms);
+        EXPECT_EQ(handle_.state(), held_state::lost);
+        EXPECT_EQ(fakes::release(GetParam(), std::move(handle_)).code, errc::lost);
+        server_->clear_script();
+    }
+}
+
+TEST_P(lease_fault_test, a_lease_that_the_server_has_ended_is_lost) {
+    hold();
+    EXPECT_EQ(server_->expire(mapped_), 1);
+    EXPECT_TRUE(lost_token_fires());
+    EXPECT_EQ(handle_.state(), held_state::lost);
+    EXPECT_EQ(fakes::release(GetParam(), std::move(handle_)).code, errc::lost);
+}
+
+TEST_P(lease_fault_test, a_release_is_not_undone_by_a_renewal_on_its_way) {
+    const fault rows[] = {{fault_kind::arrives_late, 60ms}, {fault_kind::late, 60ms}};
+    const auto other = fakes::make_lease_provider(server_, {}, options).make_lock("name");
+    for (const fault& row : rows) {
+        hold();
+        const int before = server_->requests(verb::renew);
+        server_->script(verb::renew, row);
+        ASSERT_TRUE(fakes::eventually([&] { return server_->requests(verb::renew) == before + 1; }));
+        EXPECT_FALSE(fakes::release(GetParam(), std::move(handle_)).code);
+        EXPECT_EQ(server_->holds(), 0);
+        auto next = other.try_acquire();
+        ASSERT_TRUE(next.has_value());
+        ASSERT_TRUE(fakes::eventually([&] { return server_->requests(verb::renew) == before + 2; }));
+        EXPECT_EQ(next->state(), held_state::held);
+        EXPECT_EQ(server_->holds(), 1);
+    }
+}
+
+TEST(lease_clock_test, the_first_look_after_the_deadline_says_lost_though_no_timer_ran) {
+    const auto server = std::make_shared<fakes::lease_server>();
+    // Nobody runs it.
+    boost::asio::io_context stuck;
+    const auto locks = fakes::make_lease_provider(server, {.executor = stuck.get_executor()}, options);
+    auto held = locks.make_lock("name").acquire();
+    EXPECT_EQ(held.state(), held_state::held);
+    while (boottime::now() < held.valid_until()) std::this_thread::yield();
+    EXPECT_EQ(held.state(), held_state::lost);
+    error_code code;
+    held.release(code);
+    EXPECT_EQ(code, errc::lost);
+}
+
+}  // namespace
+}  // namespace holdfast

@@ -1,0 +1,254 @@
+// The file backend with a kernel that answers what ours would not: every injected state is printed.
+#include "support/injected.hpp"
+#include "support/second_process.hpp"
+
+#include <names/names.hpp>
+
+#include <holdfast/backends/file.hpp>
+
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <random>
+#include <set>
+
+namespace holdfast::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+class InjectedFault : public testing::Test {
+protected:
+    lock make(bool remote = false) const {
+        file::options options;
+        options.directory = here_.path();
+        options.allow_remote = remote;
+        return file::make_provider(options).make_lock("x");
+    }
+    void expect_error(errc code, const std::string& words) const {
+        for (const timeout limit : {timeout::zero(), timeout(50ms)}) {
+            error_code got;
+            diagnostics diag;
+            EXPECT_FALSE(make().try_acquire(limit, {}, got, &diag));
+            EXPECT_EQ(got, code) << got.message() << ": " << diag.message;
+            EXPECT_NE(diag.message.find(words), std::string::npos) << diag.message;
+        }
+    }
+    const temporary_directory here_;
+    static inline int calls_ = 0;
+    static inline int error_ = 0;
+    static inline long type_ = 0;
+};
+
+TEST_F(InjectedFault, OfFlockIsAnErrorAndNeverALockNorHeldElsewhere) {
+    for (const int error : {ENOLCK, EBADF, EOPNOTSUPP, ENOSYS, EINVAL}) {
+        const injected kernel("flock fails (ENOLCK, EBADF, EOPNOTSUPP, ENOSYS or EINVAL)");
+        error_ = error;
+        kernel->flock = [](int, int) {
+            errno = error_;
+            return -1;
+        };
+        expect_error(errc::unsupported, "cannot lock");
+    }
+    const injected kernel("flock fails with EIO");
+    kernel->flock = [](int, int) {
+        errno = EIO;
+        return -1;
+    };
+    expect_error(errc::unavailable, "cannot lock");
+}
+
+TEST_F(InjectedFault, OfAnInterruptedCallIsTriedAgain) {
+    const injected kernel("open and flock are interrupted (EINTR) three times");
+    calls_ = 0;
+    kernel->open = [](const char* path, int flags, mode_t mode) {
+        if (++calls_ % 4 != 0) {
+            errno = EINTR;
+            return -1;
+        }
+        return ::open(path, flags, mode);
+    };
+    kernel->flock = [](int file, int operation) {
+        if (++calls_ % 4 != 0) {
+            errno = EINTR;
+            return -1;
+        }
+        return ::flock(file, operation);
+    };
+    const lock mine = make();
+    auto held = mine.try_acquire();
+    ASSERT_TRUE(held);
+    held->release();
+    // Interrupted unlocking does not count either, since the descriptor is closed.
+    EXPECT_TRUE(mine.try_acquire());
+}
+
+TEST_F(InjectedFault, OfAForeignFileInAStickyDirectoryIsOpenedWithoutMakingIt) {
+    const lock mine = make();
+    ::close(::open(std::string(mine.mapped_name()).c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0644));
+    const injected kernel("fs.protected_regular: open with O_CREAT fails with EACCES, without it does not");
+    kernel->open = [](const char* path, int flags, mode_t mode) {
+        if ((flags & O_CREAT) != 0) {
+            errno = EACCES;
+            return -1;
+        }
+        return ::open(path, flags, mode);
+    };
+    EXPECT_TRUE(mine.try_acquire());
+    std::filesystem::remove(mine.mapped_name());
+    expect_error(errc::permission, "Permission denied");
+}
+
+TEST_F(InjectedFault, OfARemoteFileSystemIsRefusedUnlessAllowed) {
+    const struct {
+        long type;
+        const char* name;
+    } remote[] = {
+        {0x6969, "NFS"},      {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"}, {0x65735546, "FUSE"},  {0x01021997, "9P"},
+        {0x00c36400, "Ceph"}, {0x5346414f, "AFS"},  {0x01161970, "GFS2"}, {0x7461636f, "OCFS2"}, {0x0bd00bd0, "Lustre"},
+    };
+    for (const auto& one : remote) {
+        const injected kernel(one.name);
+        type_ = one.type;
+        kernel->file_system_type = [](int, long* type) {
+            *type = type_;
+            return 0;
+        };
+        expect_error(errc::unsupported, one.name);
+        expect_error(errc::unsupported, "remote=true");
+        EXPECT_TRUE(make(true).try_acquire()) << one.name;
+    }
+}
+
+TEST_F(InjectedFault, OfAnUnknownFileSystemIsAnError) {
+    const injected kernel("statfs fails with EIO");
+    kernel->file_system_type = [](int, long*) {
+        errno = EIO;
+        return -1;
+    };
+    expect_error(errc::unavailable, "cannot tell the file system");
+}
+
+TEST_F(InjectedFault, OfAnInodeThatCannotBeLookedAtIsNeverALock) {
+    const injected kernel("fstat fails with EIO");
+    kernel->fstat = [](int, struct stat*) {
+        errno = EIO;
+        return -1;
+    };
+    expect_error(errc::unavailable, "cannot look at");
+}
+
+TEST_F(InjectedFault, OfDeletingDoesNotKeepTheLock) {
+    const injected kernel("unlink fails with EACCES (a sticky directory)");
+    kernel->unlink = [](const char*) {
+        errno = EACCES;
+        return -1;
+    };
+    const lock mine = make();
+    EXPECT_NO_THROW(mine.acquire().release());
+    EXPECT_TRUE(std::filesystem::exists(mine.mapped_name()));
+    EXPECT_TRUE(make().try_acquire());
+}
+
+TEST_F(InjectedFault, OfADirectoryThatVanishesForEverEndsWithAnError) {
+    const injected kernel("open fails with ENOENT although the directory was made");
+    kernel->open = [](const char*, int, mode_t) {
+        errno = ENOENT;
+        return -1;
+    };
+    expect_error(errc::unavailable, "No such file or directory");
+}
+
+// Unlocked before it is deleted, the file could be locked by somebody who then finds it in place, and be deleted under
+// them. Too rare to be met by chance: so it is looked at.
+TEST_F(InjectedFault, NoneButTheCallsOfAReleaseInTheirOrder) {
+    static std::vector<std::string> calls;
+    const injected kernel("none: calls are only recorded");
+    kernel->unlink = [](const char* path) {
+        calls.emplace_back("unlink");
+        return ::unlink(path);
+    };
+    kernel->flock = [](int file, int operation) {
+        calls.emplace_back(operation == LOCK_UN ? "unlock" : "lock");
+        return ::flock(file, operation);
+    };
+    make().acquire().release();
+    EXPECT_EQ(calls, (std::vector<std::string>{"lock", "unlink", "unlock"}));
+}
+
+TEST_F(InjectedFault, OfAFileThatIsDeletedOrReplacedBeforeItIsLockedIsSeen) {
+    static std::string path;
+    path = make().mapped_name();
+    for (const bool replace : {false, true}) {
+        const injected kernel("the file is deleted, or replaced, between open and flock");
+        static bool replaces;
+        replaces = replace;
+        calls_ = 0;
+        kernel->flock = [](int file, int operation) {
+            if (operation != LOCK_UN && calls_++ < 3) {
+                ::unlink(path.c_str());
+                if (replaces) ::close(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0666));
+            }
+            return ::flock(file, operation);
+        };
+        const auto held = make().acquire(1s);
+        EXPECT_EQ(calls_, 4);
+        // Whoever opens the path now meets the lock.
+        const int other = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        EXPECT_GE(other, 0);
+        EXPECT_NE(::flock(other, LOCK_EX | LOCK_NB), 0);
+        ::close(other);
+    }
+}
+
+/// Text of all kinds, with whatever could lead out of a directory in it.
+std::string random_name(std::mt19937& random) {
+    static const char* const parts[] = {
+        "/", "..", ".",  "\\",  " ", "a",   "B",      "_",    "\n",           "\xC3\xA9",         "~",        "$",
+        ":", "\t", "\"", "CON", "-", "%2F", "x.lock", "\x01", "\xE2\x80\xAE", "\xF0\x9F\x98\x80", "\xC7\x85", "0"};
+    std::string made;
+    for (auto left = random() % 12; left > 0; --left) made += parts[random() % std::size(parts)];
+    if (random() % 50 == 0) made += std::string(random() % 5000, 'l');
+    if (random() % 50 == 0) made += '\0';
+    return made;
+}
+
+TEST(NamesOfLocks, NeverShareAPathNorLeaveTheDirectory) {
+    std::mt19937 random(20240607);
+    std::set<std::string> names;
+    std::set<std::string> paths;
+    for (int i = 0; i < 200'000; ++i) {
+        std::string name = random_name(random);
+        const std::string path = names::file_path("/var/lock/app", name);
+        ASSERT_EQ(path.rfind('/'), std::string("/var/lock/app").size()) << name;
+        ASSERT_TRUE(path.starts_with("/var/lock/app/")) << path;
+        ASSERT_EQ(path.find('\0'), std::string::npos);
+        ASSERT_LE(path.size(), std::string("/var/lock/app/").size() + 255);
+        const bool new_name = names.insert(std::move(name)).second;
+        ASSERT_EQ(paths.insert(path).second, new_name) << path;
+    }
+    std::printf("    %zu distinct names, as many paths\n", names.size());
+}
+
+TEST(NamesOfLocks, CanAllBeLocked) {
+    const temporary_directory here;
+    file::options options;
+    options.directory = here.path();
+    const provider source = file::make_provider(options);
+    std::mt19937 random(7);
+    std::set<std::string> names{".", "..", "", " ", "\t", "CON", "x.", "x ", std::string(65535, 'n'), "a/b", "/etc"};
+    while (names.size() < 300) names.insert(random_name(random));
+    std::vector<lock_handle> all;
+    for (const auto& name : names) all.push_back(source.make_lock(name).acquire(1s));
+    for (const auto& each : all) EXPECT_EQ(each.state(), held_state::held);
+    all.clear();
+    EXPECT_TRUE(std::filesystem::is_empty(here.path()));
+}
+
+}  // namespace
+}  // namespace holdfast::test

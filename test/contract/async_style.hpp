@@ -1,0 +1,167 @@
+// What the asynchronous styles have in common: a thread for handlers, and one place where a call is made.
+#ifndef HOLDFAST_TEST_CONTRACT_ASYNC_STYLE_HPP
+#define HOLDFAST_TEST_CONTRACT_ASYNC_STYLE_HPP
+
+#include <contract/call_state.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <utility>
+
+namespace holdfast::contract {
+
+namespace asio = boost::asio;
+
+/// The user's thread, on which all handlers run and all cancelling is done.
+class user_thread {
+public:
+    user_thread();
+    ~user_thread();
+    asio::io_context::executor_type executor() { return context_.get_executor(); }
+    /// Returns when everything posted before has run.
+    void catch_up();
+
+private:
+    asio::io_context context_{1};
+    asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
+    std::thread thread_;
+};
+
+class async_state : public pending::state, public std::enable_shared_from_this<async_state> {
+public:
+    async_state(asio::io_context::executor_type executor, asio::cancellation_type type)
+        : executor_(std::move(executor)), type_(type) {}
+
+    void cancel() override;
+    asio::cancellation_slot slot() { return signal_.slot(); }
+    asio::io_context::executor_type executor() const { return executor_; }
+
+    /// The end of a call, whatever it gives.
+    void ended(error_code code) { report(code, held()); }
+    void ended(error_code code, lock_handle handle) { report(code, held(std::move(handle))); }
+    void ended(error_code code, upgradeable_lock_handle handle) { report(code, held(std::move(handle))); }
+    template <class Handle>
+    void ended(error_code code, std::optional<Handle> handle) {
+        report(code, handle ? held(std::move(*handle)) : held());
+    }
+
+    diagnostics diag = poisoned_diagnostics();
+    /// Releases and the like take no diagnostics.
+    bool takes_diagnostics = true;
+
+private:
+    void report(error_code code, held handle);
+
+    asio::io_context::executor_type executor_;
+    asio::cancellation_type type_;
+    asio::cancellation_signal signal_;
+};
+
+template <class Token>
+auto async_acquire_plain(const target& on, timeout limit, diagnostics& diag, Token token) {
+    if (const auto* one = std::get_if<lock>(&on.object)) return one->async_acquire(limit, diag, std::move(token));
+    if (const auto* one = std::get_if<semaphore>(&on.object)) return one->async_acquire(limit, diag, std::move(token));
+    if (const auto* one = std::get_if<reader_writer_lock>(&on.object)) {
+        if (on.mode == access::shared) return one->async_acquire_read(limit, diag, std::move(token));
+        return one->async_acquire_write(limit, diag, std::move(token));
+    }
+    const auto& one = std::get<upgradeable_reader_writer_lock>(on.object);
+    if (on.mode == access::shared) return one.async_acquire_read(limit, diag, std::move(token));
+    return one.async_acquire_write(limit, diag, std::move(token));
+}
+
+template <class Token>
+auto async_try_acquire_plain(const target& on, timeout limit, diagnostics& diag, Token token) {
+    if (const auto* one = std::get_if<lock>(&on.object)) return one->async_try_acquire(limit, diag, std::move(token));
+    if (const auto* one = std::get_if<semaphore>(&on.object)) {
+        return one->async_try_acquire(limit, diag, std::move(token));
+    }
+    if (const auto* one = std::get_if<reader_writer_lock>(&on.object)) {
+        if (on.mode == access::shared) return one->async_try_acquire_read(limit, diag, std::move(token));
+        return one->async_try_acquire_write(limit, diag, std::move(token));
+    }
+    const auto& one = std::get<upgradeable_reader_writer_lock>(on.object);
+    if (on.mode == access::shared) return one.async_try_acquire_read(limit, diag, std::move(token));
+    return one.async_try_acquire_write(limit, diag, std::move(token));
+}
+
+/** A style from its launcher: `Launcher::launch<Result>(state, initiate)`, where `initiate(token)` makes the call and
+    `Result` is what it gives besides an error code, or void.
+*/
+template <class Launcher>
+class async_style final : public call_style {
+public:
+    explicit async_style(asio::cancellation_type type) : type_(type) {}
+
+    pending start(const request& what) override {
+        auto state = std::make_shared<async_state>(thread_.executor(), type_);
+        const timeout limit = what.limit;
+        switch (what.what) {
+            case verb::acquire:
+            case verb::try_acquire: start_acquire(state, *what.on, limit, what.what == verb::acquire); break;
+            case verb::release:
+                state->takes_diagnostics = false;
+                Launcher::template launch<void>(state, [handle = &what.handle->plain()](auto token) {
+                    return handle->async_release(std::move(token));
+                });
+                break;
+            case verb::upgrade:
+                state->takes_diagnostics = false;
+                Launcher::template launch<void>(state, [handle = &what.handle->upgradeable(), limit](auto token) {
+                    return handle->async_upgrade(limit, std::move(token));
+                });
+                break;
+            case verb::wait_lost:
+                state->takes_diagnostics = false;
+                Launcher::template launch<void>(state, [handle = &what.handle->plain()](auto token) {
+                    return handle->async_wait_lost(std::move(token));
+                });
+                break;
+        }
+        // A coroutine begins on that thread.
+        thread_.catch_up();
+        return pending(std::move(state));
+    }
+
+private:
+    static void start_acquire(const std::shared_ptr<async_state>& state, const target& on, timeout limit, bool must) {
+        diagnostics* const diag = &state->diag;
+        if (on.mode != access::upgradeable && must) {
+            Launcher::template launch<lock_handle>(state, [on, limit, diag](auto token) {
+                return async_acquire_plain(on, limit, *diag, std::move(token));
+            });
+        } else if (on.mode != access::upgradeable) {
+            Launcher::template launch<std::optional<lock_handle>>(state, [on, limit, diag](auto token) {
+                return async_try_acquire_plain(on, limit, *diag, std::move(token));
+            });
+        } else if (must) {
+            Launcher::template launch<upgradeable_lock_handle>(state, [on, limit, diag](auto token) {
+                return std::get<upgradeable_reader_writer_lock>(on.object).async_acquire_upgradeable_read(
+                    limit, *diag, std::move(token));
+            });
+        } else {
+            Launcher::template launch<std::optional<upgradeable_lock_handle>>(state, [on, limit, diag](auto token) {
+                return std::get<upgradeable_reader_writer_lock>(on.object).async_try_acquire_upgradeable_read(
+                    limit, *diag, std::move(token));
+            });
+        }
+    }
+
+    const asio::cancellation_type type_;
+    user_thread thread_;
+};
+
+/// A handler that reports to @p state, on the user's thread.
+inline auto reporting_handler(const std::shared_ptr<async_state>& state) {
+    return asio::bind_executor(state->executor(),
+                               asio::bind_cancellation_slot(state->slot(), [state](error_code code, auto&&... result) {
+                                   state->ended(code, std::forward<decltype(result)>(result)...);
+                               }));
+}
+
+}  // namespace holdfast::contract
+
+#endif

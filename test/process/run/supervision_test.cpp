@@ -1,0 +1,199 @@
+// The guardian with leases, which end by themselves: what the kernel's locks cannot show.
+#include "cli/guardian.hpp"
+#include "cli/process_tree.hpp"
+#include "cli/signals.hpp"
+#include "cli/supervisor.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace holdfast::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A command that runs until it is ended, and what a run of holdfast prepares for it.
+class supervision_test : public testing::Test {
+protected:
+    supervision_test() {
+        plan_.signals = block_signals();
+        signals_ = open_signal_descriptor();
+        adopt_orphans();
+        EXPECT_EQ(pipe2(said_.data(), O_CLOEXEC), 0);
+        plan_.grace = 20ms;
+        plan_.environment = environ;
+    }
+    ~supervision_test() override {
+        for (const int descriptor : {signals_, said_[0], said_[1]}) {
+            if (descriptor >= 0) close(descriptor);
+        }
+        pthread_sigmask(SIG_SETMASK, &plan_.signals.mask, nullptr);
+    }
+
+    /// The command writes a line once it is ready, and never ends.
+    void use_script(const std::string& preparation) {
+        script_ = "exec 9>/proc/self/fd/" + std::to_string(said_[1]) + "; " + preparation +
+                  "; echo ready >&9; while :; do sleep 1000 & wait; done";
+        arguments_ = {shell_.data(), option_.data(), script_.data(), nullptr};
+        plan_.arguments = arguments_.data();
+        plan_.inherited = {};
+        fcntl(said_[1], F_SETFD, 0);
+    }
+
+    void await_command() {
+        std::array<char, 8> text{};
+        ASSERT_EQ(read(said_[0], text.data(), 6), 6);
+    }
+
+    command_end watch(guardian& keeper, const watched_lock& lock) {
+        supervision_hooks hooks;
+        hooks.lost = [this](const watched_lock&) { ++losses_; };
+        const std::vector<watched_lock> locks{lock};
+        const command_end end = supervise(keeper, plan_, signals_, locks, hooks);
+        keeper.dismiss();
+        return end;
+    }
+
+    static watched_lock lease_until(std::function<nanoseconds()> end) {
+        watched_lock lock;
+        lock.name = "lease";
+        lock.valid_until = std::move(end);
+        return lock;
+    }
+
+    command_plan plan_;
+    int signals_ = -1;
+    std::array<int, 2> said_{-1, -1};
+    std::string shell_ = "sh";
+    std::string option_ = "-c";
+    std::string script_;
+    std::array<char*, 4> arguments_{};
+    int losses_ = 0;
+};
+
+TEST_F(supervision_test, a_lost_lock_ends_the_command_with_sigterm) {
+    use_script(":");
+    guardian keeper(plan_, signals_);
+    await_command();
+    std::stop_source loss;
+    watched_lock lock = lease_until([] { return nanoseconds::max(); });
+    lock.lost_token = [&] { return loss.get_token(); };
+    std::jthread loser([&] { loss.request_stop(); });
+    const command_end end = watch(keeper, lock);
+    EXPECT_EQ(end.what, command_end::kind::lost);
+    EXPECT_EQ(losses_, 1);
+    ASSERT_TRUE(WIFSIGNALED(end.status));
+    EXPECT_EQ(WTERMSIG(end.status), SIGTERM);
+}
+
+TEST_F(supervision_test, a_lost_lock_kills_a_command_that_ignores_sigterm) {
+    use_script("trap '' TERM");
+    guardian keeper(plan_, signals_);
+    await_command();
+    std::stop_source loss;
+    loss.request_stop();
+    watched_lock lock = lease_until([] { return nanoseconds::max(); });
+    lock.lost_token = [&] { return loss.get_token(); };
+    const command_end end = watch(keeper, lock);
+    EXPECT_EQ(end.what, command_end::kind::lost);
+    EXPECT_EQ(WTERMSIG(end.status), SIGKILL);
+}
+
+TEST_F(supervision_test, a_lease_that_is_not_renewed_ends_the_command_before_it_ends) {
+    use_script("trap '' TERM");
+    guardian keeper(plan_, signals_);
+    await_command();
+    const nanoseconds end_of_lease = boot_time() + 400ms;
+    const command_end end = watch(keeper, lease_until([&] { return end_of_lease; }));
+    EXPECT_LT(boot_time(), end_of_lease);
+    EXPECT_EQ(end.what, command_end::kind::lost);
+    EXPECT_EQ(losses_, 1);
+}
+
+TEST_F(supervision_test, a_lease_that_is_renewed_lasts) {
+    use_script(":");
+    guardian keeper(plan_, signals_);
+    await_command();
+    const nanoseconds begin = boot_time();
+    std::stop_source loss;
+    watched_lock lock = lease_until([&] {
+        // Five lifetimes of 200 ms, each renewed in time; then no more.
+        const nanoseconds now = boot_time();
+        if (now - begin > 1s) loss.request_stop();
+        return now - begin > 1s ? begin + 1200ms : now + 200ms;
+    });
+    lock.lost_token = [&] { return loss.get_token(); };
+    const command_end end = watch(keeper, lock);
+    EXPECT_GT(boot_time() - begin, 1s);
+    EXPECT_LT(boot_time() - begin, 1200ms);
+    EXPECT_EQ(end.what, command_end::kind::lost);
+}
+
+/// holdfast is stopped and cannot renew; the guardian knows the deadline by itself.
+TEST_F(supervision_test, a_stopped_holdfast_cannot_outlive_its_lease) {
+    use_script("trap '' TERM");
+    plan_.report_start = true;
+    const nanoseconds dead_by = boot_time() + 500ms;
+    const pid_t holdfast = fork();
+    if (holdfast == 0) {
+        guardian keeper(plan_, signals_);
+        keeper.set_deadline(dead_by - 50ms, dead_by);
+        pollfd started{keeper.descriptor(), POLLIN, 0};
+        poll(&started, 1, -1);
+        // Only the command and its children have the pipe now.
+        close(said_[1]);
+        kill(getpid(), SIGSTOP);
+        _exit(0);
+    }
+    close(said_[1]);
+    said_[1] = -1;
+    await_command();
+    int status = 0;
+    ASSERT_EQ(waitpid(holdfast, &status, WUNTRACED), holdfast);
+    ASSERT_TRUE(WIFSTOPPED(status));
+    char nothing = 0;
+    EXPECT_EQ(read(said_[0], &nothing, 1), 0) << "the end of the pipe is the end of all who had it";
+    EXPECT_GE(boot_time(), dead_by - 50ms);
+    EXPECT_LT(boot_time(), dead_by + 50ms);
+    kill(holdfast, SIGKILL);
+    ASSERT_EQ(waitpid(holdfast, &status, 0), holdfast);
+}
+
+TEST_F(supervision_test, a_killed_guardian_takes_the_command_with_it) {
+    use_script("trap '' TERM");
+    guardian keeper(plan_, signals_);
+    await_command();
+    kill(keeper.id(), SIGKILL);
+    const command_end end = watch(keeper, lease_until([] { return nanoseconds::max(); }));
+    EXPECT_EQ(end.what, command_end::kind::guardian_died);
+    EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1);
+}
+
+TEST_F(supervision_test, a_stopped_guardian_is_replaced_when_the_lock_is_lost) {
+    use_script("trap '' TERM");
+    guardian keeper(plan_, signals_);
+    await_command();
+    kill(keeper.id(), SIGSTOP);
+    const nanoseconds end_of_lease = boot_time() + 600ms;
+    const command_end end = watch(keeper, lease_until([&] { return end_of_lease; }));
+    EXPECT_LT(boot_time(), end_of_lease);
+    EXPECT_EQ(end.what, command_end::kind::lost);
+    EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1);
+}
+
+}  // namespace
+}  // namespace holdfast::cli
