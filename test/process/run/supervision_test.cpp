@@ -34,7 +34,8 @@ protected:
         signals_ = open_signal_descriptor();
         adopt_orphans();
         EXPECT_EQ(pipe2(said_.data(), O_CLOEXEC), 0);
-        plan_.grace = 20ms;
+        // Long enough for a busy machine to run the command once between the signals.
+        plan_.grace = 100ms;
         plan_.environment = environ;
     }
     ~supervision_test() override {
