@@ -118,7 +118,9 @@ TEST_F(supervision_test, a_lease_that_is_not_renewed_ends_the_command_before_it_
     use_script("trap '' TERM");
     guardian keeper(plan_, signals_);
     await_command();
-    const nanoseconds end_of_lease = boot_time() + 400ms;
+    // The margin before a lease's end is a share of what is left of it, so a long lease has one that a busy machine
+    // keeps.
+    const nanoseconds end_of_lease = boot_time() + 4s;
     const command_end end = watch(keeper, lease_until([&] { return end_of_lease; }));
     EXPECT_LT(boot_time(), end_of_lease);
     EXPECT_EQ(end.what, command_end::kind::lost);
@@ -132,15 +134,15 @@ TEST_F(supervision_test, a_lease_that_is_renewed_lasts) {
     const nanoseconds begin = boot_time();
     std::stop_source loss;
     watched_lock lock = lease_until([&] {
-        // Five lifetimes of 200 ms, each renewed in time; then no more.
+        // Renewed in time for a second, which is several lifetimes; then no more.
         const nanoseconds now = boot_time();
         if (now - begin > 1s) loss.request_stop();
-        return now - begin > 1s ? begin + 1200ms : now + 200ms;
+        return now - begin > 1s ? begin + 3s : now + 300ms;
     });
     lock.lost_token = [&] { return loss.get_token(); };
     const command_end end = watch(keeper, lock);
     EXPECT_GT(boot_time() - begin, 1s);
-    EXPECT_LT(boot_time() - begin, 1200ms);
+    EXPECT_LT(boot_time() - begin, 3s);
     EXPECT_EQ(end.what, command_end::kind::lost);
 }
 
@@ -169,7 +171,7 @@ TEST_F(supervision_test, a_stopped_holdfast_cannot_outlive_its_lease) {
     char nothing = 0;
     EXPECT_EQ(read(said_[0], &nothing, 1), 0) << "the end of the pipe is the end of all who had it";
     EXPECT_GE(boot_time(), dead_by - 50ms);
-    EXPECT_LT(boot_time(), dead_by + 50ms);
+    EXPECT_LT(boot_time(), dead_by + 2s);
     kill(holdfast, SIGKILL);
     ASSERT_EQ(waitpid(holdfast, &status, 0), holdfast);
 }
@@ -189,7 +191,7 @@ TEST_F(supervision_test, a_stopped_guardian_is_replaced_when_the_lock_is_lost) {
     guardian keeper(plan_, signals_);
     await_command();
     kill(keeper.id(), SIGSTOP);
-    const nanoseconds end_of_lease = boot_time() + 600ms;
+    const nanoseconds end_of_lease = boot_time() + 4s;
     const command_end end = watch(keeper, lease_until([&] { return end_of_lease; }));
     EXPECT_LT(boot_time(), end_of_lease);
     EXPECT_EQ(end.what, command_end::kind::lost);
