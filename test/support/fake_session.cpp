@@ -3,6 +3,7 @@
 #include <support/fake_session.hpp>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -74,13 +75,20 @@ public:
     void begin() {
         descriptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                                [self = shared_from_this()](const error_code& code) {
-                                   if (!code && !self->over_.load(std::memory_order_acquire)) self->suspicion_();
+                                   if (code || self->over_.load(std::memory_order_acquire)) return;
+                                   pollfd end{self->descriptor_.native_handle(), POLLIN, 0};
+                                   if (::poll(&end, 1, 0) == 1) return self->suspicion_();
+                                   // Woken by an event of a descriptor that had its place in the reactor before.
+                                   self->begin();
                                });
     }
     void end() {
         over_.store(true, std::memory_order_release);
-        error_code ignored;
-        descriptor_.cancel(ignored);
+        // Where the handler runs, so that it does not begin again behind our back.
+        boost::asio::post(descriptor_.get_executor(), [self = shared_from_this()] {
+            error_code ignored;
+            self->descriptor_.cancel(ignored);
+        });
     }
 
 private:

@@ -154,6 +154,7 @@ bool lock_file::check_opened(failure& why) {
     }
     device_ = found.st_dev;
     inode_ = found.st_ino;
+    counts_links_ = found.st_nlink > 0;
     if (settings_.opts.allow_remote || settings_.trusted_device.load(std::memory_order_relaxed) == device_) return true;
 
     long type = 0;
@@ -189,7 +190,10 @@ lock_file::result lock_file::try_lock(failure& why) {
 bool lock_file::is_current() const noexcept {
     struct stat found {};
     const int status = follows_link_ ? sys.stat(path_.c_str(), &found) : sys.lstat(path_.c_str(), &found);
-    return status == 0 && found.st_dev == device_ && found.st_ino == inode_;
+    // The kernel tells of a deletion before the path has ceased to lead to the file, which has no link any more by
+    // then.
+    const bool deleted = counts_links_ && found.st_nlink == 0;
+    return status == 0 && found.st_dev == device_ && found.st_ino == inode_ && !deleted;
 }
 
 bool lock_file::release() {

@@ -81,6 +81,8 @@ private:
     core::forked_descriptor descriptor_;
     dev_t device_ = 0;
     ino_t inode_ = 0;
+    /// False where the file system says of every file that it has no link.
+    bool counts_links_ = false;
     /// The path's last component is a symbolic link, in a directory that only trusted users write.
     bool follows_link_ = false;
     bool announced_ = false;

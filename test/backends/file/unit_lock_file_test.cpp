@@ -206,6 +206,36 @@ TEST_F(InjectedFault, OfAFileThatIsDeletedOrReplacedBeforeItIsLockedIsSeen) {
     }
 }
 
+TEST_F(InjectedFault, OfADeletionThatIsToldOfBeforeThePathIsGoneIsSeen) {
+    const lock_handle held = make().acquire(1s);
+    static struct stat seen;
+    ASSERT_EQ(::lstat(std::string(make().mapped_name()).c_str(), &seen), 0);
+    const injected kernel("lstat still finds a file that was deleted just now");
+    kernel->lstat = [](const char*, struct stat* result) {
+        *result = seen;
+        result->st_nlink = 0;
+        return 0;
+    };
+    EXPECT_EQ(held.state(), held_state::lost);
+}
+
+TEST_F(InjectedFault, OfAFileSystemThatCountsNoLinksIsNoLoss) {
+    const injected kernel("fstat and lstat count no links");
+    kernel->fstat = [](int file, struct stat* result) {
+        const int status = ::fstat(file, result);
+        result->st_nlink = 0;
+        return status;
+    };
+    kernel->lstat = [](const char* path, struct stat* result) {
+        const int status = ::lstat(path, result);
+        result->st_nlink = 0;
+        return status;
+    };
+    lock_handle held = make().acquire(1s);
+    EXPECT_EQ(held.state(), held_state::held);
+    held.release();
+}
+
 /// Text of all kinds, with whatever could lead out of a directory in it.
 std::string random_name(std::mt19937& random) {
     static const char* const parts[] = {
