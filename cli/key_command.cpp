@@ -317,7 +317,7 @@ void print_standard_input(key_printer& printer) {
         if (count == 0) break;
         const std::string_view chunk(buffer.data(), static_cast<std::size_t>(count));
         std::size_t begin = 0;
-        for (std::size_t end; (end = chunk.find('\n', begin)) != std::string_view::npos; begin = end + 1) {
+        for (std::size_t end = 0; (end = chunk.find('\n', begin)) != std::string_view::npos; begin = end + 1) {
             pending.append(chunk.substr(begin, end - begin));
             printer.print_json_line(std::exchange(pending, {}), ++number);
         }

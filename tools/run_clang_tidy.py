@@ -56,7 +56,7 @@ def main():
 
     texts = {"headers": list(own_headers())}
     # The compiler and Boost count by their versions: a system upgrade may change what clang-tidy sees.
-    common = (root / ".clang-tidy").read_text() + subprocess.run(
+    common = (root / ".clang-tidy").read_text() + (root / "test/.clang-tidy").read_text() + subprocess.run(
         [arguments.clang_tidy, "--version"], capture_output=True, text=True, check=True).stdout
     remembered = build / "tidy-clean.json"
     clean = json.loads(remembered.read_text()) if remembered.exists() else {}

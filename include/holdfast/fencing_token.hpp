@@ -21,6 +21,7 @@ class fencing_token {
 public:
     constexpr explicit fencing_token(std::uint64_t value) noexcept : value_(value) {}
     constexpr std::uint64_t value() const noexcept { return value_; }
+    // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the defaulted comparison for a null pointer.
     friend constexpr auto operator<=>(const fencing_token&, const fencing_token&) noexcept = default;
 
 private:

@@ -118,7 +118,7 @@ std::string mysql(std::string_view name, mode how) {
     constexpr std::size_t max_units = 64;
 
     require_utf8(name);
-    const std::string lower = to_lower(name);
+    std::string lower = to_lower(name);
     if (how == mode::exact) {
         require_not_empty(name, "MySQL");
         require_at_most(max_units, name, "MySQL");

@@ -33,7 +33,7 @@ std::optional<std::uint32_t> parse_hex(std::string_view text) noexcept {
     std::uint32_t value = 0;
     for (const char c : text) {
         const char lower = static_cast<char>(c | 0x20);
-        std::uint32_t digit;
+        std::uint32_t digit = 0;
         if (c >= '0' && c <= '9') {
             digit = static_cast<std::uint32_t>(c - '0');
         } else if (lower >= 'a' && lower <= 'f') {

@@ -74,6 +74,12 @@ boottime::time_point held::valid_until() const {
     return plain().valid_until();
 }
 
+const lock_handle& held::plain() const {
+    if (const auto* const one = std::get_if<lock_handle>(&handle_)) return *one;
+    if (const auto* const one = std::get_if<upgradeable_lock_handle>(&handle_)) return *one;
+    return none_;
+}
+
 lock_handle& held::plain() {
     if (auto* const one = std::get_if<lock_handle>(&handle_)) return *one;
     if (auto* const one = std::get_if<upgradeable_lock_handle>(&handle_)) return *one;

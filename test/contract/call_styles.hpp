@@ -10,9 +10,11 @@
 
 #include <array>
 #include <chrono>
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -43,7 +45,8 @@ public:
     held() = default;
     // Whatever handle an acquire gives, it is one of these.
     template <class Handle>
-    explicit held(Handle&& handle) : handle_(std::forward<Handle>(handle)) {}
+    requires(!std::same_as<std::remove_cvref_t<Handle>, held>) explicit held(Handle&& handle)
+        : handle_(std::forward<Handle>(handle)) {}
     held(held&&) = default;
     held& operator=(held&&) = default;
 
@@ -56,7 +59,7 @@ public:
 
     /// The handle itself; an empty one where nothing, or several locks, are held.
     lock_handle& plain();
-    const lock_handle& plain() const { return const_cast<held*>(this)->plain(); }
+    const lock_handle& plain() const;
     upgradeable_lock_handle& upgradeable() { return std::get<upgradeable_lock_handle>(handle_); }
     composite_handle* composite() { return std::get_if<composite_handle>(&handle_); }
     const composite_handle* composite() const { return std::get_if<composite_handle>(&handle_); }

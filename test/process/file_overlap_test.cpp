@@ -264,7 +264,7 @@ TEST(NeverTwoAtOnce, WithTheFlockCommandOnAnExactPath) {
     }
     std::printf("    flock(1): %llu rounds beside %llu of ours, %llu overlaps\n",
                 static_cast<unsigned long long>(section.entries[1].load()),
-                static_cast<unsigned long long>(section.entries[2] + section.entries[3]),
+                static_cast<unsigned long long>(section.entries[2]) + section.entries[3],
                 static_cast<unsigned long long>(section.overlaps.load()));
     EXPECT_EQ(section.entries[1], rounds);
     EXPECT_GT(section.entries[2], 0U);

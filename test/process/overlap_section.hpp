@@ -51,11 +51,12 @@ struct overlap_section {
     /// To be called with the lock held. @param who from 1
     void pass(int who) noexcept {
         if (inside.exchange(who) != 0) overlaps.fetch_add(1);
-        const std::uint64_t before = *const_cast<volatile std::uint64_t*>(&unprotected);
+        volatile std::uint64_t& shared = unprotected;
+        const std::uint64_t before = shared;
         // Long enough, now and then, for somebody else to come in if the lock lets them.
         work(before % 8 == 0 ? 60'000 : before % 4096);
         if (before % 16 == 0) ::sched_yield();
-        *const_cast<volatile std::uint64_t*>(&unprotected) = before + 1;
+        shared = before + 1;
         entries[who].fetch_add(1, std::memory_order_relaxed);
         total.fetch_add(1, std::memory_order_relaxed);
         int expected = who;

@@ -21,7 +21,7 @@ using core::inotify_hub;
 using core::parker;
 
 /// A file that is watched for being closed.
-class watched_file : private inotify_hub::listener {
+class watched_file final : private inotify_hub::listener {
 public:
     watched_file(inotify_hub& hub, const std::string& path, parker* rouses)
         : hub_(hub), path_(path), rouses_(rouses), file_(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600)) {
