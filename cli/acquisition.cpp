@@ -1,9 +1,9 @@
 #include "acquisition.hpp"
 
+#include "backends.hpp"
 #include "default_directory.hpp"
-#include "lock_file_holder.hpp"
 
-#include <holdfast/holdfast.hpp>
+#include <holdfast/open.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -19,6 +19,18 @@ constexpr std::string_view file_scheme = "file:";
 
 bool is_file_url(const std::string& url) {
     return url.starts_with(file_scheme);
+}
+
+/// Who has the lock, as far as its backend can tell.
+std::string holder_of(const provider& source, std::string_view mapped) {
+    try {
+        for (const lock_entry& each : source.list({std::string(mapped), std::chrono::seconds(2)})) {
+            if (each.state == lock_entry::status::held) return each.holder;
+        }
+    } catch (const error&) {
+        // It is only a hint, for which no acquisition fails.
+    }
+    return {};
 }
 
 std::string read_url_file(const std::string& path) {
@@ -55,7 +67,7 @@ const provider& acquisition::named_locks() {
     if (!named_) {
         std::string url = url_ ? *url_ : "file://" + default_lock_directory();
         if (options_.keep_files) url += url.find('?') == std::string::npos ? "?keep" : "&keep";
-        named_ = holdfast::open(url);
+        named_ = open_provider(url);
     }
     return *named_;
 }
@@ -67,13 +79,13 @@ const provider& acquisition::exact_files() {
         if (url_ && !url::parse(*url_).path().empty()) {
             // The URL's directory and what belongs to it are for the other locks, if there are any; it must be right
             // all the same.
-            holdfast::open(*url_);
+            open_provider(*url_);
             const url whole = url::parse(*url_);
             if (option_reader(whole).boolean("remote").value_or(false)) address += "?remote";
         } else if (url_) {
             address = *url_;
         }
-        exact_ = holdfast::open(address);
+        exact_ = open_provider(address);
     }
     return *exact_;
 }
@@ -83,8 +95,10 @@ void acquisition::make_entry(const lock_request& request) {
     const provider& source = request.what == kind::exact ? exact_files() : named_locks();
     entry made;
     made.name = request.name;
+    made.source = &source;
     const auto keep = [&](const auto& primitive) {
-        if (source.backend_name() == "file") made.path = primitive.mapped_name();
+        made.key = primitive.mapped_name();
+        made.is_file = source.backend_name() == "file";
     };
     switch (request.what) {
         case kind::lock:
@@ -116,8 +130,8 @@ void acquisition::make_entry(const lock_request& request) {
             break;
         }
     }
-    // A server may take long to answer even a try, and a signal must get through meanwhile.
-    made.try_first = !made.path.empty();
+    // A file answers at once. A server is asked twice only for those who want to know that there is a wait.
+    made.try_first = made.is_file || options_.verbose || options_.json_descriptor;
     made.can_be_lost = source.capabilities().loss_detection != loss_detection::none;
     entries_.push_back(std::move(made));
 }
@@ -160,11 +174,15 @@ bool acquisition::acquire_one(entry& target, std::optional<boottime::time_point>
         if (!deadline) return timeout::infinite();
         return timeout(std::max(*deadline - boottime::now(), boottime::duration::zero()));
     };
-    bool got = target.try_first && attempt(timeout::zero(), {});
-    if (!got && !(target.try_first && deadline && remaining().is_zero())) {
-        if (target.try_first) listener_.waiting(target.name, describe_holder(target.path));
+    const auto stop = [&] {
         if (!signals_) signals_ = std::make_unique<wait_signals>(signal_descriptor);
-        got = attempt(remaining(), signals_->token());
+        return signals_->token();
+    };
+    // A server may take long to answer even a try, and a signal must get through meanwhile.
+    bool got = target.try_first && attempt(timeout::zero(), target.is_file ? std::stop_token() : stop());
+    if (!got && !(target.try_first && deadline && remaining().is_zero())) {
+        if (target.try_first) listener_.waiting(target.name, holder_of(*target.source, target.key));
+        got = attempt(remaining(), stop());
     }
     if (got) {
         const auto token = target.handle.fencing_token();
@@ -182,7 +200,7 @@ std::vector<int> acquisition::descriptors() const {
     std::vector<int> result;
     for (const entry& each : entries_) {
         // A server's connection is none of the command's business; the guardian keeps it open.
-        if (each.path.empty()) continue;
+        if (!each.is_file) continue;
         if (const auto descriptor = each.handle.native_descriptor()) result.push_back(*descriptor);
     }
     return result;

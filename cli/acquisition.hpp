@@ -74,8 +74,11 @@ private:
 
     struct entry {
         std::string name;
-        /// On this machine, where the lock is one of its files; else empty.
-        std::string path;
+        /// The mapped name.
+        std::string key;
+        /// Kept by a descriptor of ours, on this machine.
+        bool is_file = false;
+        const provider* source = nullptr;
         acquire_function acquire;
         bool try_first = false;
         bool can_be_lost = false;

@@ -2,7 +2,7 @@
 
 #include "exit_codes.hpp"
 
-#include <bench/file_rows.hpp>
+#include <bench/rows.hpp>
 #include <holdfast/error.hpp>
 #include <holdfast/url.hpp>
 
@@ -13,8 +13,6 @@
 
 #include <climits>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -26,27 +24,6 @@ namespace {
 struct bench_options {
     std::string url = "file:";
     bool json = false;
-};
-
-/// A directory of our own, removed at the end with all that is in it.
-class scratch_directory {
-public:
-    explicit scratch_directory(const std::string& below) : path_(below + "/holdfast-bench-XXXXXX") {
-        std::filesystem::create_directories(below);
-        if (::mkdtemp(path_.data()) == nullptr) {
-            throw error(errc::invalid_options, "cannot make a directory in '" + below + "'");
-        }
-    }
-    scratch_directory(const scratch_directory&) = delete;
-    scratch_directory& operator=(const scratch_directory&) = delete;
-    ~scratch_directory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    const std::string& path() const noexcept { return path_; }
-
-private:
-    std::string path_;
 };
 
 void print_text(const bench::row& each) {
@@ -79,28 +56,23 @@ std::string own_path() {
     return size > 0 ? std::string(path, static_cast<std::size_t>(size)) : "holdfast";
 }
 
-int run(const bench_options& options) {
+int run(const bench_options& options, const program_arguments& all) {
+    use_drivers_for(options.url, all);
     const url address = url::parse(options.url);
     if (!options.json) {
         std::printf("%-7s %-19s %-39s %9s %9s %9s %6s\n", "backend", "kind", "style", "p50 us", "p99 us", "floor us",
                     "ratio");
     }
     const auto report = options.json ? print_json : print_text;
-    if (address.scheme() == "memory") {
-        bench::memory_rows(report);
-    } else if (address.scheme() == "file") {
-        const scratch_directory scratch(address.path().empty() ? "/dev/shm" : address.path());
-        bench::file_rows(scratch.path(), report);
-        bench::startup_rows(scratch.path(), own_path(), report);
-    } else {
-        throw error(errc::invalid_options, "bench knows file: and memory:");
+    if (!bench::measure_rows(address, options.url, own_path(), report)) {
+        throw error(errc::invalid_options, "there is nothing to measure for the scheme '" + address.scheme() + ":'");
     }
     return exit_code::success;
 }
 
 }  // namespace
 
-void add_bench_command(CLI::App& app, int& status) {
+void add_bench_command(CLI::App& app, const program_arguments& all, int& status) {
     CLI::App* const command = app.add_subcommand("bench", "Measure locks against the same without Holdfast");
     const auto options = std::make_shared<bench_options>();
     command
@@ -114,9 +86,9 @@ void add_bench_command(CLI::App& app, int& status) {
         "written with plain system calls. Take about a minute; other load on the machine spoils it.\n\n"
         "  holdfast bench\n"
         "  holdfast bench --url file:///var/lock/app --json");
-    command->callback([options, &status] {
+    command->callback([options, all, &status] {
         try {
-            status = run(*options);
+            status = run(*options, all);
         } catch (const error& failure) {
             std::fprintf(stderr, "holdfast bench: %s\n", failure.what());
             status = exit_code::configuration;

@@ -1,24 +1,16 @@
 #include "list_command.hpp"
 
-#include "default_directory.hpp"
 #include "exit_codes.hpp"
-#include "lock_file_holder.hpp"
-
-#include <holdfast/error.hpp>
-#include <holdfast/url.hpp>
+#include "inspection.hpp"
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <string>
-#include <system_error>
-#include <vector>
 
 namespace holdfast::cli {
 namespace {
@@ -28,71 +20,66 @@ struct list_options {
     bool json = false;
 };
 
-/// The lock files of a directory, sorted.
-std::vector<std::string> lock_files(const std::string& directory) {
-    std::vector<std::string> found;
-    std::error_code failed;
-    for (const auto& each : std::filesystem::directory_iterator(directory, failed)) {
-        if (each.path().extension() == ".lock") found.push_back(each.path().string());
+const char* name_of(lock_entry::status state) noexcept {
+    switch (state) {
+        case lock_entry::status::free: return "free";
+        case lock_entry::status::held: return "held";
+        case lock_entry::status::waiting: return "waiting";
     }
-    if (failed && failed != std::errc::no_such_file_or_directory) {
-        throw error(errc::unavailable, "cannot read '" + directory + "': " + failed.message());
-    }
-    std::sort(found.begin(), found.end());
-    return found;
+    return "";
 }
 
-void print(const std::string& path, const std::string& holder, bool json) {
-    if (json) {
-        nlohmann::ordered_json line;
-        line["path"] = path;
-        line["held"] = !holder.empty();
-        if (!holder.empty()) line["holder"] = holder;
-        std::puts(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
-    } else {
-        std::printf("%s: %s\n", path.c_str(), holder.empty() ? "free" : ("held by " + holder).c_str());
-    }
+void print_json(const lock_entry& each) {
+    nlohmann::ordered_json line;
+    line["key"] = each.key;
+    line["state"] = name_of(each.state);
+    if (!each.access.empty()) line["access"] = each.access;
+    if (!each.holder.empty()) line["holder"] = each.holder;
+    for (const auto& detail : each.details) line[detail.first] = detail.second;
+    std::puts(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
-int run(const list_options& options) {
-    std::string directory;
-    if (options.url.empty()) {
-        directory = default_lock_directory();
-    } else {
-        const url address = url::parse(options.url);
-        if (address.scheme() != "file" || address.path().empty()) {
-            throw error(errc::invalid_options, "list knows directories of lock files: --url file:///DIRECTORY");
-        }
-        directory = address.path();
+/// Names are other people's text: on a terminal they must not be more than text.
+std::string printable(const std::string& text) {
+    std::string made;
+    for (const char c : text) made += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+    return made;
+}
+
+void print_text(const lock_entry& each) {
+    std::string line = printable(each.key) + ": " + name_of(each.state);
+    if (each.state != lock_entry::status::free) {
+        if (!each.access.empty()) line += " (" + each.access + ")";
+        if (!each.holder.empty()) line += " by " + printable(each.holder);
+        for (const auto& detail : each.details) line += ", " + detail.first + " " + printable(detail.second);
     }
-    const auto files = lock_files(directory);
-    if (files.empty() && !options.json) std::fprintf(stderr, "no lock files in %s\n", directory.c_str());
-    for (const std::string& each : files) print(each, describe_holder(each), options.json);
+    std::puts(line.c_str());
+}
+
+int print_list(const provider& source, bool json) {
+    const auto found = source.list();
+    if (found.empty() && !json) std::fputs("no locks\n", stderr);
+    for (const lock_entry& each : found) json ? print_json(each) : print_text(each);
     return exit_code::success;
 }
 
 }  // namespace
 
-void add_list_command(CLI::App& app, int& status) {
-    CLI::App* const command = app.add_subcommand("list", "Show the locks of a directory, and who holds them");
+void add_list_command(CLI::App& app, const program_arguments& all, int& status) {
+    CLI::App* const command = app.add_subcommand("list", "Show locks and who holds them or waits for them");
     const auto options = std::make_shared<list_options>();
-    command->add_option("--url", options->url, "file:///DIRECTORY; default: this user's own lock directory");
-    command->add_flag("--json", options->json, "One JSON object a line: path, held, holder");
+    command->add_option("--url", options->url,
+                        "Where the locks are, or @FILE with the URL; default: HOLDFAST_URL, or this user's own lock "
+                        "directory");
+    command->add_flag("--json", options->json, "One JSON object a line: key, state, access, holder and more");
     command->footer(
         "A lock file without a holder is left from a process that was killed, or from one that keeps its files; it\n"
         "locks nobody out. Holders in other PID namespaces (containers) are shown as free or by their number there.\n\n"
         "  holdfast list\n"
         "  holdfast list --url file:///var/lock/app --json");
-    command->callback([options, &status] {
-        try {
-            status = run(*options);
-        } catch (const error& failure) {
-            std::fprintf(stderr, "holdfast list: %s\n", failure.what());
-            status = failure.boost_code() == errc::invalid_options ? exit_code::configuration : exit_code::unavailable;
-        } catch (const directory_error& failure) {
-            std::fprintf(stderr, "holdfast list: %s\n", failure.what());
-            status = exit_code::cannot_create;
-        }
+    command->callback([options, all, &status] {
+        status = inspect("list", options->url, all,
+                         [&](const provider& source) { return print_list(source, options->json); });
     });
 }
 

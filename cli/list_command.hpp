@@ -2,6 +2,8 @@
 #ifndef HOLDFAST_CLI_LIST_COMMAND_HPP
 #define HOLDFAST_CLI_LIST_COMMAND_HPP
 
+#include "backends.hpp"
+
 namespace CLI {
 class App;
 }
@@ -9,7 +11,8 @@ class App;
 namespace holdfast::cli {
 
 /// Adds it as a subcommand, which runs when @p app parses it and sets @p status to the exit status.
-void add_list_command(CLI::App& app, int& status);
+/// @param all the program's arguments
+void add_list_command(CLI::App& app, const program_arguments& all, int& status);
 
 }  // namespace holdfast::cli
 

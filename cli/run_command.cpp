@@ -298,6 +298,7 @@ int run_command(const program_arguments& all, int first) {
             const std::string_view text = run_help();
             return write(STDOUT_FILENO, text.data(), text.size()) < 0 ? exit_code::os_error : exit_code::success;
         }
+        if (const auto url = chosen_url(options)) use_drivers_for(*url, all);
         hide_secrets(options);
         report.emplace(options);
     } catch (const usage_error& wrong) {

@@ -2,13 +2,9 @@
 #ifndef HOLDFAST_CLI_RUN_COMMAND_HPP
 #define HOLDFAST_CLI_RUN_COMMAND_HPP
 
-namespace holdfast::cli {
+#include "backends.hpp"
 
-/// The program's arguments, as main() got them.
-struct program_arguments {
-    int count = 0;
-    char** values = nullptr;
-};
+namespace holdfast::cli {
 
 /** `holdfast run`: acquires, runs the command, releases.
 

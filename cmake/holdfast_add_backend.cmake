@@ -8,7 +8,8 @@
 #                  driver is an error) or OFF.
 #   SOURCES        relative to src/backends/<backend>/.
 #   DRIVER         the package that find_package is asked for (add a cmake/Find<package>.cmake where there is none).
-#                  Without it the backend needs no driver.
+#                  Without it the backend needs no driver, and is in the command itself; those with one are in
+#                  holdfast-drivers, which the command executes when it is needed.
 #   LIBRARIES      the driver's targets, linked privately.
 #   PC_REQUIRES    the driver's pkg-config modules.
 #   HINT           how to get the driver, for the messages.
@@ -47,6 +48,9 @@ function(holdfast_add_backend)
     holdfast_add_library(${arg_NAME} SOURCES ${arg_SOURCES} PUBLIC core PRIVATE ${arg_LIBRARIES}
         PACKAGES ${arg_DRIVER} PC_REQUIRES ${arg_PC_REQUIRES})
     set_property(GLOBAL APPEND PROPERTY HOLDFAST_BACKENDS ${arg_NAME})
+    if(arg_DRIVER)
+        set_property(GLOBAL APPEND PROPERTY HOLDFAST_BACKENDS_WITH_DRIVER ${arg_NAME})
+    endif()
     holdfast_add_backend_tests(NAME ${arg_NAME} LIBRARY holdfast_${arg_NAME}_static CONTRACT ${arg_CONTRACT}
         UNIT_TESTS ${arg_UNIT_TESTS} PROCESS_TESTS ${arg_PROCESS_TESTS} TEST_LABELS ${arg_TEST_LABELS})
 endfunction()

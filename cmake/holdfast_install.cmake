@@ -87,4 +87,8 @@ install(FILES
 if(TARGET holdfast_cli)
     install(TARGETS holdfast_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT command)
 endif()
+if(TARGET holdfast_drivers_cli)
+    install(TARGETS holdfast_drivers_cli
+        RUNTIME DESTINATION "${CMAKE_INSTALL_LIBEXECDIR}/holdfast" COMPONENT command)
+endif()
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT development)

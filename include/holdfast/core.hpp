@@ -7,6 +7,7 @@
 #include <holdfast/clock.hpp>
 #include <holdfast/error.hpp>
 #include <holdfast/fencing_token.hpp>
+#include <holdfast/inspection.hpp>
 #include <holdfast/lock.hpp>
 #include <holdfast/lock_handle.hpp>
 #include <holdfast/memory.hpp>

@@ -3,6 +3,7 @@
 #define HOLDFAST_PROVIDER_HPP
 
 #include <holdfast/capabilities.hpp>
+#include <holdfast/inspection.hpp>
 #include <holdfast/lock.hpp>
 #include <holdfast/observer.hpp>
 #include <holdfast/reader_writer_lock.hpp>
@@ -15,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace holdfast {
 inline namespace v0 {
@@ -57,6 +59,22 @@ public:
     upgradeable_reader_writer_lock make_upgradeable_reader_writer_lock(std::string_view name) const;
     /// @param max_count the number of tickets, at least 1
     semaphore make_semaphore(std::string_view name, int max_count) const;
+
+    /** @brief The locks of this backend, their holders and, where it can tell, their waiters.
+
+        A picture of a moment, for people and monitoring: never a reason to take a lock to be free. Blocks.
+        @par Errors
+        Throws @ref error: `errc::unsupported` where the backend cannot tell, `errc::unavailable` and the like.
+    */
+    std::vector<lock_entry> list(const list_query& query = {}) const;
+
+    /** @brief Looks at whether the backend is fit to keep locks: version, settings, privileges, limits. Blocks.
+
+        A backend that cannot be reached is a finding, not an error.
+        @par Errors
+        Throws @ref error with `errc::unsupported` where there is nothing to examine.
+    */
+    std::vector<finding> examine(const examination& how = {}) const;
 
     const holdfast::capabilities& capabilities() const noexcept;
     /// "file", "memory", ...

@@ -5,6 +5,7 @@
 #include <core/link.hpp>
 
 #include <holdfast/capabilities.hpp>
+#include <holdfast/inspection.hpp>
 #include <holdfast/observer.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace holdfast {
 inline namespace v0 {
@@ -94,6 +96,11 @@ public:
     */
     virtual std::unique_ptr<watch> arm(const claim& who, link& asking, notifier& on_wake,
                                        const backend_context& context, waiter where);
+
+    /// See `provider::list` and `provider::examine`. Both block, on a connection of their own where they need one; the
+    /// defaults throw `errc::unsupported`.
+    virtual std::vector<lock_entry> list(const list_query& query);
+    virtual std::vector<finding> examine(const examination& how);
 };
 
 }  // namespace core

@@ -52,6 +52,16 @@ semaphore provider::make_semaphore(std::string_view name, int max_count) const {
         make(state_, core::primitive_kind::semaphore, capabilities().semaphore, "semaphores", name, max_count));
 }
 
+std::vector<lock_entry> provider::list(const list_query& query) const {
+    if (query.timeout <= query.timeout.zero()) throw error(errc::invalid_argument, "list needs a timeout above zero");
+    return state_->backend().list(query);
+}
+
+std::vector<finding> provider::examine(const examination& how) const {
+    if (how.timeout <= how.timeout.zero()) throw error(errc::invalid_argument, "examine needs a timeout above zero");
+    return state_->backend().examine(how);
+}
+
 const capabilities& provider::capabilities() const noexcept {
     return state_->backend().capabilities();
 }

@@ -22,6 +22,14 @@ void watch::wait_on_caller(parker& self, boottime::time_point until) {
     self.park(until);
 }
 
+std::vector<lock_entry> backend::list(const list_query&) {
+    throw error(errc::unsupported, "the " + std::string(name()) + " backend cannot tell what locks there are");
+}
+
+std::vector<finding> backend::examine(const examination&) {
+    throw error(errc::unsupported, "there is nothing to examine in the " + std::string(name()) + " backend");
+}
+
 std::unique_ptr<watch> backend::arm(const claim&, link&, notifier&, const backend_context&, waiter) {
     return std::make_unique<watch>();
 }

@@ -1,4 +1,4 @@
-#include "lock_file_holder.hpp"
+#include <backends/file/holder.hpp>
 
 #include <cstdio>
 #include <ctime>
@@ -9,7 +9,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-namespace holdfast::cli {
+namespace holdfast {
+inline namespace v0 {
+namespace file {
 namespace {
 
 /// The process that has a flock(2) lock on the file, from /proc/locks; 0: none found.
@@ -93,4 +95,6 @@ std::string describe_holder(const std::string& path) {
     return holder + " (" + shown_command(directory, name) + ")" + (since.empty() ? "" : ", running since " + since);
 }
 
-}  // namespace holdfast::cli
+}  // namespace file
+}  // namespace v0
+}  // namespace holdfast

@@ -1,10 +1,12 @@
 // Who holds a lock file.
-#ifndef HOLDFAST_CLI_LOCK_FILE_HOLDER_HPP
-#define HOLDFAST_CLI_LOCK_FILE_HOLDER_HPP
+#ifndef HOLDFAST_BACKENDS_FILE_HOLDER_HPP
+#define HOLDFAST_BACKENDS_FILE_HOLDER_HPP
 
 #include <string>
 
-namespace holdfast::cli {
+namespace holdfast {
+inline namespace v0 {
+namespace file {
 
 /** "process 123 (holdfast run x -- backup.sh), running since 2025-01-31 12:00:00", as /proc tells it; empty where it
    does not.
@@ -15,6 +17,8 @@ namespace holdfast::cli {
 */
 std::string describe_holder(const std::string& path);
 
-}  // namespace holdfast::cli
+}  // namespace file
+}  // namespace v0
+}  // namespace holdfast
 
 #endif

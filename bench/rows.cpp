@@ -1,0 +1,51 @@
+// Compiled into each program that benches, with the backends that it links.
+#include "rows.hpp"
+
+#include "file_rows.hpp"
+
+#include <holdfast/error.hpp>
+
+#include <cstdlib>
+#include <filesystem>
+
+namespace holdfast::bench {
+namespace {
+
+/// A directory of our own, removed at the end with all that is in it.
+class scratch_directory {
+public:
+    explicit scratch_directory(const std::string& below) : path_(below + "/holdfast-bench-XXXXXX") {
+        std::filesystem::create_directories(below);
+        if (::mkdtemp(path_.data()) == nullptr) {
+            throw error(errc::invalid_options, "cannot make a directory in '" + below + "'");
+        }
+    }
+    scratch_directory(const scratch_directory&) = delete;
+    scratch_directory& operator=(const scratch_directory&) = delete;
+    ~scratch_directory() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+    const std::string& path() const noexcept { return path_; }
+
+private:
+    std::string path_;
+};
+
+}  // namespace
+
+bool measure_rows(const url& address, [[maybe_unused]] const std::string& text, const std::string& command,
+                  const reporter& report) {
+    if (address.scheme() == "memory") {
+        memory_rows(report);
+    } else if (address.scheme() == "file") {
+        const scratch_directory scratch(address.path().empty() ? "/dev/shm" : address.path());
+        file_rows(scratch.path(), report);
+        startup_rows(scratch.path(), command, report);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+}  // namespace holdfast::bench

@@ -1,0 +1,23 @@
+// What the commands that look at a backend have in common.
+#ifndef HOLDFAST_CLI_INSPECTION_HPP
+#define HOLDFAST_CLI_INSPECTION_HPP
+
+#include "backends.hpp"
+
+#include <functional>
+#include <string>
+
+namespace holdfast::cli {
+
+/** Opens the provider that @p address names (empty: HOLDFAST_URL, or this user's own lock directory; "@FILE": the URL
+   in that file) and gives it to @p look.
+
+    @param verb for messages: "list"
+    @return the exit status: what @p look returns, or that of the error, which has been printed
+*/
+int inspect(const std::string& verb, const std::string& address, const program_arguments& all,
+            const std::function<int(const provider&)>& look);
+
+}  // namespace holdfast::cli
+
+#endif

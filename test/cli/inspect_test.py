@@ -1,0 +1,114 @@
+"""holdfast list and holdfast doctor, on directories of lock files."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+holdfast = sys.argv.pop(1)
+
+
+def run(*arguments, **more):
+    environment = {key: value for key, value in os.environ.items() if key != "HOLDFAST_URL"}
+    environment.update(more)
+    return subprocess.run([holdfast, *arguments], capture_output=True, text=True, env=environment, timeout=60)
+
+
+class Inspect(unittest.TestCase):
+    def setUp(self):
+        self.scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(self.scratch.cleanup)
+        self.directory = pathlib.Path(self.scratch.name)
+        self.url = f"file://{self.directory}"
+
+    def hold(self, name):
+        """Holds a lock until the returned process' input is closed."""
+        holder = subprocess.Popen([holdfast, "run", "--url", self.url, name, "--", "sh", "-c", "echo held; cat"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.stdout.close)
+        self.addCleanup(holder.stdin.close)
+        self.assertEqual(holder.stdout.readline(), "held\n")
+        return holder
+
+    def listed(self, *arguments):
+        result = run("list", "--url", self.url, "--json", *arguments)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    def test_list_tells_held_locks_from_files_that_were_left(self):
+        holder = self.hold("one")
+        (self.directory / "left.lock").touch()
+        (self.directory / "other.txt").touch()
+        by_state = {entry["state"]: entry for entry in self.listed()}
+        self.assertEqual(sorted(by_state), ["free", "held"])
+        self.assertEqual(by_state["free"]["key"], str(self.directory / "left.lock"))
+        self.assertIn(f"process {holder.pid} ", by_state["held"]["holder"])
+        text = run("list", "--url", self.url).stdout
+        self.assertIn("left.lock: free\n", text)
+        self.assertIn(f": held (exclusive) by process {holder.pid} ", text)
+
+    def test_list_reads_the_url_from_the_environment_and_from_a_file(self):
+        self.hold("one")
+        from_environment = run("list", HOLDFAST_URL=self.url)
+        self.assertIn(": held (exclusive)", from_environment.stdout)
+        (self.directory / "url").write_text(self.url + "\n")
+        self.assertEqual(run("list", "--url", f"@{self.directory}/url").stdout, from_environment.stdout)
+
+    def test_list_of_no_locks_says_so(self):
+        result = run("list", "--url", f"{self.url}/missing")
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", "no locks\n"))
+
+    def test_a_waiting_run_names_the_holder(self):
+        holder = self.hold("one")
+        waiter = subprocess.Popen([holdfast, "run", "-v", "--url", self.url, "one", "--", "true"],
+                                  stderr=subprocess.PIPE, text=True)
+        self.addCleanup(waiter.stderr.close)
+        first = waiter.stderr.readline()
+        self.assertIn('waiting for "one", held by process', first)
+        self.assertIn(str(holder.pid), first)
+        holder.stdin.close()
+        self.assertEqual(waiter.wait(), 0)
+
+    def test_doctor_finds_nothing_wrong_with_a_directory_of_its_own(self):
+        result = run("doctor", self.url, "--json")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        found = {line["subject"]: line["grade"] for line in map(json.loads, result.stdout.splitlines())}
+        self.assertEqual(found["locking"], "ok")
+        self.assertEqual(found["permissions"], "ok")
+        self.assertEqual(os.listdir(self.directory), [])
+
+    def test_doctor_warns_of_a_directory_that_everybody_may_write(self):
+        os.chmod(self.directory, 0o777)
+        result = run("doctor", self.url)
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("chmod +t", result.stdout)
+
+    def test_doctor_finds_a_directory_that_cannot_be_used(self):
+        (self.directory / "file").touch()
+        result = run("doctor", f"{self.url}/file")
+        self.assertEqual(result.returncode, 69, result.stdout)
+        self.assertIn("fault", result.stdout)
+
+    def test_doctor_cleans_what_nobody_holds(self):
+        self.hold("one")
+        (self.directory / "left.lock").touch()
+        (self.directory / "other.txt").touch()
+        result = run("doctor", "--clean", self.url)
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("deleted 1 lock files", result.stdout)
+        self.assertEqual(len(self.listed()), 1)
+        self.assertTrue((self.directory / "other.txt").exists())
+
+    def test_a_scheme_that_nobody_serves_is_an_error(self):
+        for verb in ("list", "doctor", "bench"):
+            result = run(verb, "--url", "nowhere://host")
+            self.assertEqual(result.returncode, 78, verb)
+            self.assertIn("'nowhere:'", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
