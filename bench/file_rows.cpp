@@ -10,8 +10,8 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/use_future.hpp>
 
+#include <future>
 #include <memory>
 #include <mutex>
 
@@ -103,8 +103,16 @@ contender sync_contender(const std::string& directory, bool keep, timeout limit)
 contender async_contender(const std::string& directory, bool keep) {
     const lock one = make_provider(directory, keep).make_lock("hand-off");
     auto held = std::make_shared<lock_handle>();
-    return {[one, held] { *held = one.async_acquire(60s, boost::asio::use_future).get(); },
-            [held] { held->release(); }};
+    // Not use_future: it completes on the threads of Asio's system_context, and those do not survive our fork.
+    const auto acquire = [one, held] {
+        std::promise<error_code> ended;
+        one.async_acquire(60s, [&](const error_code& code, lock_handle handle) {
+            *held = std::move(handle);
+            ended.set_value(code);
+        });
+        if (const error_code code = ended.get_future().get()) throw error(code, {});
+    };
+    return {acquire, [held] { held->release(); }};
 }
 
 struct handoff_case {
