@@ -130,7 +130,8 @@ public:
 
     /** @brief Releases the lock without blocking.
 
-        The handle is empty as soon as this returns.
+        The handle is empty as soon as this returns. A token that starts later (`deferred`) releases then, or when its
+        operation is destroyed without having been started.
 
         @par Handler signature
         `void(error_code)`, with the errors of @ref release.
@@ -166,12 +167,13 @@ private:
     template <class CompletionToken>
     auto release_into(diagnostics* diag, CompletionToken&& token) {
         return boost::asio::async_initiate<CompletionToken, void(error_code)>(
-            [](auto handler, std::shared_ptr<core::hold> hold, diagnostics* details) {
-                const auto executor = executor_of(hold);
-                start_release(std::move(hold), details,
+            [](auto handler, lock_handle held, diagnostics* details) {
+                const auto executor = executor_of(held.hold_);
+                start_release(std::move(held.hold_), details,
                               detail::erase_completion<detail::no_result>(std::move(handler), executor));
             },
-            token, std::move(hold_), diag);
+            // As a handle: a deferred operation may be dropped before it was ever started.
+            token, lock_handle(std::move(hold_)), diag);
     }
 
     std::shared_ptr<core::hold> hold_;

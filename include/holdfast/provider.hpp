@@ -26,11 +26,12 @@ class provider_state;
 
 /// @brief What every provider can be told, whatever its backend.
 struct provider_settings {
-    /// Where asynchronous work runs. Unset: the library's own I/O thread, started when first needed.
+    /// Where asynchronous work runs; its context must outlive what was begun on it. Unset: the library's own I/O thread,
+    /// started when first needed.
     std::optional<boost::asio::any_io_executor> executor = {};
     /// Is told of every step. Unset: nobody.
     std::shared_ptr<holdfast::observer> observer = {};
-    /// How long a release, also that of a destructor, may take. More than zero; default 5 s.
+    /// How long a release, also that of a destructor, may take. More than zero, at most a day; default 5 s.
     std::chrono::milliseconds release_timeout = std::chrono::seconds(5);
 };
 

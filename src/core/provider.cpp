@@ -53,12 +53,12 @@ semaphore provider::make_semaphore(std::string_view name, int max_count) const {
 }
 
 std::vector<lock_entry> provider::list(const list_query& query) const {
-    if (query.timeout <= query.timeout.zero()) throw error(errc::invalid_argument, "list needs a timeout above zero");
+    if (query.timeout.count() <= 0) throw error(errc::invalid_argument, "list needs a timeout above zero");
     return state_->backend().list(query);
 }
 
 std::vector<finding> provider::examine(const examination& how) const {
-    if (how.timeout <= how.timeout.zero()) throw error(errc::invalid_argument, "examine needs a timeout above zero");
+    if (how.timeout.count() <= 0) throw error(errc::invalid_argument, "examine needs a timeout above zero");
     return state_->backend().examine(how);
 }
 

@@ -8,8 +8,9 @@ namespace core {
 
 std::shared_ptr<provider_state> provider_state::make(std::shared_ptr<core::backend> backend,
                                                      const provider_settings& settings) {
-    if (settings.release_timeout <= std::chrono::milliseconds::zero()) {
-        throw error(errc::invalid_options, "release_timeout must be more than zero");
+    constexpr std::chrono::milliseconds longest = std::chrono::hours(24);
+    if (settings.release_timeout.count() <= 0 || settings.release_timeout > longest) {
+        throw error(errc::invalid_options, "release_timeout must be more than zero and at most a day");
     }
     return std::make_shared<provider_state>(std::move(backend), settings);
 }

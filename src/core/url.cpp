@@ -106,6 +106,9 @@ url url::parse(std::string_view text) {
                 who = who.substr(0, split);
             }
             made.user_ = decoded(who, "user name");
+        } else if (!authority.empty() && rest.find('@') != std::string_view::npos) {
+            // More likely a password with a slash than a path with an '@', and then the rest of it would be shown.
+            refuse("there is a '/' before its '@'; write %2F for one in a password, %40 for an '@' in a path");
         }
         made.authority_ = decoded(authority, "host");
     }
@@ -138,7 +141,9 @@ std::string url::masked() const {
         if (user_ || password_) text += '@';
         text += authority_;
     }
-    text += path_;
+    const auto at = has_authority_ ? std::string::npos : path_.rfind('@');
+    // Where the slashes were forgotten, what is in front of an '@' is a user and a password all the same.
+    text += at == std::string::npos ? path_ : "***" + path_.substr(at);
     char separator = '?';
     for (const option& each : options_) {
         text += separator + each.name + '=' + (is_secret(each.name) ? "***" : each.value);

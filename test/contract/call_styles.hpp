@@ -10,11 +10,10 @@
 
 #include <array>
 #include <chrono>
-#include <concepts>
 #include <functional>
 #include <memory>
 #include <string>
-#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -45,8 +44,7 @@ public:
     held() = default;
     // Whatever handle an acquire gives, it is one of these.
     template <class Handle>
-    requires(!std::same_as<std::remove_cvref_t<Handle>, held>) explicit held(Handle&& handle)
-        : handle_(std::forward<Handle>(handle)) {}
+    explicit held(Handle handle) : handle_(std::move(handle)) {}
     held(held&&) = default;
     held& operator=(held&&) = default;
 

@@ -78,6 +78,8 @@ INSTANTIATE_TEST_SUITE_P(
         taken_apart{"relative_path", "file:a/b", "file", false, {}, {}, "", "a/b", {}, "file:a/b"},
         taken_apart{"user_only", "x://me@h", "x", true, "me", {}, "h", "", {}, "x://me@h"},
         taken_apart{"user_and_password", "x://me:pw@h/p", "x", true, "me", "pw", "h", "/p", {}, "x://me:***@h/p"},
+        taken_apart{"no_slashes", "x:me:pw@h", "x", false, {}, {}, "", "me:pw@h", {}, "x:***@h"},
+        taken_apart{"at_in_a_path", "x:///a@b", "x", true, {}, {}, "", "/a@b", {}, "x:///a@b"},
         taken_apart{"password_alone", "x://:pw@h", "x", true, "", "pw", "h", "", {}, "x://:***@h"},
         taken_apart{"empty_password", "x://me:@h", "x", true, "me", "", "h", "", {}, "x://me:***@h"},
         taken_apart{
@@ -135,6 +137,7 @@ INSTANTIATE_TEST_SUITE_P(
                     wrong_url{"delete_character", "x://u:hunter2\x7f@h", "a control character; write it as %xx"},
                     wrong_url{"nul", std::string("x:\0", 3), "a control character; write it as %xx"},
                     wrong_url{"fragment", "x://u:hunter2#@h", "it holds a '#'; write %23"},
+                    wrong_url{"slash_in_the_password", "x://u:hunt/er2@h", "write %2F for one in a password"},
                     wrong_url{"percent_in_the_password", "x://u:hunter2%@h",
                               "a '%' in its password must be followed by two"},
                     wrong_url{"percent_in_the_user", "x://%zz:hunter2@h", "a '%' in its user name"},
