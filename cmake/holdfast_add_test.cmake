@@ -8,6 +8,7 @@
 # SERIAL: nothing else runs beside it, for tests that assert upper bounds on time.
 
 set(HOLDFAST_TEST_KINDS unit contract process race long)
+set(HOLDFAST_BUILT_TEST_KINDS ${HOLDFAST_TEST_KINDS} CACHE STRING "Which kinds of tests are built; the others are left out")
 set(HOLDFAST_TEST_TIMEOUT_unit 60)
 set(HOLDFAST_TEST_TIMEOUT_contract 600)
 set(HOLDFAST_TEST_TIMEOUT_process 180)
@@ -37,6 +38,9 @@ endif()
 function(holdfast_add_test)
     cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;KIND;TIMEOUT" "SOURCES;LIBRARIES;LABELS;ENVIRONMENT")
     _holdfast_test_properties()
+    if(NOT arg_KIND IN_LIST HOLDFAST_BUILT_TEST_KINDS)
+        return()
+    endif()
 
     set(target test_${arg_NAME})
     add_executable(${target} ${arg_SOURCES})

@@ -94,6 +94,8 @@ TEST(registry_test, passes_settings_on) {
     add_memory_to(made);
     const provider_settings unusable{.release_timeout = std::chrono::milliseconds(0)};
     EXPECT_THROW((void)made.open("memory:", unusable), error);
+    const provider_settings endless{.release_timeout = std::chrono::hours(25)};
+    EXPECT_THROW((void)made.open("memory:", endless), error);
 }
 
 TEST(memory_url_test, gives_one_set_of_locks_for_the_process) {
