@@ -101,6 +101,8 @@ action acquire_operation::ask(boottime::time_point now) {
     const boottime::time_point until =
         limit_.is_infinite() ? overdue(now) : later(std::max(now, deadline_), traits_.reply_grace);
     action next = send(ask_, until);
+    // The grace is for answers that are on their way, not for servers that are not there.
+    if (!limit_.is_infinite()) next.cmd.reconnect_until = deadline_;
     next.cmd.staying = armed_ && now < deadline_;
     next.waiting = armed_;
     if (next.cmd.staying && traits_.announces) announced_ = true;
@@ -320,6 +322,7 @@ action acquire_operation::send(verb what, boottime::time_point until) {
     action next{action_kind::send, {}, until};
     next.cmd.what = what;
     next.cmd.who = &who_;
+    next.cmd.reconnect_until = until;
     next.cmd.upgraded = what == verb::probe && upgrading();
     return next;
 }

@@ -90,6 +90,13 @@ public:
     */
     virtual std::unique_ptr<link> make_link(const claim& who, const backend_context& context) = 0;
 
+    /** A link for an operation that runs on the executor, where all of those share one connection: its notifier alone
+        tells of answers. Null, the default: such operations use the same links as calling threads.
+
+        Not pooled unless `reusable`.
+    */
+    virtual std::unique_ptr<link> make_shared_link(const claim& who, const backend_context& context);
+
     /** Begins to listen for news about @p who, before another try. Not called where waiting is a command.
         @param asking the link that was refused; outlives the watch
         @param where  who will wait

@@ -51,6 +51,8 @@ struct command {
     bool staying = false;
     /// `probe`: whether the upgrade was granted, not only what was held before it.
     bool upgraded = false;
+    /// A link that has no connection, or loses it, may connect anew until then; once in any case.
+    boottime::time_point reconnect_until{};
 };
 
 /// What a reply means.

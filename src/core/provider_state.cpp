@@ -50,7 +50,10 @@ std::shared_ptr<const resource> provider_state::make_resource(primitive_kind kin
     return made;
 }
 
-std::unique_ptr<link> provider_state::take_link(const claim& who, bool fresh) {
+std::unique_ptr<link> provider_state::take_link(const claim& who, bool fresh, waiter where) {
+    if (where == waiter::executor) {
+        if (auto shared = backend_->make_shared_link(who, context_)) return shared;
+    }
     if (!fresh) {
         auto idle = traits().family == family::kernel ? who.target->key->take_spare() : links_.take();
         if (idle != nullptr) return idle;

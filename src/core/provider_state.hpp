@@ -46,20 +46,23 @@ public:
     std::shared_ptr<const resource> make_resource(primitive_kind kind, std::string_view name, int max_count);
 
     /// A link for @p who: for kernel backends the name's spare one, for others an idle one, or a new one.
-    std::unique_ptr<link> take_link(const claim& who, bool fresh);
+    /// @param where who will wait for its answers
+    std::unique_ptr<link> take_link(const claim& who, bool fresh, waiter where);
     /// Gives a link back that holds nothing.
     void put_link(const claim& who, std::unique_ptr<link> returned);
 
     renewal_queue& renewals() noexcept { return renewals_; }
 
 private:
+    std::mutex mutex_;
+    /// Outlives the backend, whose own connections may be with its reactor.
+    std::shared_ptr<runtime> runtime_;
+
     const std::shared_ptr<core::backend> backend_;
     const provider_settings settings_;
     const unsigned generation_ = fork_generation();
     backend_context context_;
 
-    std::mutex mutex_;
-    std::shared_ptr<runtime> runtime_;
     /// Names are compared as the backend sees them: two lock objects of one mapped name share a queue.
     std::unordered_map<std::string, std::weak_ptr<key_state>> keys_;
     std::size_t sweep_at_ = 64;

@@ -47,6 +47,7 @@ action release_operation::ask() {
     action next{action_kind::send, {}, deadline_};
     next.cmd.what = verb::release;
     next.cmd.who = &who_;
+    next.cmd.reconnect_until = deadline_;
     return next;
 }
 
@@ -96,6 +97,7 @@ action query_operation::resume(const event& happened, boottime::time_point now) 
             action next{action_kind::send, {}, deadline_};
             next.cmd.what = what_;
             next.cmd.who = &who_;
+            next.cmd.reconnect_until = deadline_;
             return next;
         }
         case event_kind::replied: {

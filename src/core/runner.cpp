@@ -34,6 +34,10 @@ std::unique_ptr<watch> backend::arm(const claim&, link&, notifier&, const backen
     return std::make_unique<watch>();
 }
 
+std::unique_ptr<link> backend::make_shared_link(const claim&, const backend_context&) {
+    return nullptr;
+}
+
 runner::runner(provider_state& provider, operation& op, claim who, std::unique_ptr<link> keeper) noexcept
     : provider_(provider), operation_(op), who_(std::move(who)), link_(std::move(keeper)) {}
 
@@ -140,7 +144,7 @@ bool runner::carry_out(const action& next, event& happened, boottime::time_point
 
 void runner::get_link(bool fresh, event& happened) {
     try {
-        link_ = provider_.take_link(who_, fresh);
+        link_ = provider_.take_link(who_, fresh, who_waits(false));
         happened.kind = event_kind::link_ready;
         return;
     } catch (const error& failed) {
