@@ -53,6 +53,8 @@ enum class waiter {
     executor,
     /// The calling thread, in `watch::wait_on_caller`.
     caller,
+    /// The same, and nothing but the lock or the time can end the wait: no cancellation.
+    caller_undisturbed,
     /// The same, and nothing but the lock can end the wait: no timeout, no cancellation.
     caller_for_ever,
 };

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <thread>
 
 namespace holdfast {
 inline namespace v0 {
@@ -38,10 +39,36 @@ thread_local thread_event this_thread_event;
 }  // namespace
 
 void parker::rouse() noexcept {
-    if (state_.exchange(roused, std::memory_order_acq_rel) != asleep) return;
+    unsigned found = state_.load(std::memory_order_relaxed);
+    unsigned next = roused;
+    do {
+        next = found == elsewhere || found == rousing ? rousing : roused;
+    } while (!state_.compare_exchange_weak(found, next, std::memory_order_acq_rel));
+    if (found == elsewhere) {
+        other_.load(std::memory_order_acquire)->end();
+        // The sleeper waits for this, since what it sleeps in is gone afterwards.
+        state_.exchange(roused, std::memory_order_acq_rel);
+    }
+    if (found != asleep) return;
     const std::uint64_t one = 1;
     // Cannot fail but by overflow, and then the sleeper is awake.
     if (const int event = event_.load(std::memory_order_acquire); event >= 0) (void)!::write(event, &one, sizeof one);
+}
+
+bool parker::begin_other(other_sleep& where) noexcept {
+    other_.store(&where, std::memory_order_release);
+    unsigned expected = idle;
+    if (state_.compare_exchange_strong(expected, elsewhere, std::memory_order_acq_rel)) return true;
+    state_.store(idle, std::memory_order_release);
+    return false;
+}
+
+bool parker::end_other() noexcept {
+    unsigned expected = elsewhere;
+    if (state_.compare_exchange_strong(expected, idle, std::memory_order_acq_rel)) return false;
+    while (state_.load(std::memory_order_acquire) == rousing) std::this_thread::yield();
+    state_.exchange(idle, std::memory_order_acq_rel);
+    return true;
 }
 
 bool parker::park(boottime::time_point until, int descriptor, short events) noexcept {

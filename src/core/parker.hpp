@@ -10,6 +10,16 @@ namespace holdfast {
 inline namespace v0 {
 namespace core {
 
+/// Something else than a parker that a thread sleeps in.
+class other_sleep {
+public:
+    /// Ends the sleep, from any thread, or keeps the next one from beginning. Called once at most.
+    virtual void end() noexcept = 0;
+
+protected:
+    ~other_sleep() = default;
+};
+
 /** One sleeping place, for the thread that made it.
 
     A descriptor and not a condition variable, so that one poll covers it together with a link or an event source.
@@ -29,14 +39,23 @@ public:
     /// @return true when the descriptor has an event
     bool park(boottime::time_point until, int descriptor = -1, short events = 0) noexcept;
 
+    /** From here to `end_other` a rouse ends @p where, in which the owner is about to sleep.
+
+        @return false when there was a rouse already, which is forgotten then; nothing has begun
+    */
+    bool begin_other(other_sleep& where) noexcept;
+    /// Waits for a rouse that is on its way. @return whether @p where was ended by one
+    bool end_other() noexcept;
+
     /// Forgets a rouse that came while awake. @return whether there was one
     bool calm() noexcept { return state_.exchange(idle, std::memory_order_acq_rel) == roused; }
 
 private:
-    enum : unsigned { idle, asleep, roused };
+    enum : unsigned { idle, asleep, elsewhere, rousing, roused };
 
     std::atomic<unsigned> state_{idle};
     std::atomic<int> event_{-1};
+    std::atomic<other_sleep*> other_{nullptr};
 };
 
 }  // namespace core

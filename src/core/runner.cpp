@@ -309,7 +309,8 @@ public:
 private:
     void rouse() noexcept override { parker_.rouse(); }
     waiter who_waits(bool for_ever) const noexcept override {
-        return for_ever && !interruptible_ ? waiter::caller_for_ever : waiter::caller;
+        if (interruptible_) return waiter::caller;
+        return for_ever ? waiter::caller_for_ever : waiter::caller_undisturbed;
     }
 
     parker parker_;
