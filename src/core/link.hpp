@@ -53,6 +53,8 @@ struct command {
     bool upgraded = false;
     /// A link that has no connection, or loses it, may connect anew until then; once in any case.
     boottime::time_point reconnect_until{};
+    /// The calling thread itself awaits the reply, and polls the link's descriptor; else the executor's does.
+    bool on_caller = false;
 };
 
 /// What a reply means.

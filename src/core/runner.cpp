@@ -180,8 +180,10 @@ bool runner::send(const command& cmd, event& happened, boottime::time_point now)
     }
     take(signal_progress);
     asked_ = true;
+    command asked = cmd;
+    asked.on_caller = who_waits(false) != waiter::executor;
     try {
-        progress_ = link_->start(cmd, *this);
+        progress_ = link_->start(asked, *this);
     } catch (const std::exception& failed) {
         lose_link(failed.what());
         happened = {event_kind::replied, &failure_, sent_at_};
