@@ -88,6 +88,7 @@ void inotify_hub::remove(listener& who) noexcept {
 }
 
 void inotify_hub::retire(listener& who) noexcept {
+    if (generation_ != fork_generation()) return;
     const std::lock_guard guard(mutex_);
     forget(who);
     try {
@@ -100,6 +101,7 @@ void inotify_hub::retire(listener& who) noexcept {
 }
 
 void inotify_hub::sweep() noexcept {
+    if (generation_ != fork_generation()) return;
     const std::lock_guard guard(mutex_);
     for (const int watch : retired_) {
         const auto found = watches_.find(watch);

@@ -57,14 +57,17 @@ public:
 
     void wait_on_caller(core::parker& self, boottime::time_point until) override;
 
-    /// The link has opened another file, or is about to close this one.
+    /// The link has opened this file; -1: none any more.
     void listen(int descriptor);
+    /// The link is about to close its file, which is not the lock's any more, and to look for the lock elsewhere.
+    void turn_away();
     /// When to ask again, after "busy".
     boottime::time_point retry_at(boottime::time_point now);
     bool for_ever() const noexcept { return where_ == core::waiter::caller_for_ever; }
 
 private:
     void on_file_event(std::uint32_t mask) noexcept override;
+    void stand_no_more();
     void tell(const char* text);
 
     file_link& link_;
@@ -134,16 +137,22 @@ public:
 private:
     void try_acquire() {
         failure why;
+        bool unheard = false;
         for (;;) {
             if (file_.descriptor() < 0) {
                 if (!file_.open(why)) break;
-                if (watch_ != nullptr) watch_->listen(file_.descriptor());
+                // A file that was just made is most often free: to listen to it first would be time lost.
+                unheard = watch_ != nullptr;
             }
             const auto outcome = file_.try_lock(why);
             if (outcome == lock_file::result::failed) break;
             // Locked or busy, it counts only for the file that the path leads to.
             if (!file_.is_current()) {
                 discard();
+                continue;
+            }
+            if (outcome == lock_file::result::busy && std::exchange(unheard, false)) {
+                watch_->listen(file_.descriptor());
                 continue;
             }
             if (outcome == lock_file::result::busy) {
@@ -172,7 +181,7 @@ private:
     }
 
     void discard() {
-        if (watch_ != nullptr) watch_->listen(-1);
+        if (watch_ != nullptr) watch_->turn_away();
         file_.close();
     }
 
@@ -216,12 +225,24 @@ file_watch::~file_watch() {
     link_.clear_later(std::move(hub_), std::move(stander_));
 }
 
-void file_watch::listen(int descriptor) {
+void file_watch::stand_no_more() {
     const bool stood = stander_ != nullptr;
     stander_.reset();
     // It may have been granted while its thread was being ended.
     if (stood && !link_.locked() && link_.descriptor_in_use() >= 0) sys.flock(link_.descriptor_in_use(), LOCK_UN);
-    if (hub_ != nullptr) hub_->remove(*this);
+}
+
+void file_watch::turn_away() {
+    stand_no_more();
+    if (hub_ != nullptr) hub_->retire(*this);
+}
+
+void file_watch::listen(int descriptor) {
+    stand_no_more();
+    if (hub_ != nullptr) {
+        hub_->remove(*this);
+        hub_->sweep();
+    }
     if (descriptor < 0 || for_ever()) return;
     if (hub_ != nullptr && !deaf_) {
         if (const int error = hub_->add(descriptor, news, *this); error != 0) {
