@@ -82,6 +82,7 @@ private:
     std::chrono::milliseconds probe_{shortest_probe};
     bool deaf_ = false;
     bool told_ = false;
+    bool unread_ = false;
     /// How many of `after_close` are used up since the last close.
     std::atomic<std::size_t> closes_seen_{after_close.size()};
 };
@@ -279,7 +280,11 @@ void file_watch::wait_on_caller(core::parker& self, boottime::time_point until) 
         on_wake_.notify(core::signal_wake);
         self.calm();
     } else if (hub_ != nullptr && !deaf_) {
-        hub_->wait(self, until);
+        unread_ = hub_->wait(self, until, unread_);
+        if (unread_) {
+            on_wake_.notify(core::signal_wake);
+            self.calm();
+        }
     } else {
         self.park(until);
     }
