@@ -60,6 +60,11 @@ public:
         return {true, core::never};
     }
 
+    void request_cancel() override {
+        const std::lock_guard guard(server_->mutex_);
+        ++server_->cancels_;
+    }
+
     bool reusable() const noexcept override {
         const std::lock_guard guard(server_->mutex_);
         return conversation_->alive && !conversation_->busy;
@@ -189,6 +194,11 @@ int lease_server::connections() const {
 int lease_server::broken_rules() const {
     const std::lock_guard guard(mutex_);
     return broken_rules_;
+}
+
+int lease_server::cancels() const {
+    const std::lock_guard guard(mutex_);
+    return cancels_;
 }
 
 int lease_server::requests(verb what) const {
@@ -367,7 +377,16 @@ void lease_server::publish(const std::string& mapped) {
     });
 }
 
+void lease_server::let_go() {
+    const std::lock_guard guard(mutex_);
+    for (auto& each : std::exchange(held_back_, {})) later({}, std::move(each));
+}
+
 void lease_server::later(std::chrono::milliseconds delay, std::function<void()> job) {
+    if (delay == until_let_go) {
+        held_back_.push_back(std::move(job));
+        return;
+    }
     jobs_.emplace(boottime::now() + delay, std::move(job));
     changed_.notify_one();
 }

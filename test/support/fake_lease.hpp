@@ -43,6 +43,8 @@ public:
 
     void script(core::verb what, fault which, int times = 1);
     void clear_script();
+    /// Lets go of what is late by `until_let_go`.
+    void let_go();
     /// The next @p times attempts to connect throw @p thrower's exception.
     void refuse_connections(int times, std::function<void()> thrower = {});
     /// The next @p count publications reach nobody.
@@ -68,6 +70,8 @@ public:
     /// Two requests at once on one connection, or two leases for one owner.
     int broken_rules() const;
     int requests(core::verb what) const;
+    /// How often an asker gave a request up.
+    int cancels() const;
 
 private:
     friend class lease_link;
@@ -111,6 +115,7 @@ private:
     std::condition_variable changed_;
     bool stopping_ = false;
     std::multimap<boottime::time_point, std::function<void()>> jobs_;
+    std::vector<std::function<void()>> held_back_;
     fault_script faults_;
     int refused_connections_ = 0;
     std::function<void()> thrower_;
@@ -120,6 +125,7 @@ private:
     std::vector<listener*> listeners_;
     std::map<core::verb, int> requests_;
     int broken_rules_ = 0;
+    int cancels_ = 0;
     std::uint64_t last_token_ = 0;
     std::thread thread_;
 };

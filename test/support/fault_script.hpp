@@ -34,6 +34,9 @@ enum class fault_kind {
     ignores_cancel,
 };
 
+/// A delay that ends when the test says so.
+inline constexpr std::chrono::milliseconds until_let_go = std::chrono::milliseconds::max();
+
 struct fault {
     fault_kind kind = fault_kind::none;
     std::chrono::milliseconds delay{0};

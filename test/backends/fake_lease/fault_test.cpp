@@ -202,10 +202,10 @@ struct cancel_row {
 };
 
 const cancel_row cancel_rows[] = {
-    {"while the reply is late", {fault_kind::late, 30ms}},
+    {"while the reply is late", {fault_kind::late, fakes::until_let_go}},
     {"while there is no reply", {fault_kind::hangs}},
     {"while there is no reply, though granted", {fault_kind::hangs_after}},
-    {"while the request is late", {fault_kind::arrives_late, 30ms}},
+    {"while the request is late", {fault_kind::arrives_late, fakes::until_let_go}},
 };
 
 TEST_P(lease_fault_test, a_cancelled_acquire_holds_nothing) {
@@ -215,7 +215,10 @@ TEST_P(lease_fault_test, a_cancelled_acquire_holds_nothing) {
         server_->script(verb::try_acquire, row.which);
         fakes::pending_acquire asking(handlers_, GetParam(), lock_, timeout::infinite());
         ASSERT_TRUE(fakes::eventually([&] { return server_->requests(verb::try_acquire) == before + 1; }));
+        const int given_up = server_->cancels();
         asking.cancel();
+        ASSERT_TRUE(fakes::eventually([&] { return server_->cancels() == given_up + 1; }));
+        server_->let_go();
         const attempt made = asking.get();
         EXPECT_EQ(made.code, errc::cancelled);
         EXPECT_LT(made.took, bound);
