@@ -8,6 +8,9 @@
 #if defined(HOLDFAST_WITH_FILE)
 #include <holdfast/backends/file.hpp>
 #endif
+#if defined(HOLDFAST_WITH_SYSTEM)
+#include <holdfast/backends/system.hpp>
+#endif
 
 #include <string_view>
 
@@ -21,6 +24,9 @@ inline const registry& default_registry() {
         add_memory_to(made);
 #if defined(HOLDFAST_WITH_FILE)
         file::add_to(made);
+#endif
+#if defined(HOLDFAST_WITH_SYSTEM)
+        system::add_to(made);
 #endif
         return made;
     }();

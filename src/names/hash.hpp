@@ -2,6 +2,8 @@
 #ifndef HOLDFAST_SRC_NAMES_HASH_HPP
 #define HOLDFAST_SRC_NAMES_HASH_HPP
 
+#include <holdfast/config.hpp>
+
 #include <array>
 #include <cstdint>
 #include <string_view>
@@ -15,7 +17,7 @@ using sha256_digest = std::array<std::uint8_t, 32>;
 using sha512_digest = std::array<std::uint8_t, 64>;
 
 sha1_digest sha1(std::string_view bytes) noexcept;
-sha256_digest sha256(std::string_view bytes) noexcept;
+HOLDFAST_API sha256_digest sha256(std::string_view bytes) noexcept;
 sha512_digest sha512(std::string_view bytes) noexcept;
 
 }  // namespace names

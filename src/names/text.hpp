@@ -2,6 +2,8 @@
 #ifndef HOLDFAST_SRC_NAMES_TEXT_HPP
 #define HOLDFAST_SRC_NAMES_TEXT_HPP
 
+#include <holdfast/config.hpp>
+
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -24,7 +26,7 @@ decoded decode(std::string_view text, std::size_t at) noexcept;
 std::size_t find_invalid_utf8(std::string_view text) noexcept;
 
 /// Throws `errc::invalid_name` unless @p name is UTF-8. All functions below this one take such text only.
-void require_utf8(std::string_view name);
+HOLDFAST_API void require_utf8(std::string_view name);
 
 void append_utf8(std::string& target, char32_t code_point);
 
