@@ -345,13 +345,13 @@ private:
     nanoseconds kill_at_ = never;
 };
 
-/// fork() with one table of descriptors for both. Not through the C library, whose fork runs handlers that would close
+/// fork() with one table of descriptors, and one list of semaphores to give back, for both. Not through the C library, whose fork runs handlers that would close
 /// the locks' descriptors: here that would close them for holdfast, too.
-pid_t fork_with_shared_descriptors() noexcept {
+pid_t fork_with_shared_locks() noexcept {
 #if defined(__s390x__)
-    return static_cast<pid_t>(syscall(SYS_clone, 0, CLONE_FILES | SIGCHLD, 0, 0, 0));
+    return static_cast<pid_t>(syscall(SYS_clone, 0, CLONE_FILES | CLONE_SYSVSEM | SIGCHLD, 0, 0, 0));
 #else
-    return static_cast<pid_t>(syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0));
+    return static_cast<pid_t>(syscall(SYS_clone, CLONE_FILES | CLONE_SYSVSEM | SIGCHLD, 0, 0, 0, 0));
 #endif
 }
 
@@ -365,7 +365,7 @@ guardian::guardian(const command_plan& plan, int signal_descriptor) {
     }
     descriptor_ = ends[0];
     const pid_t self = getpid();
-    id_ = fork_with_shared_descriptors();
+    id_ = fork_with_shared_locks();
     if (id_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
     if (id_ == 0) guardian_process(plan, signal_descriptor, ends[1], self).run<order>();
 }

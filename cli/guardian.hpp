@@ -18,11 +18,12 @@ namespace holdfast::cli {
 // anybody can end its child. For a while, without bound if the child ignores SIGTERM, two holders' commands run at
 // once.
 //
-//     holdfast --clone(CLONE_FILES)--> guardian --vfork, exec--> command
+//     holdfast --clone(CLONE_FILES | CLONE_SYSVSEM)--> guardian --vfork, exec--> command
 //
 // The guardian is made once the lock is held, and shares holdfast's table of descriptors instead of having a copy. So
 // whatever keeps the lock (a flock'ed file, a server's connection) stays open until both are gone, whichever backend it
-// is, and nothing has to be handed over. What holdfast releases is released; nothing lingers in a copy.
+// is, and nothing has to be handed over. What holdfast releases is released; nothing lingers in a copy. In the same way
+// it shares the list of what the kernel gives back to semaphores when a process dies, which is when both are dead then.
 //
 // - The command is the guardian's child, and the guardian adopts every orphan below it. If holdfast dies, the guardian
 //   sends SIGTERM to all of them, after the grace SIGKILL, waits until wait() says that none is left, and exits; only
