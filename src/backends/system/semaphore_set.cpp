@@ -76,23 +76,21 @@ std::array<unsigned short, layout::marks> set_identity::marks() const noexcept {
             part(static_cast<std::uint64_t>(inode), 2)};
 }
 
-int make_set(const set_identity& who) noexcept {
-    const int size = layout::of(who.kind, who.ordinal).size();
-    const int id = ::semget(IPC_PRIVATE, size, IPC_CREAT | static_cast<int>(who.mode));
-    if (id < 0) return -1;
-    // One by one: an array of all would need memory, and this may not fail between the two. SETVAL is safe as long as
-    // nobody knows of the set: later it would erase what the kernel keeps of a holder, to undo when it dies.
+int make_set(const set_identity& who) {
+    std::vector<unsigned short> values(static_cast<std::size_t>(layout::of(who.kind, who.ordinal).size()));
     const auto marks = who.marks();
-    for (int index = 0; index < layout::marks; ++index) {
-        control argument{};
-        argument.value = marks[static_cast<std::size_t>(index)];
-        if (::semctl(id, index, SETVAL, argument) == 0) continue;
-        const int error = errno;
-        ::semctl(id, 0, IPC_RMID);
-        errno = error;
-        return -1;
-    }
-    return id;
+    std::copy(marks.begin(), marks.end(), values.begin());
+    const int id = ::semget(IPC_PRIVATE, static_cast<int>(values.size()), IPC_CREAT | static_cast<int>(who.mode));
+    if (id < 0) return -1;
+    // All at once, so that a set is either blank or known for ours, whenever we die. Safe as long as nobody knows of
+    // the set: later it would erase what the kernel keeps of a holder, to undo when it dies.
+    control argument{};
+    argument.values = values.data();
+    if (::semctl(id, 0, SETALL, argument) == 0) return id;
+    const int error = errno;
+    ::semctl(id, 0, IPC_RMID);
+    errno = error;
+    return -1;
 }
 
 bool is_set(int id, const set_identity& who) noexcept {

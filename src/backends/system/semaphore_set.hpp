@@ -86,7 +86,7 @@ struct set_identity {
 };
 
 /// A new set that nobody knows of yet. -1 and errno when there is none to be had.
-int make_set(const set_identity& who) noexcept;
+int make_set(const set_identity& who);
 /// Whether @p id is a set with these marks, size and rights, and no key.
 bool is_set(int id, const set_identity& who) noexcept;
 /// Whether nobody uses any slot of it, nor waits.

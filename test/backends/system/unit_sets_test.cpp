@@ -1,0 +1,441 @@
+// What is published, and what is made of what somebody else, another boot or another namespace has published.
+#include "published.hpp"
+
+#include <support/notices.hpp>
+
+#include <gtest/gtest.h>
+
+#include <sched.h>
+#include <sys/file.h>
+
+#include <climits>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <set>
+#include <thread>
+
+namespace holdfast::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+errc code_of(const std::function<void()>& action, std::string* text = nullptr) {
+    try {
+        action();
+    } catch (const error& failed) {
+        if (text != nullptr) *text = failed.what();
+        return static_cast<errc>(failed.boost_code().value());
+    }
+    return errc{};
+}
+
+void take(const provider& locks) {
+    ASSERT_TRUE(locks.make_lock("x").try_acquire().has_value());
+}
+
+TEST(SystemUrl, TakesScopeAndDirectoryOnly) {
+    registry known;
+    system::add_to(known);
+    EXPECT_EQ(known.open("system:").backend_name(), "system");
+    EXPECT_EQ(known.open("system:?scope=machine").backend_name(), "system");
+    EXPECT_EQ(known.open("system:?scope=user&directory=/dev/shm/x").backend_name(), "system");
+    for (const char* wrong : {"system://host", "system:/path", "system:?scope=group", "system:?directory=relative",
+                              "system:?directory=", "system:?scope=", "system:?other=1"}) {
+        EXPECT_EQ(code_of([&] { known.open(wrong); }), errc::invalid_options) << wrong;
+    }
+}
+
+TEST(SystemSets, AreRemovedByTheLastWhoUsesThem) {
+    const published_sets place;
+    {
+        const provider first = place.open();
+        const provider second = place.open();
+        auto held = first.make_lock("x").try_acquire();
+        ASSERT_TRUE(held);
+        EXPECT_FALSE(second.make_lock("x").try_acquire());
+        EXPECT_TRUE(second.make_reader_writer_lock("x").try_acquire_write());
+        EXPECT_TRUE(second.make_semaphore("x", 1).try_acquire());
+    }
+    EXPECT_TRUE(std::filesystem::is_empty(place.directory()));
+    EXPECT_EQ(place.leftovers(), 0);
+}
+
+TEST(SystemSets, OfUsersWhoLeftEarlierStayForTheOthers) {
+    const published_sets place;
+    const provider staying = place.open();
+    auto held = staying.make_lock("x").try_acquire();
+    ASSERT_TRUE(held);
+    EXPECT_TRUE(place.open().make_lock("y").try_acquire());
+    EXPECT_FALSE(place.open().make_lock("x").try_acquire());
+}
+
+TEST(SystemSets, ServeManyNamesAndGrow) {
+    const published_sets place;
+    {
+        const provider locks = place.open();
+        const provider others = place.open();
+        std::vector<lock_handle> held;
+        // More than one set has room for.
+        for (int at = 0; at < 500; ++at) held.push_back(locks.make_lock(std::to_string(at)).acquire(0s));
+        for (int at = 0; at < 500; ++at) {
+            EXPECT_FALSE(others.make_lock(std::to_string(at)).try_acquire().has_value()) << at;
+        }
+        const auto names = system::set_directory(place.opts()).names();
+        EXPECT_EQ(names.size(), 500U);
+        std::set<int> sets;
+        for (const auto& each : names) sets.insert(each.semaphores);
+        EXPECT_GE(sets.size(), 2U);
+        EXPECT_LE(sets.size(), 4U);
+        held.clear();
+        EXPECT_TRUE(others.make_lock("7").try_acquire());
+    }
+    EXPECT_EQ(place.leftovers(), 0);
+}
+
+TEST(SystemSets, GiveTheSlotsOfForgottenNamesToNewOnes) {
+    const published_sets place;
+    const provider locks = place.open();
+    for (int at = 0; at < 2000; ++at) {
+        // Of changing kinds, so that a slot's value has to be brought to what the next name needs.
+        auto held = at % 2 == 0 ? locks.make_lock(std::to_string(at)).acquire(0s)
+                                : locks.make_semaphore(std::to_string(at), 1 + at).acquire(0s);
+    }
+    EXPECT_FALSE(std::filesystem::exists(place.file("tickets-1")));
+    const semaphore last = locks.make_semaphore("last", 5);
+    EXPECT_EQ(last.current_count(), 5);
+}
+
+TEST(SystemSets, OfAnotherBootAreNotTouched) {
+    const published_sets place;
+    take(place.open());
+    // Somebody else's by now, for the number may be given again after a boot.
+    const int foreign = ::semget(IPC_PRIVATE, 3, 0600);
+    ASSERT_GE(foreign, 0);
+    for (const char* boot : {"00000000-0000-0000-0000-000000000000", ""}) {
+        {
+            const provider locks = place.open();
+            auto held = locks.make_lock("x").acquire();
+        }
+        // What the last one removed is there again, older.
+        std::ofstream(place.file()) << std::string(4096 + 64 * 128, '\0');
+        file_head head{};
+        std::memcpy(head.magic, "HFSETS\r\n", 8);
+        head.version = 1;
+        head.state = 2;
+        head.id = foreign;
+        std::string_view(boot).copy(head.boot, sizeof head.boot);
+        place.write_head(head);
+        const provider locks = place.open();
+        take(locks);
+        EXPECT_NE(place.id(), foreign);
+    }
+    EXPECT_GE(::semctl(foreign, 0, GETVAL), 0);
+    ::semctl(foreign, 0, IPC_RMID);
+}
+
+TEST(SystemSets, OfAnotherProgramAreNotTakenForOurs) {
+    const published_sets place;
+    const system::layout shape = system::layout::of(system::set_kind::tickets, 0);
+    const int foreign = ::semget(IPC_PRIVATE, shape.size(), 0600);
+    ASSERT_GE(foreign, 0);
+    const provider first = place.open();
+    take(first);
+    file_head head = place.head();
+    const int ours = head.id;
+    head.id = foreign;
+    place.write_head(head);
+    const provider second = place.open();
+    take(second);
+    EXPECT_NE(place.id(), foreign);
+    EXPECT_GE(::semctl(foreign, 0, GETVAL), 0);
+    ::semctl(foreign, 0, IPC_RMID);
+    // The first one's set is none that a file names any more, and it must not go on as if it excluded anybody.
+    EXPECT_LT(::semctl(ours, 0, GETVAL), 0);
+    auto held = first.make_lock("x").try_acquire();
+    ASSERT_TRUE(held);
+    EXPECT_FALSE(second.make_lock("x").try_acquire());
+}
+
+struct damage {
+    const char* name;
+    void (*inflict)(const published_sets& place);
+};
+std::ostream& operator<<(std::ostream& out, const damage& one) {
+    return out << one.name;
+}
+
+class DamagedFile : public testing::TestWithParam<damage> {};
+
+TEST_P(DamagedFile, IsMadeAnewWhereNobodyUsesIt) {
+    const published_sets place;
+    std::filesystem::create_directory(place.directory());
+    std::filesystem::permissions(place.directory(), std::filesystem::perms::owner_all);
+    std::ofstream(place.file()) << "";
+    GetParam().inflict(place);
+    const provider locks = place.open();
+    auto held = locks.make_lock("x").try_acquire();
+    ASSERT_TRUE(held);
+    EXPECT_FALSE(place.open().make_lock("x").try_acquire());
+}
+
+TEST_P(DamagedFile, IsAnErrorWhereSomebodyDoes) {
+    const published_sets place;
+    const provider locks = place.open();
+    auto held = locks.make_lock("x").acquire();
+    GetParam().inflict(place);
+    std::string text;
+    EXPECT_EQ(code_of([&] { place.open().make_lock("x").try_acquire(); }, &text), errc::protocol) << text;
+    EXPECT_NE(text.find(place.file()), std::string::npos) << text;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    system, DamagedFile,
+    testing::Values(damage{"emptied", [](const published_sets& place) { ::truncate(place.file().c_str(), 0); }},
+                    damage{"cut", [](const published_sets& place) { ::truncate(place.file().c_str(), 4097); }},
+                    damage{"too_long", [](const published_sets& place) { ::truncate(place.file().c_str(), 1 << 20); }},
+                    damage{"text",
+                           [](const published_sets& place) {
+                               std::ofstream(place.file()) << std::string(9000, 'x');
+                           }}),
+    [](const auto& param) { return std::string(param.param.name); });
+
+TEST(SystemSets, OfALaterVersionAreLeftAloneWhileInUse) {
+    const published_sets place;
+    const provider locks = place.open();
+    auto held = locks.make_lock("x").acquire();
+    file_head head = place.head();
+    head.version = 2;
+    place.write_head(head);
+    std::string text;
+    EXPECT_EQ(code_of([&] { place.open().make_lock("x").try_acquire(); }, &text), errc::protocol);
+    EXPECT_NE(text.find("version"), std::string::npos) << text;
+}
+
+TEST(SystemSets, OfAnotherNamespaceAreAnErrorWhileInUse) {
+    const published_sets place;
+    const provider locks = place.open();
+    auto held = locks.make_lock("x").acquire();
+    file_head head = place.head();
+    head.ipc_namespace += 1;
+    place.write_head(head);
+    std::string text;
+    EXPECT_EQ(code_of([&] { place.open().make_lock("x").try_acquire(); }, &text), errc::unsupported);
+    EXPECT_NE(text.find("IPC namespace"), std::string::npos) << text;
+    // Those who are in it go on.
+    EXPECT_EQ(held.state(), held_state::held);
+    EXPECT_FALSE(locks.make_lock("x").try_acquire());
+}
+
+TEST(SystemSets, OfARealNamespaceWithoutUsersAreMadeAnew) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs the right to make a namespace";
+    const published_sets place;
+    // Ends with the lock held, so that it leaves its set behind.
+    EXPECT_EQ(in_child([&] {
+                  require(::unshare(CLONE_NEWIPC) == 0, "no namespace");
+                  const provider there = place.open();
+                  auto held = there.make_lock("x").acquire();
+                  ::_exit(0);
+              }),
+              "");
+    auto held = place.open().make_lock("x").try_acquire();
+    EXPECT_TRUE(held);
+}
+
+TEST(SystemSets, ThatTheKernelHasNoRoomForAreAClearError) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs the right to make a namespace";
+    const published_sets place;
+    EXPECT_EQ(in_child([&] {
+                  require(::unshare(CLONE_NEWIPC) == 0, "no namespace");
+                  std::ofstream("/proc/sys/kernel/sem") << "32000 100 500 32000";
+                  std::string text;
+                  const auto code = code_of([&] { place.open().make_lock("x").try_acquire(); }, &text);
+                  require(code == errc::unavailable && text.find("kernel.sem") != std::string::npos, text);
+              }),
+              "");
+}
+
+TEST(SystemDirectory, MustBeOnesOwn) {
+    const published_sets place;
+    const auto acquire = [&] { place.open().make_lock("x").try_acquire(); };
+    std::string text;
+
+    std::ofstream(place.directory()) << "a file";
+    EXPECT_EQ(code_of(acquire), errc::invalid_state);
+    std::filesystem::remove(place.directory());
+
+    std::filesystem::create_directory_symlink("/dev/shm", place.directory());
+    EXPECT_NE(code_of(acquire), errc{});
+    std::filesystem::remove(place.directory());
+
+    std::filesystem::create_directory(place.directory());
+    ::chmod(place.directory().c_str(), 0770);
+    EXPECT_EQ(code_of(acquire, &text), errc::permission);
+    EXPECT_NE(text.find("chmod 700"), std::string::npos) << text;
+
+    if (::geteuid() != 0) return;
+    ::chmod(place.directory().c_str(), 0700);
+    ASSERT_EQ(::chown(place.directory().c_str(), 65534, 65534), 0);
+    EXPECT_EQ(code_of(acquire, &text), errc::permission);
+    EXPECT_NE(text.find("65534"), std::string::npos) << text;
+}
+
+TEST(SystemDirectory, WithoutAParentIsAnError) {
+    system::options opts;
+    opts.directory = "/dev/shm/holdfast-no-such-parent/sets";
+    EXPECT_EQ(code_of([&] { system::make_provider(opts).make_lock("x").try_acquire(); }), errc::invalid_options);
+}
+
+TEST(SystemDirectory, OfEverybodyMustBeSticky) {
+    const published_sets place(system::scope::machine);
+    take(place.open());
+    struct stat status {};
+    ASSERT_EQ(::stat(place.directory().c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777U, 01777U);
+    ::chmod(place.directory().c_str(), 0777);
+    EXPECT_EQ(code_of([&] { take(place.open()); }), errc::permission);
+}
+
+TEST(SystemDirectory, ThatSomebodyKeepsLockedEndsInATimeout) {
+    const published_sets place;
+    take(place.open());
+    const int directory = ::open(place.directory().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ASSERT_EQ(::flock(directory, LOCK_EX), 0);
+    std::stop_source stop;
+    const provider locks = place.open();
+    std::jthread cancels([&] {
+        std::this_thread::sleep_for(20ms);
+        stop.request_stop();
+    });
+    error_code code;
+    EXPECT_FALSE(locks.make_lock("x").acquire(timeout::infinite(), stop.get_token(), code));
+    EXPECT_EQ(code, errc::cancelled);
+    ::close(directory);
+}
+
+TEST(SystemTickets, OfAnotherNumberAreReported) {
+    const published_sets place;
+    const provider locks = place.open();
+    const provider others = place.open();
+    auto held = locks.make_semaphore("x", 3).acquire();
+    std::string text;
+    EXPECT_EQ(code_of([&] { others.make_semaphore("x", 4).try_acquire(); }, &text), errc::invalid_argument);
+    EXPECT_NE(text.find("3 tickets, not 4"), std::string::npos) << text;
+    EXPECT_EQ(others.make_semaphore("x", 3).current_count(), 2);
+    held.release();
+}
+
+TEST(SystemTickets, MayBeOfAnotherNumberOnceNobodyUsesThem) {
+    const published_sets place;
+    const provider others = place.open();
+    others.make_lock("keeps the set");
+    auto keeps = others.make_lock("keeps the set").acquire();
+    for (const int count : {3, 7, 1, INT_MAX, 2}) {
+        const semaphore tickets = place.open().make_semaphore("x", count);
+        EXPECT_EQ(tickets.current_count(), count);
+        EXPECT_TRUE(tickets.try_acquire());
+    }
+}
+
+TEST(SystemTickets, BeyondWhatTheKernelCountsAreRefusedWithTheReason) {
+    const published_sets place;
+    const provider locks = place.open();
+    const semaphore most = locks.make_semaphore("most", 32767);
+    const semaphore more = locks.make_semaphore("more", 32768);
+    std::vector<lock_handle> held;
+    for (const semaphore& each : {most, more}) {
+        held.push_back(each.acquire());
+        EXPECT_EQ(each.current_count(), each.max_count() - 1);
+        const auto found = place.find(std::string(each.mapped_name()));
+        sembuf rest{static_cast<unsigned short>(found.first), -32766, IPC_NOWAIT};
+        ASSERT_EQ(::semop(found.semaphores, &rest, 1), 0);
+    }
+    EXPECT_FALSE(most.try_acquire());
+    std::string text;
+    EXPECT_EQ(code_of([&] { more.try_acquire(); }, &text), errc::unavailable);
+    EXPECT_NE(text.find("32767"), std::string::npos) << text;
+    EXPECT_EQ(more.current_count(), 1);
+}
+
+TEST(SystemLoss, OfTheSetIsToldAndTheNextAcquireRecovers) {
+    const published_sets place;
+    const provider locks = place.open();
+    const provider others = place.open();
+    std::vector<lock_handle> held;
+    std::vector<std::stop_token> lost;
+    for (const char* name : {"a", "b", "c"}) {
+        held.push_back(locks.make_lock(name).acquire());
+        lost.push_back(held.back().lost_token());
+    }
+    // Of all of them one thread watches one set.
+    EXPECT_EQ(count_threads("holdfast-sets"), 1);
+    place.remove();
+    for (const std::stop_token& each : lost) EXPECT_TRUE(eventually([&] { return each.stop_requested(); }));
+    auto next = others.make_lock("a").try_acquire();
+    ASSERT_TRUE(next);
+    EXPECT_FALSE(locks.make_lock("a").try_acquire());
+    error_code code;
+    held[0].release(code);
+    EXPECT_EQ(code, errc::lost);
+    EXPECT_EQ(next->state(), held_state::held);
+}
+
+TEST(SystemLoss, OfTheSetLetsAWaiterIn) {
+    const published_sets place;
+    const auto seen = std::make_shared<notices>();
+    provider_settings settings;
+    settings.observer = seen;
+    const provider locks = place.open();
+    const provider others = place.open(settings);
+    for (const bool cancellable : {false, true}) {
+        auto held = locks.make_lock("x").acquire();
+        const int waits = seen->waits();
+        std::jthread waiting([&](const std::stop_token& stop) {
+            EXPECT_TRUE(others.make_lock("x").acquire(timeout::infinite(), cancellable ? stop : std::stop_token()));
+        });
+        ASSERT_TRUE(seen->await_waiting(waits + 1));
+        place.remove();
+        waiting.join();
+        EXPECT_EQ(held.state(), held_state::lost);
+    }
+}
+
+TEST(SystemLoss, OfTheFileIsToldOnceAnotherIsMade) {
+    const published_sets place;
+    const provider locks = place.open();
+    auto held = locks.make_lock("x").acquire();
+    const std::stop_token lost = held.lost_token();
+    std::filesystem::remove(place.file());
+    EXPECT_TRUE(place.open().make_lock("x").try_acquire());
+    EXPECT_TRUE(eventually([&] { return lost.stop_requested(); }));
+    EXPECT_EQ(held.state(), held_state::lost);
+}
+
+TEST(SystemAsync, WaitsAreBoundedInThreads) {
+    const published_sets place;
+    const provider locks = place.open();
+    const auto seen = std::make_shared<notices>();
+    provider_settings settings;
+    settings.observer = seen;
+    const provider others = place.open(settings);
+    constexpr int names = 80;
+    std::vector<lock_handle> held;
+    for (int at = 0; at < names; ++at) held.push_back(locks.make_lock(std::to_string(at)).acquire());
+    std::atomic<int> granted{0};
+    for (int at = 0; at < names; ++at) {
+        for (int waiter = 0; waiter < 3; ++waiter) {
+            others.make_lock(std::to_string(at)).async_acquire(timeout::infinite(), [&](error_code code, lock_handle) {
+                EXPECT_FALSE(code);
+                ++granted;
+            });
+        }
+    }
+    EXPECT_TRUE(seen->await_waiting(names));
+    EXPECT_LE(count_threads("holdfast-wait"), 64);
+    EXPECT_FALSE(seen->texts().empty());
+    held.clear();
+    EXPECT_TRUE(eventually([&] { return granted == 3 * names; }, 20s));
+}
+
+}  // namespace
+}  // namespace holdfast::test
