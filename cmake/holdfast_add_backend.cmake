@@ -1,5 +1,5 @@
 # holdfast_add_backend(NAME <backend> SOURCES ... [DRIVER <package>] [LIBRARIES ...] [PC_REQUIRES ...] [HINT <text>]
-#                      CONTRACT <environment.cpp> [UNIT_TESTS ...] [PROCESS_TESTS ...] [TEST_LABELS ...])
+#                      CONTRACT <environment.cpp>... [UNIT_TESTS ...] [PROCESS_TESTS ...] [TEST_LABELS ...])
 #
 # The only way to add a backend: its library, its component, its option and its tests come from this one call.
 #
@@ -13,13 +13,14 @@
 #   LIBRARIES      the driver's targets, linked privately.
 #   PC_REQUIRES    the driver's pkg-config modules.
 #   HINT           how to get the driver, for the messages.
-#   CONTRACT       the environment that the contract suite runs against, relative to the project. Required with tests.
+#   CONTRACT       the environment that the contract suite runs against, relative to the project, and what it needs to
+#                  start its server. Required with tests.
 #   UNIT_TESTS     sources, relative to the project; one executable from all of them.
 #   PROCESS_TESTS  the same, run with KIND process.
 #   TEST_LABELS    added to each of the backend's tests, such as "server" where one must be started first.
 function(holdfast_add_backend)
-    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;DRIVER;HINT;CONTRACT"
-        "SOURCES;LIBRARIES;PC_REQUIRES;UNIT_TESTS;PROCESS_TESTS;TEST_LABELS")
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;DRIVER;HINT"
+        "CONTRACT;SOURCES;LIBRARIES;PC_REQUIRES;UNIT_TESTS;PROCESS_TESTS;TEST_LABELS")
     if(arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "holdfast_add_backend(${arg_NAME}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
     endif()
@@ -57,7 +58,7 @@ endfunction()
 
 # The tests alone, for a backend whose code is in the core.
 function(holdfast_add_backend_tests)
-    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;LIBRARY;CONTRACT" "UNIT_TESTS;PROCESS_TESTS;TEST_LABELS")
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;LIBRARY" "CONTRACT;UNIT_TESTS;PROCESS_TESTS;TEST_LABELS")
     if(NOT HOLDFAST_BUILD_TESTS)
         return()
     endif()

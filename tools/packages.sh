@@ -9,6 +9,7 @@ holdfast_packages_build=(
     cmake
     g++
     libboost1.81-dev
+    libhiredis-dev
     libcli11-dev
     libmd-dev
     ninja-build
@@ -25,6 +26,7 @@ holdfast_packages_test=(
     pkgconf
     procps
     python3
+    redis-server
     util-linux
 )
 

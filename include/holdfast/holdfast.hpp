@@ -11,6 +11,9 @@
 #if defined(HOLDFAST_WITH_SYSTEM)
 #include <holdfast/backends/system.hpp>
 #endif
+#if defined(HOLDFAST_WITH_REDIS)
+#include <holdfast/backends/redis.hpp>
+#endif
 
 #include <string_view>
 
@@ -27,6 +30,9 @@ inline const registry& default_registry() {
 #endif
 #if defined(HOLDFAST_WITH_SYSTEM)
         system::add_to(made);
+#endif
+#if defined(HOLDFAST_WITH_REDIS)
+        redis::add_to(made);
 #endif
         return made;
     }();

@@ -68,13 +68,13 @@ std::string sqlserver_semaphore(std::string_view name);
 std::string oracle(std::string_view name, mode how = mode::mapped);
 
 /// The key of locks and semaphores: the name.
-std::string redis(std::string_view name);
+HOLDFAST_API std::string redis(std::string_view name);
 
 struct redis_rw_keys {
     std::string readers;
     std::string writer;
 };
-redis_rw_keys redis_rw(std::string_view name);
+HOLDFAST_API redis_rw_keys redis_rw(std::string_view name);
 
 /// The document's `_id`: the name.
 std::string mongodb(std::string_view name);

@@ -1,0 +1,75 @@
+// Holdfast: locks in Redis.
+#ifndef HOLDFAST_BACKENDS_REDIS_HPP
+#define HOLDFAST_BACKENDS_REDIS_HPP
+
+#include <holdfast/open.hpp>
+#include <holdfast/provider.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+/// @brief Where one server is.
+struct server_address {
+    /// A name, or an address in numbers (IPv4 or IPv6, without brackets).
+    std::string host = "127.0.0.1";
+    std::uint16_t port = 6379;
+    /// A unix socket instead of host and port.
+    std::string socket_path = {};
+};
+
+/// @brief Which server, and how long locks live there without being renewed.
+struct options {
+    /// One server.
+    std::vector<server_address> servers = {server_address{}};
+    /// The ACL user; unset: the default user.
+    std::optional<std::string> user = {};
+    std::optional<std::string> password = {};
+    /// The number of the database. Locks in different databases are different locks.
+    int database = 0;
+    /// Stands before every key, as StackExchange.Redis' key prefix does.
+    std::string key_prefix = {};
+
+    /// How long a lock outlives a holder that has died. At least 100 ms; .NET's default is the same.
+    std::chrono::milliseconds expiry = std::chrono::seconds(30);
+    /// What must be left of the expiry when an acquire succeeds; more than zero, less than @ref expiry. Zero: nine
+    /// tenths of the expiry.
+    std::chrono::milliseconds min_validity = std::chrono::milliseconds(0);
+    /// Time between renewals; less than @ref min_validity. Zero: a third of it.
+    std::chrono::milliseconds extension_cadence = std::chrono::milliseconds(0);
+    /// The bounds of the time between tries where no news of releases can come: holders that use .NET, servers that
+    /// forbid publishing. Drawn at random, as .NET does. Ten times as seldom where news do come.
+    std::chrono::milliseconds min_busy_wait = std::chrono::milliseconds(10);
+    std::chrono::milliseconds max_busy_wait = std::chrono::milliseconds(800);
+    /// How long one attempt to connect may take. More than zero.
+    std::chrono::milliseconds connect_timeout = std::chrono::seconds(2);
+};
+
+/** @brief A provider of locks kept in Redis (5 or later).
+
+    Gives `lock`, `reader_writer_lock` and `semaphore`, shared with .NET's RedisDistributedLock and its kin.
+
+    @par Errors
+    `errc::invalid_options` for options out of range. The server itself is first talked to when a lock is acquired.
+*/
+HOLDFAST_API provider make_provider(const options& opts, const provider_settings& settings = {});
+
+/** @brief Serves the schemes `redis`, and `unix` and `redis+unix` for a unix socket.
+
+    `redis://[[user]:password@]host[:port][/database]`, `unix:///run/redis.sock?database=1`. Options: `database`,
+    `prefix`, `expiry`, `min_validity`, `extension_cadence`, `min_busy_wait`, `max_busy_wait`, `connect_timeout`, for
+    the fields of @ref options; times are written `500ms`, `30s` or `2m`.
+*/
+HOLDFAST_API void add_to(registry& target);
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,184 @@
+#include <backends/redis/backend.hpp>
+
+#include <algorithm>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+namespace {
+
+/// What both kinds of links have in common.
+class redis_link : public core::link {
+public:
+    explicit redis_link(redis_backend& owner) noexcept : owner_(owner) {}
+
+protected:
+    /// False when the answer is there already.
+    bool fill(const core::command& cmd) {
+        if (!strategy::asks(cmd)) {
+            set_reply(core::verdict::released);
+            return false;
+        }
+        began_ = boottime::now();
+        what_ = cmd.what;
+        mode_ = cmd.who->mode;
+        owner_.commands().fill(request_, cmd);
+        return true;
+    }
+    core::progress finish() {
+        reply_ = owner_.commands().judge(what_, mode_, request_, began_, owner_.news_come());
+        return {true, core::never};
+    }
+
+    redis_backend& owner_;
+    request request_;
+    boottime::time_point began_{};
+
+private:
+    core::verb what_{};
+    core::access mode_{};
+};
+
+/// A connection of its own, driven by the thread that calls.
+class direct_link final : public redis_link {
+public:
+    direct_link(redis_backend& owner, const server& to, resolver& names) : redis_link(owner), channel_(to, names) {}
+
+    core::progress start(const core::command& cmd, core::notifier& on_progress) override {
+        if (!fill(cmd)) return {true, core::never};
+        channel_.asker = &on_progress;
+        channel_.submit(request_, began_);
+        channel_.drive(began_, false);
+        return look();
+    }
+    core::progress advance() override {
+        channel_.drive(boottime::now(), true);
+        return look();
+    }
+    void request_cancel() override {
+        // What was never sent need not be awaited.
+        if (!request_.sent) channel_.give_up(request_, errc::cancelled);
+    }
+    int descriptor() const noexcept override { return channel_.descriptor(); }
+    short poll_events() const noexcept override { return channel_.poll_events(); }
+    bool reusable() const noexcept override { return channel_.idle() && channel_.connected(); }
+
+private:
+    class own_channel final : public channel {
+    public:
+        using channel::channel;
+        core::notifier*& asker = on_name_found_;
+    };
+
+    core::progress look() {
+        if (request_.done) return finish();
+        return {false, channel_.again_at()};
+    }
+
+    own_channel channel_;
+};
+
+/// A place in the connection that asynchronous operations share.
+class shared_link final : public redis_link {
+public:
+    shared_link(redis_backend& owner, std::shared_ptr<shared_channel> over)
+        : redis_link(owner), channel_(std::move(over)) {}
+    ~shared_link() override { channel_->forget(request_); }
+
+    core::progress start(const core::command& cmd, core::notifier& on_progress) override {
+        if (!fill(cmd)) return {true, core::never};
+        request_.asker = &on_progress;
+        channel_->submit(request_);
+        return {false, core::never};
+    }
+    core::progress advance() override {
+        if (channel_->is_done(request_)) return finish();
+        return {false, core::never};
+    }
+    void request_cancel() override { channel_->give_up_unsent(request_); }
+    bool reusable() const noexcept override { return false; }
+
+private:
+    const std::shared_ptr<shared_channel> channel_;
+};
+
+class release_watch final : public core::watch {
+public:
+    release_watch(std::shared_ptr<subscriber> news, std::string channel, core::notifier& on_wake)
+        : news_(std::move(news)), channel_(std::move(channel)), on_wake_(on_wake) {
+        news_->add(channel_, on_wake_);
+    }
+    ~release_watch() override { news_->remove(channel_, on_wake_); }
+
+private:
+    const std::shared_ptr<subscriber> news_;
+    const std::string channel_;
+    core::notifier& on_wake_;
+};
+
+}  // namespace
+
+redis_backend::redis_backend(const options& opts)
+    : strategy_(opts), server_{opts.servers.front(), opts.user, opts.password, opts.database, opts.connect_timeout} {
+    traits_.family = core::family::lease;
+    traits_.announces = true;
+    // An answer that takes longer than this is of no use any more.
+    traits_.reply_grace =
+        std::clamp(opts.expiry - opts.min_validity, std::chrono::milliseconds(1000), std::chrono::milliseconds(5000));
+    // For clocks that do not run alike, as Redlock has it: a hundredth, and what one millisecond may be rounded to.
+    traits_.lease_margin = opts.expiry / 100 + std::chrono::milliseconds(2);
+    traits_.renewal_cadence = opts.extension_cadence;
+}
+
+const holdfast::capabilities& redis_backend::capabilities() const noexcept {
+    static const holdfast::capabilities all{
+        .lock = true,
+        .reader_writer_lock = true,
+        .upgradeable_reader_writer_lock = false,
+        .semaphore = true,
+        .current_count = true,
+        .cross_process = true,
+        .loss_detection = loss_detection::before_expiry,
+        .fencing = fencing_support::none,
+    };
+    return all;
+}
+
+std::string redis_backend::map_name(core::primitive_kind kind, std::string_view name) const {
+    return strategy_.key_of(kind, name);
+}
+
+bool redis_backend::news_come() const noexcept {
+    const subscriber* const news = news_.load(std::memory_order_acquire);
+    return news != nullptr && news->works();
+}
+
+resolver& redis_backend::names(const core::backend_context& context) {
+    if (resolver_ == nullptr) resolver_ = std::make_unique<resolver>(context.executor);
+    return *resolver_;
+}
+
+std::unique_ptr<core::link> redis_backend::make_link(const core::claim&, const core::backend_context& context) {
+    const std::lock_guard guard(mutex_);
+    return std::make_unique<direct_link>(*this, server_, names(context));
+}
+
+std::unique_ptr<core::link> redis_backend::make_shared_link(const core::claim&, const core::backend_context& context) {
+    const std::lock_guard guard(mutex_);
+    if (shared_ == nullptr) shared_ = shared_channel::make(server_, names(context), context.executor());
+    return std::make_unique<shared_link>(*this, shared_);
+}
+
+std::unique_ptr<core::watch> redis_backend::arm(const core::claim& who, core::link&, core::notifier& on_wake,
+                                                const core::backend_context& context, core::waiter) {
+    const std::lock_guard guard(mutex_);
+    if (subscriber_ == nullptr) {
+        subscriber_ = subscriber::make(server_, names(context), context.executor(), context.observer);
+        news_.store(subscriber_.get(), std::memory_order_release);
+    }
+    return std::make_unique<release_watch>(subscriber_, strategy_.channel_of(who), on_wake);
+}
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast

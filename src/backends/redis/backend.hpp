@@ -1,0 +1,53 @@
+// The Redis backend: names, links and news of one provider.
+#ifndef HOLDFAST_BACKENDS_REDIS_BACKEND_HPP
+#define HOLDFAST_BACKENDS_REDIS_BACKEND_HPP
+
+#include <backends/redis/shared_channel.hpp>
+#include <backends/redis/strategy.hpp>
+#include <backends/redis/subscriber.hpp>
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+class redis_backend final : public core::backend {
+public:
+    /// @param opts checked
+    explicit redis_backend(const options& opts);
+
+    std::string_view name() const noexcept override { return "redis"; }
+    const holdfast::capabilities& capabilities() const noexcept override;
+    const core::backend_traits& traits() const noexcept override { return traits_; }
+    std::string map_name(core::primitive_kind kind, std::string_view name) const override;
+    std::unique_ptr<core::link> make_link(const core::claim& who, const core::backend_context& context) override;
+    std::unique_ptr<core::link> make_shared_link(const core::claim& who, const core::backend_context& context) override;
+    std::unique_ptr<core::watch> arm(const core::claim& who, core::link& asking, core::notifier& on_wake,
+                                     const core::backend_context& context, core::waiter where) override;
+
+    const strategy& commands() const noexcept { return strategy_; }
+    /// Whether releases by processes like ours are told to us.
+    bool news_come() const noexcept;
+
+private:
+    resolver& names(const core::backend_context& context);
+
+    const strategy strategy_;
+    core::backend_traits traits_;
+    const server server_;
+
+    std::mutex mutex_;
+    std::unique_ptr<resolver> resolver_;
+    std::shared_ptr<shared_channel> shared_;
+    std::shared_ptr<subscriber> subscriber_;
+    std::atomic<subscriber*> news_{nullptr};
+};
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,186 @@
+#include <backends/redis/channel.hpp>
+
+#include <algorithm>
+#include <random>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+namespace {
+
+constexpr std::chrono::milliseconds shortest_pause{5};
+constexpr std::chrono::milliseconds longest_pause{1000};
+
+bool starts_with(std::string_view text, std::string_view beginning) noexcept {
+    return text.substr(0, beginning.size()) == beginning;
+}
+
+}  // namespace
+
+void channel::submit(request& one, boottime::time_point now) {
+    // Whoever does not wait is still given the time that connecting takes.
+    one.open_until = one.reconnect_until > now ? one.reconnect_until : now + server_.connect_timeout;
+    waiting_.push_back(&one);
+}
+
+void channel::forget(const request& one) noexcept {
+    std::erase(waiting_, &one);
+    std::replace(sent_.begin(), sent_.end(), const_cast<request*>(&one), static_cast<request*>(nullptr));
+}
+
+void channel::give_up(request& one, errc why) {
+    if (one.done) return;
+    forget(one);
+    one.done = true;
+    one.answer = nullptr;
+    one.why = {why, 0, one.sent ? "given up while its answer was out" : "given up before it was sent", true};
+}
+
+void channel::drive(boottime::time_point now, bool read) {
+    while (go_on(now, read)) {
+    }
+}
+
+/// One round; true when another one can do more.
+bool channel::go_on(boottime::time_point now, bool read) {
+    if (connection_ == nullptr) {
+        expire(now);
+        if (waiting_.empty() || now < pause_until_) return false;
+        proven_ = false;
+        connection_ = std::make_unique<connection>(server_, names_, on_name_found_);
+    }
+    auto found = connection_->drive(now, read);
+    hear(now);
+    if (found == connection::status::ready && now >= pause_until_ && !waiting_.empty()) {
+        send_waiting(now);
+        connection_->drive(now, false);
+    }
+    if (connection_->now_is() == connection::status::failed) {
+        lost(now);
+        return true;
+    }
+    if (connection_->now_is() == connection::status::opening) expire(now);
+    return false;
+}
+
+void channel::send_waiting(boottime::time_point now) {
+    for (request* one : waiting_) {
+        const bool again = one->losses > 0 && !one->again.empty();
+        const std::string& text = again ? one->again : one->first;
+        const script* which = again ? one->again_script : one->first_script;
+        connection_->send(one->with_source ? which->with_source(text) : text);
+        one->sent = true;
+        one->sent_at = now;
+        one->repeated = one->losses > 0;
+        sent_.push_back(one);
+    }
+    waiting_.clear();
+}
+
+void channel::hear(boottime::time_point now) {
+    while (!sent_.empty()) {
+        reply_value answer = connection_->receive();
+        if (answer == nullptr) return;
+        proven_ = true;
+        failures_ = 0;
+        request* const one = sent_.front();
+        sent_.pop_front();
+        if (one != nullptr) heard(*one, std::move(answer), now);
+    }
+}
+
+void channel::heard(request& one, reply_value answer, boottime::time_point now) {
+    if (is_error(*answer)) {
+        const std::string_view text = text_of(*answer);
+        // Whatever an error was, nothing was carried out.
+        one.sent = false;
+        if (starts_with(text, "NOSCRIPT") && !one.with_source) {
+            one.with_source = true;
+            waiting_.push_front(&one);
+            return;
+        }
+        failure why = failure_of(text);
+        why.text = server_.text() + ": " + why.text;
+        if (why.transient && now + shortest_pause < one.reconnect_until) {
+            pause_until_ = now + next_pause();
+            waiting_.push_front(&one);
+            return;
+        }
+        fail(one, why);
+        return;
+    }
+    one.answer = std::move(answer);
+    finish(one);
+}
+
+void channel::lost(boottime::time_point now) {
+    const failure why = connection_->why();
+    connection_ends();
+    connection_.reset();
+    // A connection that was once good may have died of age: the first new one is made at once.
+    pause_until_ = proven_ ? now : now + next_pause();
+    for (auto each = sent_.rbegin(); each != sent_.rend(); ++each) {
+        if (*each == nullptr) continue;
+        ++(*each)->losses;
+        waiting_.push_front(*each);
+    }
+    sent_.clear();
+    std::deque<request*> kept;
+    for (request* one : waiting_) {
+        const bool once_more = proven_ && one->losses <= 1;
+        if (why.transient && (once_more || pause_until_ < one->reconnect_until)) {
+            kept.push_back(one);
+        } else {
+            fail(*one, why);
+        }
+    }
+    waiting_.swap(kept);
+    proven_ = false;
+}
+
+/// Ends what has waited for a connection for as long as it may.
+void channel::expire(boottime::time_point now) {
+    const auto end = std::stable_partition(waiting_.begin(), waiting_.end(),
+                                           [now](const request* one) { return now < one->open_until; });
+    const std::deque<request*> over(end, waiting_.end());
+    waiting_.erase(end, waiting_.end());
+    for (request* one : over) {
+        fail(*one, {errc::unavailable, 0, "no connection to " + server_.text() + " in time", true});
+    }
+}
+
+boottime::time_point channel::again_at() const noexcept {
+    if (waiting_.empty()) return core::never;
+    auto next = core::never;
+    if (connection_ == nullptr || connection_->now_is() == connection::status::ready) {
+        next = pause_until_;
+    } else {
+        next = connection_->opening_until();
+    }
+    for (const request* one : waiting_) next = std::min(next, one->open_until);
+    return next;
+}
+
+void channel::finish(request& one) noexcept {
+    one.done = true;
+    if (one.asker != nullptr) one.asker->notify(core::signal_progress);
+}
+
+void channel::fail(request& one, const failure& why) {
+    one.answer = nullptr;
+    one.why = why;
+    finish(one);
+}
+
+boottime::duration channel::next_pause() noexcept {
+    thread_local std::minstd_rand random(std::random_device{}());
+    const auto longest = std::min<boottime::duration>(shortest_pause * (1LL << std::min(failures_, 10)), longest_pause);
+    ++failures_;
+    // Clients that lost one server together do not come back together.
+    return std::chrono::nanoseconds(
+        std::uniform_int_distribution<long long>(longest.count() / 2, longest.count())(random));
+}
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast

@@ -1,0 +1,114 @@
+// Requests over one connection, which is made anew when it is lost.
+#ifndef HOLDFAST_BACKENDS_REDIS_CHANNEL_HPP
+#define HOLDFAST_BACKENDS_REDIS_CHANNEL_HPP
+
+#include <backends/redis/connection.hpp>
+#include <backends/redis/scripts.hpp>
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+/// One command on its way. Belongs to a link; the channel it was submitted to knows where it is until it is done.
+struct request {
+    /// What to send, the first time and after that. May be sent again: the second form must do no harm if the first
+    /// one has arrived.
+    std::string first;
+    std::string again;
+    /// Whose EVALSHA they are; for `first` null where it is a plain command.
+    const script* first_script = nullptr;
+    const script* again_script = nullptr;
+    /// Until when to try again after a lost connection.
+    boottime::time_point reconnect_until{};
+    core::notifier* asker = nullptr;
+
+    // What has become of it.
+    bool done = false;
+    /// Null when it failed.
+    reply_value answer = {};
+    failure why = {};
+    /// It may have been carried out, though there is no answer.
+    bool sent = false;
+    /// The last time.
+    boottime::time_point sent_at{};
+    /// The answer is to the second form.
+    bool repeated = false;
+
+    // The channel's own.
+    boottime::time_point open_until{};
+    int losses = 0;
+    bool with_source = false;
+};
+
+/** Sends requests in order, pipelined; the server answers in order. Never blocks.
+
+    A lost connection is made anew, with growing pauses, for as long as somebody's request may wait. What had been sent
+    is then sent again, in its second form.
+
+    Thread safety: none.
+*/
+class channel {
+public:
+    channel(const server& to, resolver& names) : server_(to), names_(names) {}
+    channel(const channel&) = delete;
+    channel& operator=(const channel&) = delete;
+    virtual ~channel() = default;
+
+    void submit(request& one, boottime::time_point now);
+    /// Nobody waits for it any more; an answer that still comes is swallowed.
+    void forget(const request& one) noexcept;
+    /// Ends it now: certainly not carried out where it was never sent.
+    void give_up(request& one, errc why);
+
+    /// Goes on as far as possible. @param read whether to look for answers
+    void drive(boottime::time_point now, bool read);
+    /// When to drive again though nothing has happened.
+    boottime::time_point again_at() const noexcept;
+    int descriptor() const noexcept { return connection_ == nullptr ? -1 : connection_->descriptor(); }
+    short poll_events() const noexcept { return connection_ == nullptr ? short{0} : connection_->poll_events(); }
+    /// No answer is out, also none that nobody waits for.
+    bool idle() const noexcept { return sent_.empty() && waiting_.empty(); }
+    bool connected() const noexcept {
+        return connection_ != nullptr && connection_->now_is() == connection::status::ready;
+    }
+
+protected:
+    /// The connection, and its descriptor, is about to be closed.
+    virtual void connection_ends() noexcept {}
+    /// Is told when a host's name has been looked up.
+    core::notifier* on_name_found_ = nullptr;
+
+private:
+    bool go_on(boottime::time_point now, bool read);
+    void send_waiting(boottime::time_point now);
+    void hear(boottime::time_point now);
+    void heard(request& one, reply_value answer, boottime::time_point now);
+    void lost(boottime::time_point now);
+    void expire(boottime::time_point now);
+    static void finish(request& one) noexcept;
+    static void fail(request& one, const failure& why);
+    boottime::duration next_pause() noexcept;
+
+    const server& server_;
+    resolver& names_;
+    std::unique_ptr<connection> connection_;
+    std::deque<request*> waiting_;
+    /// Null: forgotten.
+    std::deque<request*> sent_;
+    /// No connection before then, and no sending.
+    boottime::time_point pause_until_{};
+    int failures_ = 0;
+    /// The present connection has answered something.
+    bool proven_ = false;
+};
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,277 @@
+#include <backends/redis/connection.hpp>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+namespace {
+
+std::string message_of(int number) {
+    return std::generic_category().message(number);
+}
+
+bool starts_with(std::string_view text, std::string_view beginning) noexcept {
+    return text.substr(0, beginning.size()) == beginning;
+}
+
+/// Notices a peer that is gone without a word in about half a minute.
+void keep_alive(int socket) noexcept {
+    const int on = 1;
+    const int idle = 15;
+    const int interval = 5;
+    const int count = 3;
+    const unsigned unacknowledged = 10000;
+    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+    ::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged, sizeof unacknowledged);
+}
+
+}  // namespace
+
+std::string server::text() const {
+    if (!address.socket_path.empty()) return "unix:" + address.socket_path;
+    const bool v6 = address.host.find(':') != std::string::npos;
+    return (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
+}
+
+failure failure_of(std::string_view text) {
+    struct row {
+        const char* word;
+        errc code;
+        bool transient;
+        const char* meaning;
+    };
+    static constexpr row rows[] = {
+        {"WRONGTYPE", errc::invalid_name, false, "the key holds something else than a lock of this kind"},
+        {"NOPERM", errc::permission, false, "the user's rights (ACL) do not allow it"},
+        {"NOAUTH", errc::permission, false, "the server wants a password"},
+        {"WRONGPASS", errc::permission, false, "the user name or the password is wrong"},
+        {"OOM", errc::unavailable, false, "the server is out of memory (maxmemory)"},
+        {"READONLY", errc::unavailable, true, "the server is a replica; locks need the master"},
+        {"LOADING", errc::unavailable, true, "the server is still loading its data"},
+        {"MASTERDOWN", errc::unavailable, true, "the server has lost its master"},
+        {"NOREPLICAS", errc::unavailable, true, "the server has too few replicas (min-replicas-to-write)"},
+        {"MISCONF", errc::unavailable, false, "the server cannot save its data and refuses writes"},
+        {"BUSY", errc::unavailable, true, "the server is busy with somebody's script"},
+        {"TRYAGAIN", errc::unavailable, true, "the cluster is moving the key"},
+        {"CLUSTERDOWN", errc::unavailable, true, "the cluster is down"},
+        {"MOVED", errc::unsupported, false, "the server is part of a cluster"},
+        {"ASK", errc::unsupported, false, "the server is part of a cluster"},
+        {"CROSSSLOT", errc::unsupported, false, "the keys are in different slots of the cluster"},
+        {"ERR max number of clients", errc::unavailable, true, "the server takes no more connections"},
+        {"ERR Client sent AUTH", errc::permission, false, "the server has no password"},
+        {"ERR AUTH <password> called", errc::permission, false, "the server has no password"},
+        {"ERR invalid password", errc::permission, false, "the password is wrong"},
+        {"ERR DB index", errc::invalid_options, false, "the server has no database of that number"},
+        {"DENIED", errc::permission, false, "the server is in protected mode"},
+    };
+    for (const row& each : rows) {
+        if (!starts_with(text, each.word)) continue;
+        return {each.code, 0, std::string(each.meaning) + ": " + std::string(text), each.transient};
+    }
+    return {errc::unavailable, 0, std::string(text), false};
+}
+
+connection::connection(const server& to, resolver& names, core::notifier* on_name_found)
+    : server_(to), names_(names), open_by_(boottime::now() + to.connect_timeout) {
+    if (!server_.address.socket_path.empty()) {
+        socket_address made;
+        auto& path = reinterpret_cast<sockaddr_un&>(made.bytes);
+        path.sun_family = AF_UNIX;
+        // Its length was checked with the options.
+        std::memcpy(path.sun_path, server_.address.socket_path.data(), server_.address.socket_path.size());
+        made.size = static_cast<socklen_t>(sizeof path);
+        addresses_.push_back(made);
+        stage_ = stage::connecting;
+        return;
+    }
+    lookup_ = names_.ask(server_.address.host, server_.address.port, on_name_found);
+}
+
+connection::~connection() {
+    if (lookup_ != nullptr) lookup_->abandon();
+}
+
+connection::status connection::drive(boottime::time_point now, bool read) {
+    if (status_ == status::failed) return status_;
+    if (stage_ == stage::naming) {
+        std::string failed;
+        if (lookup_->take(addresses_, failed)) {
+            lookup_.reset();
+            stage_ = stage::connecting;
+            if (addresses_.empty()) fail(errc::unavailable, "cannot find " + server_.address.host + ": " + failed);
+        }
+    }
+    if (status_ == status::opening && stage_ == stage::connecting) {
+        if (socket_.get() < 0) {
+            begin_connect(now);
+        } else if (end_connect(now)) {
+            greet();
+        }
+    }
+    if (status_ != status::failed && stage_ >= stage::greeting && flush() && (read || stage_ == stage::greeting) &&
+        fill() && stage_ == stage::greeting) {
+        hear_greeting();
+    }
+    if (status_ == status::opening && now >= open_by_) {
+        fail(errc::unavailable, "cannot connect to " + server_.text() + ": no answer in time");
+    }
+    return status_;
+}
+
+/// Begins with the next of the host's addresses.
+void connection::begin_connect(boottime::time_point now) {
+    int number = ECONNREFUSED;
+    while (next_address_ < addresses_.size()) {
+        const socket_address& to = addresses_[next_address_++];
+        const int made = socket_.open_with(
+            [&to] { return ::socket(to.bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); });
+        if (made < 0) {
+            number = errno;
+            continue;
+        }
+        if (to.bytes.ss_family != AF_UNIX) keep_alive(made);
+        if (::connect(made, reinterpret_cast<const sockaddr*>(&to.bytes), to.size) == 0) {
+            greet();
+            return;
+        }
+        if (errno == EINPROGRESS) return;
+        number = errno;
+        socket_.reset();
+    }
+    (void)now;
+    if (server_.address.socket_path.empty()) names_.forget(server_.address.host, server_.address.port);
+    fail_by_errno("cannot connect to ", number);
+}
+
+/// True once the connection stands.
+bool connection::end_connect(boottime::time_point now) {
+    pollfd one{socket_.get(), POLLOUT, 0};
+    if (::poll(&one, 1, 0) == 0) return false;
+    int number = 0;
+    socklen_t size = sizeof number;
+    if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &number, &size) != 0) number = errno;
+    if (number == 0) return true;
+    socket_.reset();
+    if (next_address_ < addresses_.size()) {
+        begin_connect(now);
+        return false;
+    }
+    names_.forget(server_.address.host, server_.address.port);
+    fail_by_errno("cannot connect to ", number);
+    return false;
+}
+
+/// Nothing else may be sent before these are answered: in the wrong database, a lock would be another lock.
+void connection::greet() {
+    stage_ = stage::greeting;
+    if (server_.password) {
+        if (server_.user && !server_.user->empty()) {
+            out_ += format({"AUTH", *server_.user, *server_.password});
+        } else {
+            out_ += format({"AUTH", *server_.password});
+        }
+        greetings_.push_back("the server refuses the login");
+    }
+    if (server_.database != 0) {
+        out_ += format({"SELECT", std::to_string(server_.database)});
+        greetings_.push_back("the server refuses the database");
+    }
+    if (!greetings_.empty()) return;
+    stage_ = stage::open;
+    status_ = status::ready;
+}
+
+void connection::hear_greeting() {
+    while (!greetings_.empty()) {
+        const reply_value heard = receive();
+        if (heard == nullptr) return;
+        if (is_error(*heard)) {
+            const failure why = failure_of(text_of(*heard));
+            // Never with what was sent: that is a secret.
+            fail(why.code, std::string(greetings_.front()) + ": " + why.text, why.transient);
+            return;
+        }
+        greetings_.erase(greetings_.begin());
+    }
+    stage_ = stage::open;
+    status_ = status::ready;
+}
+
+bool connection::flush() {
+    while (written_ < out_.size()) {
+        const auto size = ::send(socket_.get(), out_.data() + written_, out_.size() - written_, MSG_NOSIGNAL);
+        if (size >= 0) {
+            written_ += static_cast<std::size_t>(size);
+        } else if (errno == EAGAIN) {
+            return true;
+        } else if (errno != EINTR) {
+            fail_by_errno("lost the connection to ", errno);
+            return false;
+        }
+    }
+    out_.clear();
+    written_ = 0;
+    return true;
+}
+
+bool connection::fill() {
+    std::array<char, 16384> buffer;
+    for (;;) {
+        const auto size = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+        if (size > 0) {
+            in_.feed(buffer.data(), static_cast<std::size_t>(size));
+            // One that leaves room has taken all there was.
+            if (size < static_cast<ssize_t>(buffer.size())) return true;
+        } else if (size == 0) {
+            fail(errc::unavailable, "the connection to " + server_.text() + " was closed by the server");
+            return true;
+        } else if (errno == EAGAIN) {
+            return true;
+        } else if (errno != EINTR) {
+            fail_by_errno("lost the connection to ", errno);
+            return true;
+        }
+    }
+}
+
+reply_value connection::receive() {
+    try {
+        return in_.next();
+    } catch (const error& wrong) {
+        fail(errc::protocol, server_.text() + ": " + wrong.diag().message, false);
+        return nullptr;
+    }
+}
+
+short connection::poll_events() const noexcept {
+    if (stage_ == stage::connecting) return POLLOUT;
+    return static_cast<short>(written_ < out_.size() ? POLLIN | POLLOUT : POLLIN);
+}
+
+void connection::fail(errc code, std::string text, bool transient, int native_code) {
+    status_ = status::failed;
+    failure_ = {code, native_code, std::move(text), transient};
+}
+
+void connection::fail_by_errno(const char* what, int number) {
+    fail(number == EACCES || number == EPERM ? errc::permission : errc::unavailable,
+         what + server_.text() + ": " + message_of(number), number != EACCES && number != EPERM, number);
+}
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast

@@ -1,0 +1,82 @@
+// One connection to one Redis server: connecting, greeting, bytes out, replies in. Never blocks.
+#ifndef HOLDFAST_BACKENDS_REDIS_CONNECTION_HPP
+#define HOLDFAST_BACKENDS_REDIS_CONNECTION_HPP
+
+#include <backends/redis/protocol.hpp>
+#include <backends/redis/resolver.hpp>
+#include <backends/redis/server.hpp>
+#include <core/fork.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+/** Not usable before it has answered `ready`, and never again after `failed`.
+
+    Thread safety: distinct objects safe.
+*/
+class connection {
+public:
+    /// @param on_name_found is notified when the host's name has been looked up, if that takes time
+    connection(const server& to, resolver& names, core::notifier* on_name_found);
+    connection(const connection&) = delete;
+    connection& operator=(const connection&) = delete;
+    ~connection();
+
+    enum class status { opening, ready, failed };
+    /// Goes on as far as that is possible now.
+    /// @param read whether to look for replies, which costs a call to the kernel
+    status drive(boottime::time_point now, bool read);
+    /// Adds to what is to be written. @pre ready
+    void send(std::string_view bytes) { out_ += bytes; }
+    /// The next reply that is there, or null. May find that the connection has failed.
+    reply_value receive();
+
+    status now_is() const noexcept { return status_; }
+    const failure& why() const noexcept { return failure_; }
+    /// When `drive` must be called at the latest while opening.
+    boottime::time_point opening_until() const noexcept { return open_by_; }
+    int descriptor() const noexcept { return socket_.get(); }
+    short poll_events() const noexcept;
+
+private:
+    enum class stage { naming, connecting, greeting, open };
+
+    void begin_connect(boottime::time_point now);
+    bool end_connect(boottime::time_point now);
+    void greet();
+    void hear_greeting();
+    bool flush();
+    bool fill();
+    void fail(errc code, std::string text, bool transient = true, int native_code = 0);
+    void fail_by_errno(const char* what, int number);
+
+    const server& server_;
+    resolver& names_;
+    status status_ = status::opening;
+    stage stage_ = stage::naming;
+    failure failure_;
+    boottime::time_point open_by_;
+    std::shared_ptr<resolver::lookup> lookup_;
+    std::vector<socket_address> addresses_;
+    std::size_t next_address_ = 0;
+    core::forked_descriptor socket_;
+    /// What each greeting that is out would mean if it failed.
+    std::vector<const char*> greetings_;
+    std::string out_;
+    std::size_t written_ = 0;
+    reply_reader in_;
+};
+
+/// What an error reply of the server amounts to.
+failure failure_of(std::string_view text);
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,143 @@
+#include <backends/redis/options.hpp>
+#include <names/text.hpp>
+
+#include <sys/un.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+namespace {
+
+using std::chrono::milliseconds;
+
+[[noreturn]] void refuse(const std::string& message) {
+    throw error(errc::invalid_options, "redis: " + message);
+}
+
+/// @p text as a number from @p least to @p most; @p what names it.
+template <class Number>
+Number number(std::string_view text, const std::string& what, Number least, Number most) {
+    Number value{};
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (read.ec != std::errc() || read.ptr != text.data() + text.size() || value < least || value > most) {
+        refuse(what + " is a number from " + std::to_string(least) + " to " + std::to_string(most));
+    }
+    return value;
+}
+
+milliseconds duration(const std::string& text, const char* name) {
+    const auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
+    const std::string unit = text.substr(digits);
+    const int scale = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60'000 : 0;
+    if (digits == 0 || scale == 0) refuse(std::string("'") + name + "' is a time such as 500ms, 30s or 2m");
+    constexpr long long most = std::numeric_limits<int>::max();
+    return milliseconds(number<long long>(std::string_view(text).substr(0, digits),
+                                          std::string("'") + name + "', before its unit,", 0, most / scale) *
+                        scale);
+}
+
+/// `host`, `host:port`, `[v6]`, `[v6]:port`
+server_address server_from(std::string_view text) {
+    server_address made;
+    std::string_view port;
+    if (!text.empty() && text.front() == '[') {
+        const auto end = text.find(']');
+        if (end == std::string_view::npos) refuse("a ']' is missing after an IPv6 address");
+        made.host = text.substr(1, end - 1);
+        port = text.substr(end + 1);
+        if (!port.empty() && port.front() != ':') refuse("between ']' and the port stands a ':'");
+        if (!port.empty()) port.remove_prefix(1);
+    } else {
+        const auto colon = text.find(':');
+        made.host = text.substr(0, colon);
+        if (colon != std::string_view::npos) port = text.substr(colon + 1);
+        if (port.find(':') != std::string_view::npos) refuse("an IPv6 address stands in brackets, as in [::1]:6379");
+    }
+    if (made.host.empty()) refuse("the host is missing: write redis://127.0.0.1:6379");
+    if (!port.empty()) made.port = number<std::uint16_t>(port, "the port", 1, 65535);
+    return made;
+}
+
+void check_server(const server_address& one) {
+    if (!one.socket_path.empty()) {
+        if (one.socket_path.size() >= sizeof(sockaddr_un::sun_path)) {
+            refuse("the socket's path is too long; it has at most " +
+                   std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " bytes");
+        }
+        if (one.socket_path.find('\0') != std::string::npos) refuse("the socket's path holds a NUL");
+        return;
+    }
+    if (one.host.empty()) refuse("a server has no host");
+    if (one.host.find('\0') != std::string::npos) refuse("a host's name holds a NUL");
+    if (one.port == 0) refuse("the port is a number from 1 to 65535");
+}
+
+}  // namespace
+
+options checked(const options& opts) {
+    options made = opts;
+    if (made.servers.size() != 1) refuse("there must be one server");
+    for (const server_address& each : made.servers) check_server(each);
+    if (made.user && !made.user->empty() && !made.password) refuse("a user needs a password");
+    if (made.database < 0) refuse("the database's number is not negative");
+    if (names::find_invalid_utf8(made.key_prefix) != std::string_view::npos) refuse("the prefix is not valid UTF-8");
+    if (made.expiry < milliseconds(100)) refuse("'expiry' is at least 100ms");
+    if (made.expiry.count() > std::numeric_limits<int>::max()) refuse("'expiry' is at most 2147483647ms");
+    if (made.min_validity == milliseconds(0)) made.min_validity = std::max(made.expiry * 9 / 10, milliseconds(1));
+    if (made.min_validity < milliseconds(0)) refuse("'min_validity' is more than zero");
+    if (made.min_validity >= made.expiry) refuse("'min_validity' must be less than 'expiry'");
+    if (made.extension_cadence == milliseconds(0)) {
+        made.extension_cadence = std::max(made.min_validity / 3, milliseconds(1));
+    }
+    if (made.extension_cadence < milliseconds(0)) refuse("'extension_cadence' is more than zero");
+    if (made.extension_cadence >= made.min_validity) refuse("'extension_cadence' must be less than 'min_validity'");
+    if (made.min_busy_wait < milliseconds(0)) refuse("'min_busy_wait' is not negative");
+    if (made.max_busy_wait < made.min_busy_wait) refuse("'max_busy_wait' is not less than 'min_busy_wait'");
+    if (made.max_busy_wait <= milliseconds(0)) refuse("'max_busy_wait' is more than zero");
+    if (made.connect_timeout <= milliseconds(0)) refuse("'connect_timeout' is more than zero");
+    return made;
+}
+
+options options_from(const url& address) {
+    options made;
+    option_reader reader(address);
+    if (address.user() && !address.user()->empty()) made.user = address.user();
+    made.password = address.password();
+    const auto database = reader.text("database");
+    std::string database_text = database.value_or("0");
+    if (address.scheme() == "redis") {
+        made.servers = {server_from(address.authority())};
+        const std::string_view path = address.path();
+        if (path.size() > 1) {
+            if (database) refuse("the database stands in the path or in 'database', not in both");
+            database_text = path.substr(1);
+        }
+    } else {
+        if (!address.authority().empty()) refuse("a socket has no host: write unix:///run/redis.sock");
+        if (address.path().empty() || address.path().front() != '/') {
+            refuse("the socket's path must be absolute, as in unix:///run/redis.sock");
+        }
+        made.servers.front().socket_path = address.path();
+    }
+    made.database = number<int>(database_text, "the database", 0, std::numeric_limits<int>::max());
+    made.key_prefix = reader.text("prefix").value_or("");
+    const auto read_time = [&reader](const char* name, milliseconds& into) {
+        if (const auto text = reader.text(name)) into = duration(*text, name);
+    };
+    read_time("expiry", made.expiry);
+    read_time("min_validity", made.min_validity);
+    read_time("extension_cadence", made.extension_cadence);
+    read_time("min_busy_wait", made.min_busy_wait);
+    read_time("max_busy_wait", made.max_busy_wait);
+    read_time("connect_timeout", made.connect_timeout);
+    reader.finish();
+    return made;
+}
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast

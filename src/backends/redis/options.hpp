@@ -1,0 +1,19 @@
+// Options of the Redis backend: from a URL, and checked.
+#ifndef HOLDFAST_BACKENDS_REDIS_OPTIONS_HPP
+#define HOLDFAST_BACKENDS_REDIS_OPTIONS_HPP
+
+#include <holdfast/backends/redis.hpp>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+/// The options with their defaults in place of zeros. Throws `errc::invalid_options`.
+options checked(const options& opts);
+options options_from(const url& address);
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,62 @@
+// What is written to a Redis server and read from it, by hiredis's formatter and parser.
+#ifndef HOLDFAST_BACKENDS_REDIS_PROTOCOL_HPP
+#define HOLDFAST_BACKENDS_REDIS_PROTOCOL_HPP
+
+#include <holdfast/config.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct redisReader;
+struct redisReply;
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+struct reply_deleter {
+    void operator()(redisReply* reply) const noexcept;
+};
+/// One reply of the server.
+using reply_value = std::unique_ptr<redisReply, reply_deleter>;
+
+bool is_integer(const redisReply& reply) noexcept;
+bool is_nil(const redisReply& reply) noexcept;
+bool is_error(const redisReply& reply) noexcept;
+bool is_array(const redisReply& reply) noexcept;
+long long integer_of(const redisReply& reply) noexcept;
+/// The text of a string, a status or an error.
+std::string_view text_of(const redisReply& reply) noexcept;
+std::size_t size_of(const redisReply& reply) noexcept;
+/// @pre is_array, index < size_of
+const redisReply& element_of(const redisReply& reply, std::size_t index) noexcept;
+
+/// A command as it goes over the wire.
+std::string format(const std::vector<std::string_view>& words);
+
+/// Puts bytes together to replies.
+class reply_reader {
+public:
+    reply_reader();
+
+    void feed(const char* bytes, std::size_t size);
+    /// The next whole reply; null when there is none yet.
+    /// Throws @ref error with `errc::protocol` for what no Redis server says.
+    reply_value next();
+
+private:
+    struct deleter {
+        void operator()(redisReader* reader) const noexcept;
+    };
+
+    std::unique_ptr<redisReader, deleter> reader_;
+};
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,25 @@
+#include <backends/redis/backend.hpp>
+#include <backends/redis/options.hpp>
+#include <core/provider_state.hpp>
+
+#include <holdfast/backends/redis.hpp>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+provider make_provider(const options& opts, const provider_settings& settings) {
+    return provider(core::provider_state::make(std::make_shared<redis_backend>(checked(opts)), settings));
+}
+
+void add_to(registry& target) {
+    for (const char* scheme : {"redis", "redis+unix", "unix"}) {
+        target.add(scheme, [](const url& address, const provider_settings& settings) {
+            return make_provider(options_from(address), settings);
+        });
+    }
+}
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast

@@ -1,0 +1,222 @@
+#include <backends/redis/protocol.hpp>
+#include <backends/redis/scripts.hpp>
+#include <names/hash.hpp>
+
+#include <utility>
+#include <vector>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+namespace {
+
+std::string hash_of(std::string_view source) {
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string text;
+    for (const unsigned char byte : names::sha1(source)) {
+        text += digits[byte >> 4];
+        text += digits[byte & 15];
+    }
+    return text;
+}
+
+// Whether an id, or the mark of a waiting writer, is ours.
+const char* const heard = R"(
+local function heard(id) return string.find(id, '_hf1', 1, true) and 1 or 0 end
+)";
+
+// Of many holders any may be the one to leave; more than a few are not looked at.
+const char* const all_heard = R"(
+local function all_heard(ids)
+    for _, id in ipairs(ids) do
+        if heard(id) == 0 then return 0 end
+    end
+    return 1
+end
+)";
+
+// By the server's clock, in milliseconds and fractions of them, as .NET counts.
+const char* const now = R"(
+local time = redis.call('time')
+local now = time[1] * 1000 + time[2] / 1000
+)";
+
+}  // namespace
+
+script::script(std::string source) : source_(std::move(source)), hash_(hash_of(source_)) {}
+
+std::string script::call(std::initializer_list<std::string_view> keys,
+                         std::initializer_list<std::string_view> arguments) const {
+    const std::string count = std::to_string(keys.size());
+    std::vector<std::string_view> words{"EVALSHA", hash_, count};
+    words.insert(words.end(), keys.begin(), keys.end());
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    return format(words);
+}
+
+std::string script::with_source(const std::string& call) const {
+    constexpr std::string_view command = "$7\r\nEVALSHA\r\n";
+    constexpr std::size_t hash_size = sizeof "$40\r\n" - 1 + 40 + 2;
+    const auto count_end = call.find('\n') + 1;
+    return call.substr(0, count_end) + "$4\r\nEVAL\r\n$" + std::to_string(source_.size()) + "\r\n" + source_ + "\r\n" +
+           call.substr(count_end + command.size() + hash_size);
+}
+
+const script& scripts::lock_acquire() {
+    static const script made(std::string(heard) + R"(
+local holder = redis.call('get', KEYS[1])
+if not holder then
+    redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
+    return 1
+end
+if holder == ARGV[1] then
+    redis.call('pexpire', KEYS[1], ARGV[2])
+    return 1
+end
+return {0, redis.call('pttl', KEYS[1]), heard(holder)}
+)");
+    return made;
+}
+
+const script& scripts::lock_renew() {
+    static const script made(R"(
+if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) end
+return 0
+)");
+    return made;
+}
+
+// Users without the right to publish must still be able to release: pcall, and only after the key is gone.
+const script& scripts::lock_release() {
+    static const script made(R"(
+if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('del', KEYS[1])
+redis.pcall('publish', ARGV[2], '')
+return 1
+)");
+    return made;
+}
+
+const script& scripts::read_acquire() {
+    static const script made(std::string(heard) + R"(
+local again = ARGV[3] == '1' and redis.call('sismember', KEYS[2], ARGV[1]) == 1
+if not again then
+    local writer = redis.call('get', KEYS[1])
+    if writer then return {0, redis.call('pttl', KEYS[1]), heard(writer)} end
+    redis.call('sadd', KEYS[2], ARGV[1])
+end
+if redis.call('pttl', KEYS[2]) < tonumber(ARGV[2]) then redis.call('pexpire', KEYS[2], ARGV[2]) end
+return 1
+)");
+    return made;
+}
+
+const script& scripts::read_renew() {
+    static const script made(R"(
+if redis.call('sismember', KEYS[1], ARGV[1]) == 0 then return 0 end
+if redis.call('pttl', KEYS[1]) < tonumber(ARGV[2]) then redis.call('pexpire', KEYS[1], ARGV[2]) end
+return 1
+)");
+    return made;
+}
+
+const script& scripts::read_release() {
+    static const script made(R"(
+if redis.call('srem', KEYS[1], ARGV[1]) == 0 then return 0 end
+if redis.call('exists', KEYS[1]) == 0 then redis.pcall('publish', ARGV[2], '') end
+return 1
+)");
+    return made;
+}
+
+const script& scripts::write_acquire() {
+    static const script made(std::string(heard) + all_heard + R"(
+local writer = redis.call('get', KEYS[1])
+if writer == ARGV[1] then
+    redis.call('pexpire', KEYS[1], ARGV[2])
+    return 1
+end
+local mark = ARGV[1] .. '_WRITERWAITING'
+if writer and writer ~= mark then return {0, redis.call('pttl', KEYS[1]), heard(writer)} end
+local readers = redis.call('scard', KEYS[2])
+if readers == 0 then
+    redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
+    return 1
+end
+if writer then
+    redis.call('pexpire', KEYS[1], ARGV[2])
+elseif ARGV[3] == '1' then
+    redis.call('set', KEYS[1], mark, 'px', ARGV[2])
+end
+local known = readers <= 8 and all_heard(redis.call('smembers', KEYS[2])) or 0
+return {0, redis.call('pttl', KEYS[2]), known}
+)");
+    return made;
+}
+
+const script& scripts::write_release() {
+    static const script made(R"(
+local writer = redis.call('get', KEYS[1])
+if writer ~= ARGV[1] and writer ~= ARGV[1] .. '_WRITERWAITING' then return 0 end
+redis.call('del', KEYS[1])
+redis.pcall('publish', ARGV[2], '')
+return writer == ARGV[1] and 1 or 0
+)");
+    return made;
+}
+
+const script& scripts::write_withdraw() {
+    static const script made(R"(
+if redis.call('get', KEYS[1]) ~= ARGV[1] .. '_WRITERWAITING' then return 0 end
+redis.call('del', KEYS[1])
+redis.pcall('publish', ARGV[2], '')
+return 1
+)");
+    return made;
+}
+
+const script& scripts::ticket_acquire() {
+    static const script made(std::string(heard) + all_heard + now + R"(
+redis.call('zremrangebyscore', KEYS[1], '-inf', now)
+local again = ARGV[5] == '1' and redis.call('zscore', KEYS[1], ARGV[1])
+if not again and redis.call('zcard', KEYS[1]) >= tonumber(ARGV[3]) then
+    local first = redis.call('zrange', KEYS[1], 0, 0, 'withscores')
+    local known = redis.call('zcard', KEYS[1]) <= 8 and all_heard(redis.call('zrange', KEYS[1], 0, -1)) or 0
+    return {0, math.ceil(tonumber(first[2]) - now), known}
+end
+redis.call('zadd', KEYS[1], now + ARGV[2], ARGV[1])
+if redis.call('pttl', KEYS[1]) < tonumber(ARGV[4]) then redis.call('pexpire', KEYS[1], ARGV[4]) end
+return 1
+)");
+    return made;
+}
+
+const script& scripts::ticket_renew() {
+    static const script made(std::string(now) + R"(
+local changed = redis.call('zadd', KEYS[1], 'xx', 'ch', now + ARGV[2], ARGV[1])
+if redis.call('pttl', KEYS[1]) < tonumber(ARGV[3]) then redis.call('pexpire', KEYS[1], ARGV[3]) end
+return changed
+)");
+    return made;
+}
+
+const script& scripts::ticket_release() {
+    static const script made(R"(
+if redis.call('zrem', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.pcall('publish', ARGV[2], '')
+return 1
+)");
+    return made;
+}
+
+const script& scripts::ticket_count() {
+    static const script made(std::string(now) + R"(
+redis.call('zremrangebyscore', KEYS[1], '-inf', now)
+return math.max(0, tonumber(ARGV[1]) - redis.call('zcard', KEYS[1]))
+)");
+    return made;
+}
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast

@@ -1,0 +1,76 @@
+// What runs inside the server, each script as one atomic step.
+#ifndef HOLDFAST_BACKENDS_REDIS_SCRIPTS_HPP
+#define HOLDFAST_BACKENDS_REDIS_SCRIPTS_HPP
+
+#include <holdfast/config.hpp>
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+/** A Lua script and its SHA-1.
+
+    Owner ids end in `_hf1` (see docs/wire.md): where every holder has one, its release will be published, and there is
+    little need to poll.
+*/
+class script {
+public:
+    explicit script(std::string source);
+    script(const script&) = delete;
+    script& operator=(const script&) = delete;
+
+    /// EVALSHA with these keys and arguments.
+    std::string call(std::initializer_list<std::string_view> keys,
+                     std::initializer_list<std::string_view> arguments) const;
+    /// The same call as EVAL, for a server that does not know the script yet.
+    std::string with_source(const std::string& call) const;
+
+private:
+    const std::string source_;
+    const std::string hash_;
+};
+
+/// All replies are integers, but for a refusal that says more: {0, remaining milliseconds, whether releases are heard}.
+struct scripts {
+    /// Also an acquire that was sent before and may have arrived. key; id, expiry
+    static const script& lock_acquire();
+    /// key; id, expiry
+    static const script& lock_renew();
+    /// key; id, channel
+    static const script& lock_release();
+
+    /// writer, readers; id, expiry, "1" if it may have arrived before
+    static const script& read_acquire();
+    /// readers; id, expiry
+    static const script& read_renew();
+    /// readers; id, channel
+    static const script& read_release();
+    /// writer, readers; id, expiry, "1" to leave the mark of a waiting writer
+    static const script& write_acquire();
+    /// writer; id, channel
+    static const script& write_release();
+    /// writer; id, channel
+    static const script& write_withdraw();
+
+    /// key; id, expiry, number of tickets, expiry of the set, "1" if it may have arrived before
+    static const script& ticket_acquire();
+    /// key; id, expiry, expiry of the set
+    static const script& ticket_renew();
+    /// key; id, channel
+    static const script& ticket_release();
+    /// key; number of tickets. Answers how many are free.
+    static const script& ticket_count();
+};
+
+/// Ends every owner id of ours.
+constexpr std::string_view owner_suffix = "_hf1";
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

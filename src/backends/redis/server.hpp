@@ -1,0 +1,41 @@
+// Where a Redis server is, and who we are to it.
+#ifndef HOLDFAST_BACKENDS_REDIS_SERVER_HPP
+#define HOLDFAST_BACKENDS_REDIS_SERVER_HPP
+
+#include <holdfast/backends/redis.hpp>
+#include <holdfast/error.hpp>
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+/// What a connection needs to know.
+struct server {
+    server_address address;
+    std::optional<std::string> user = {};
+    std::optional<std::string> password = {};
+    int database = 0;
+    std::chrono::milliseconds connect_timeout{2000};
+
+    /// For messages: "127.0.0.1:6379", "unix:/run/redis.sock".
+    std::string text() const;
+};
+
+/// Why something could not be done.
+struct failure {
+    errc code = errc::unavailable;
+    int native_code = 0;
+    std::string text = {};
+    /// Trying again later, with nothing changed, can succeed.
+    bool transient = true;
+};
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

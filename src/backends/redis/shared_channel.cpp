@@ -1,0 +1,73 @@
+#include <backends/redis/reactor_seat.hpp>
+#include <backends/redis/shared_channel.hpp>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+class shared_channel::seated_channel final : public channel, private core::notifier {
+public:
+    seated_channel(const server& to, resolver& names, std::shared_ptr<reactor_seat> seat)
+        : channel(to, names), seat_(std::move(seat)) {
+        on_name_found_ = this;
+    }
+
+private:
+    void notify(unsigned) noexcept override { seat_->post(); }
+    void connection_ends() noexcept override { seat_->let_go(); }
+
+    const std::shared_ptr<reactor_seat> seat_;
+};
+
+shared_channel::shared_channel() = default;
+
+std::shared_ptr<shared_channel> shared_channel::make(const server& to, resolver& names,
+                                                     const boost::asio::any_io_executor& executor) {
+    auto made = std::make_shared<shared_channel>();
+    made->seat_ = std::make_shared<reactor_seat>(executor, [self = std::weak_ptr<shared_channel>(made)] {
+        if (const auto alive = self.lock()) alive->run();
+    });
+    made->channel_ = std::make_unique<seated_channel>(to, names, made->seat_);
+    return made;
+}
+
+shared_channel::~shared_channel() {
+    // While its socket is open; in a forked child it is closed already.
+    if (core::fork_generation() == generation_) {
+        seat_->let_go();
+    }
+    reactor_seat::end(std::move(seat_));
+}
+
+void shared_channel::submit(request& one) {
+    const std::lock_guard guard(mutex_);
+    channel_->submit(one, boottime::now());
+    seat_->post();
+}
+
+void shared_channel::forget(const request& one) noexcept {
+    const std::lock_guard guard(mutex_);
+    channel_->forget(one);
+}
+
+void shared_channel::give_up_unsent(request& one) {
+    const std::lock_guard guard(mutex_);
+    if (!one.sent) channel_->give_up(one, errc::cancelled);
+}
+
+bool shared_channel::is_done(const request& one) const {
+    const std::lock_guard guard(mutex_);
+    return one.done;
+}
+
+void shared_channel::run() {
+    const std::lock_guard guard(mutex_);
+    const bool read = seat_->begin_work();
+    channel_->drive(boottime::now(), read);
+    // Nothing is awaited of an idle connection, so that a user's io_context can run out of work.
+    seat_->await(channel_->idle() ? -1 : channel_->descriptor(), channel_->poll_events(), channel_->again_at());
+}
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast

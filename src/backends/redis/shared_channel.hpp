@@ -1,0 +1,54 @@
+// The one connection that a provider's asynchronous operations share.
+#ifndef HOLDFAST_BACKENDS_REDIS_SHARED_CHANNEL_HPP
+#define HOLDFAST_BACKENDS_REDIS_SHARED_CHANNEL_HPP
+
+#include <backends/redis/channel.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <memory>
+#include <mutex>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+class reactor_seat;
+
+/** A channel driven by an executor. What is submitted within one turn of its loop is written together.
+
+    Thread safety: safe.
+*/
+class shared_channel final {
+public:
+    /// @param to, names outlive it
+    static std::shared_ptr<shared_channel> make(const server& to, resolver& names,
+                                                const boost::asio::any_io_executor& executor);
+    shared_channel();
+    shared_channel(const shared_channel&) = delete;
+    shared_channel& operator=(const shared_channel&) = delete;
+    ~shared_channel();
+
+    void submit(request& one);
+    void forget(const request& one) noexcept;
+    /// Ends it now, as cancelled, if it was never sent.
+    void give_up_unsent(request& one);
+    /// Whether it is done; nobody but the asker looks at it any more then.
+    bool is_done(const request& one) const;
+
+private:
+    class seated_channel;
+
+    void run();
+
+    mutable std::mutex mutex_;
+    std::shared_ptr<reactor_seat> seat_;
+    std::unique_ptr<seated_channel> channel_;
+    const unsigned generation_ = core::fork_generation();
+};
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,230 @@
+#include <backends/redis/strategy.hpp>
+#include <names/names.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <limits>
+#include <random>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+namespace {
+
+using core::access;
+using core::verb;
+using core::verdict;
+using std::chrono::milliseconds;
+
+/// Where releases are told, polling is only for what was not heard.
+constexpr int rarer_with_news = 10;
+
+std::string machine_and_process() {
+    char name[256] = {};
+    if (::gethostname(name, sizeof name - 1) != 0 || name[0] == '\0') name[0] = '-';
+    return std::string(name) + "_" + std::to_string(::getpid()) + "_";
+}
+
+/// The readers' key of a reader-writer lock whose writer key is @p writer.
+std::string readers_of(const std::string& writer) {
+    constexpr std::string_view suffix = ".writer";
+    return writer.substr(0, writer.size() - suffix.size()) + ".readers";
+}
+
+void set_script(request& into, const script& which, std::initializer_list<std::string_view> keys,
+                std::initializer_list<std::string_view> arguments) {
+    into.first_script = &which;
+    into.first = which.call(keys, arguments);
+}
+
+void set_again(request& into, const script& which, std::initializer_list<std::string_view> keys,
+               std::initializer_list<std::string_view> arguments) {
+    into.again_script = &which;
+    into.again = which.call(keys, arguments);
+}
+
+core::reply reply_of(verdict result) {
+    core::reply made;
+    made.result = result;
+    return made;
+}
+
+core::reply failed(errc code, std::string text, bool sent) {
+    core::reply made;
+    made.result = sent ? verdict::link_lost : verdict::failed;
+    made.code = code;
+    made.text = std::move(text);
+    return made;
+}
+
+}  // namespace
+
+strategy::strategy(const options& opts)
+    : options_(opts),
+      owner_prefix_(machine_and_process()),
+      expiry_(std::to_string(opts.expiry.count())),
+      set_expiry_(
+          std::to_string(std::min<long long>(3LL * opts.expiry.count(), std::numeric_limits<std::int32_t>::max()))) {}
+
+std::string strategy::key_of(core::primitive_kind kind, std::string_view name) const {
+    // A reader-writer lock is known by its writer's key, so that a lock of that very name shares its queue.
+    return options_.key_prefix +
+           (kind == core::primitive_kind::reader_writer_lock ? names::redis_rw(name).writer : names::redis(name));
+}
+
+std::string strategy::channel_of(const core::claim& who) const {
+    return "holdfast:1:" + std::to_string(options_.database) + ":" + who.target->mapped();
+}
+
+std::string strategy::id_of(const core::claim& who) const {
+    std::string made = owner_prefix_;
+    made += who.owner;
+    made += owner_suffix;
+    return made;
+}
+
+bool strategy::asks(const core::command& cmd) noexcept {
+    // Only writers leave a mark while they wait.
+    return cmd.what != verb::withdraw ||
+           (cmd.who->mode == access::exclusive && cmd.who->target->kind == core::primitive_kind::reader_writer_lock);
+}
+
+void strategy::fill(request& into, const core::command& cmd) const {
+    into = request{};
+    into.reconnect_until = cmd.reconnect_until;
+    const core::claim& who = *cmd.who;
+    const std::string id = id_of(who);
+    if (who.mode == access::ticket) {
+        fill_ticket(into, cmd, id);
+    } else if (who.target->kind != core::primitive_kind::reader_writer_lock) {
+        fill_lock(into, cmd, id);
+    } else if (who.mode == access::shared) {
+        fill_read(into, cmd, id);
+    } else {
+        fill_write(into, cmd, id);
+    }
+}
+
+void strategy::fill_lock(request& into, const core::command& cmd, std::string_view id) const {
+    const std::string& key = cmd.who->target->mapped();
+    if (cmd.what == verb::release) {
+        set_script(into, scripts::lock_release(), {key}, {id, channel_of(*cmd.who)});
+    } else if (cmd.what == verb::renew) {
+        set_script(into, scripts::lock_renew(), {key}, {id, expiry_});
+    } else if (cmd.staying) {
+        set_script(into, scripts::lock_acquire(), {key}, {id, expiry_});
+    } else {
+        // What .NET sends; a refusal of this one says nothing about the holder, which only those need who stay.
+        into.first = format({"SET", key, id, "NX", "PX", expiry_});
+        set_again(into, scripts::lock_acquire(), {key}, {id, expiry_});
+    }
+}
+
+void strategy::fill_read(request& into, const core::command& cmd, std::string_view id) const {
+    const std::string& writer = cmd.who->target->mapped();
+    const std::string readers = readers_of(writer);
+    if (cmd.what == verb::release) {
+        set_script(into, scripts::read_release(), {readers}, {id, channel_of(*cmd.who)});
+    } else if (cmd.what == verb::renew) {
+        set_script(into, scripts::read_renew(), {readers}, {id, expiry_});
+    } else {
+        set_script(into, scripts::read_acquire(), {writer, readers}, {id, expiry_, "0"});
+        set_again(into, scripts::read_acquire(), {writer, readers}, {id, expiry_, "1"});
+    }
+}
+
+void strategy::fill_write(request& into, const core::command& cmd, std::string_view id) const {
+    const std::string& writer = cmd.who->target->mapped();
+    if (cmd.what == verb::release) {
+        set_script(into, scripts::write_release(), {writer}, {id, channel_of(*cmd.who)});
+    } else if (cmd.what == verb::withdraw) {
+        set_script(into, scripts::write_withdraw(), {writer}, {id, channel_of(*cmd.who)});
+    } else if (cmd.what == verb::renew) {
+        set_script(into, scripts::lock_renew(), {writer}, {id, expiry_});
+    } else {
+        set_script(into, scripts::write_acquire(), {writer, readers_of(writer)},
+                   {id, expiry_, cmd.staying ? "1" : "0"});
+    }
+}
+
+void strategy::fill_ticket(request& into, const core::command& cmd, std::string_view id) const {
+    const std::string& key = cmd.who->target->mapped();
+    const std::string tickets = std::to_string(cmd.who->target->max_count);
+    if (cmd.what == verb::release) {
+        set_script(into, scripts::ticket_release(), {key}, {id, channel_of(*cmd.who)});
+    } else if (cmd.what == verb::renew) {
+        set_script(into, scripts::ticket_renew(), {key}, {id, expiry_, set_expiry_});
+    } else if (cmd.what == verb::count) {
+        set_script(into, scripts::ticket_count(), {key}, {tickets});
+    } else {
+        set_script(into, scripts::ticket_acquire(), {key}, {id, expiry_, tickets, set_expiry_, "0"});
+        set_again(into, scripts::ticket_acquire(), {key}, {id, expiry_, tickets, set_expiry_, "1"});
+    }
+}
+
+core::reply strategy::judge(verb what, access mode, const request& done, boottime::time_point began,
+                            bool news_come) const {
+    // What is no Redis, or refuses us for good, has not carried out anything.
+    if (done.answer == nullptr) return failed(done.why.code, done.why.text, done.sent && done.why.transient);
+    const redisReply& answer = *done.answer;
+    const bool yes = is_integer(answer) ? integer_of(answer) != 0 : !is_nil(answer) && !is_array(answer);
+    switch (what) {
+        case verb::try_acquire: {
+            if (!yes) {
+                core::reply made = reply_of(verdict::refused);
+                if (is_array(answer)) made.retry_at = retry_at(answer, mode, news_come);
+                return made;
+            }
+            core::reply made = reply_of(verdict::granted);
+            // The core counts from the beginning of the command, which may have had to connect first.
+            made.lifetime = options_.expiry + (done.sent_at - began);
+            // Too little would be left: as good as nothing, and given back at once.
+            if (boottime::now() - done.sent_at > options_.expiry - options_.min_validity) {
+                made.lifetime = std::chrono::nanoseconds(0);
+            }
+            return made;
+        }
+        case verb::renew: {
+            core::reply made = reply_of(yes ? verdict::granted : verdict::not_held);
+            made.lifetime = options_.expiry + (done.sent_at - began);
+            return made;
+        }
+        case verb::release:
+            // What was sent twice may have been done the first time.
+            return reply_of(yes || done.repeated ? verdict::released : verdict::not_held);
+        case verb::withdraw: return reply_of(verdict::released);
+        case verb::count: {
+            core::reply made = reply_of(verdict::granted);
+            made.count = static_cast<int>(std::min<long long>(integer_of(answer), std::numeric_limits<int>::max()));
+            return made;
+        }
+        case verb::wait:
+        case verb::convert:
+        case verb::revert:
+        case verb::probe: break;
+    }
+    return failed(errc::unsupported, "this backend has no such command", false);
+}
+
+/// When asking again makes sense though nobody tells: when the holder's time is over, or after a pause.
+boottime::time_point strategy::retry_at(const redisReply& refusal, access mode, bool news_come) const {
+    const auto now = boottime::now();
+    const long long remaining = size_of(refusal) > 1 ? integer_of(element_of(refusal, 1)) : -1;
+    const bool heard = news_come && size_of(refusal) > 2 && integer_of(element_of(refusal, 2)) != 0;
+    thread_local std::minstd_rand random(std::random_device{}());
+    auto pause = std::chrono::nanoseconds(
+        std::uniform_int_distribution<long long>(std::chrono::nanoseconds(options_.min_busy_wait).count(),
+                                                 std::chrono::nanoseconds(options_.max_busy_wait).count())(random));
+    if (heard) pause *= rarer_with_news;
+    // The mark of a waiting writer lives by being asked for again.
+    if (mode == access::exclusive) pause = std::min<std::chrono::nanoseconds>(pause, options_.expiry / 3);
+    auto next = now + pause;
+    // The server rounds down.
+    if (remaining >= 0) next = std::min(next, now + milliseconds(remaining + 1));
+    return next;
+}
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast

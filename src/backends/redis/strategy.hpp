@@ -1,0 +1,55 @@
+// What each command is to Redis, and what its answers mean.
+#ifndef HOLDFAST_BACKENDS_REDIS_STRATEGY_HPP
+#define HOLDFAST_BACKENDS_REDIS_STRATEGY_HPP
+
+#include <backends/redis/channel.hpp>
+#include <core/backend.hpp>
+
+#include <string>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+/** Commands to bytes and replies to verdicts, for one database.
+
+    Thread safety: safe.
+*/
+class strategy {
+public:
+    explicit strategy(const options& opts);
+
+    const options& settings() const noexcept { return options_; }
+    std::string key_of(core::primitive_kind kind, std::string_view name) const;
+    /// Where releases of the name are told.
+    std::string channel_of(const core::claim& who) const;
+
+    /// False for a command that there is nothing to be sent for: it is done.
+    static bool asks(const core::command& cmd) noexcept;
+    /// @p into as it is to be sent for @p cmd. @param began when the command began, which the core counts leases from
+    void fill(request& into, const core::command& cmd) const;
+    /// @param what, mode the command's; @param began when it began
+    /// @param news_come whether somebody would tell of a release
+    core::reply judge(core::verb what, core::access mode, const request& done, boottime::time_point began,
+                      bool news_come) const;
+
+private:
+    void fill_lock(request& into, const core::command& cmd, std::string_view id) const;
+    void fill_read(request& into, const core::command& cmd, std::string_view id) const;
+    void fill_write(request& into, const core::command& cmd, std::string_view id) const;
+    void fill_ticket(request& into, const core::command& cmd, std::string_view id) const;
+    std::string id_of(const core::claim& who) const;
+    boottime::time_point retry_at(const redisReply& refusal, core::access mode, bool news_come) const;
+
+    const options options_;
+    /// Machine and process, for those who look.
+    const std::string owner_prefix_;
+    const std::string expiry_;
+    const std::string set_expiry_;
+};
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,204 @@
+#include <backends/redis/subscriber.hpp>
+
+#include <algorithm>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+namespace {
+
+// Short, because an executor of the user's does not run out of work before.
+constexpr std::chrono::milliseconds kept_idle{100};
+constexpr std::chrono::milliseconds shortest_pause{10};
+constexpr std::chrono::milliseconds longest_pause{2000};
+
+}  // namespace
+
+class subscriber::name_news final : public core::notifier {
+public:
+    explicit name_news(reactor_seat& seat) : seat_(seat) {}
+    void notify(unsigned) noexcept override { seat_.post(); }
+
+private:
+    reactor_seat& seat_;
+};
+
+subscriber::subscriber(const server& to, resolver& names, std::shared_ptr<observer> watcher)
+    : server_(to), names_(names), observer_(std::move(watcher)) {}
+
+std::shared_ptr<subscriber> subscriber::make(const server& to, resolver& names,
+                                             const boost::asio::any_io_executor& executor,
+                                             std::shared_ptr<observer> watcher) {
+    auto made = std::make_shared<subscriber>(to, names, std::move(watcher));
+    made->seat_ = std::make_shared<reactor_seat>(executor, [self = std::weak_ptr<subscriber>(made)] {
+        if (const auto alive = self.lock()) alive->run();
+    });
+    made->name_news_ = std::make_unique<name_news>(*made->seat_);
+    return made;
+}
+
+subscriber::~subscriber() {
+    if (core::fork_generation() == generation_) seat_->let_go();
+    connection_.reset();
+    reactor_seat::end(std::move(seat_));
+}
+
+void subscriber::add(const std::string& channel, core::notifier& listener) {
+    const std::lock_guard guard(mutex_);
+    topic& where = topics_[channel];
+    const bool is_new = where.listeners.empty() && where.idle_since == boottime::time_point();
+    where.listeners.push_back(&listener);
+    where.idle_since = {};
+    ++listening_;
+    if (forbidden_) return;
+    if (is_new && ready_) connection_->send(format({"SUBSCRIBE", channel}));
+    if (is_new || !ready_) seat_->post();
+}
+
+void subscriber::remove(const std::string& channel, core::notifier& listener) noexcept {
+    const std::lock_guard guard(mutex_);
+    const auto found = topics_.find(channel);
+    if (found == topics_.end()) return;
+    auto& all = found->second.listeners;
+    const auto at = std::find(all.begin(), all.end(), &listener);
+    if (at == all.end()) return;
+    all.erase(at);
+    --listening_;
+    if (!all.empty()) return;
+    found->second.idle_since = boottime::now();
+    if (sweep_at_ == core::never) {
+        sweep_at_ = found->second.idle_since + kept_idle;
+        seat_->post();
+    }
+}
+
+void subscriber::run() {
+    const std::lock_guard guard(mutex_);
+    const bool read = seat_->begin_work();
+    const auto now = boottime::now();
+    drive(now, read);
+    if (now >= sweep_at_) sweep(now);
+    const bool listen = connection_ != nullptr && !topics_.empty();
+    if (!listen) seat_->stop();
+    seat_->await(listen ? connection_->descriptor() : -1, listen ? connection_->poll_events() : short{0}, again_at());
+}
+
+void subscriber::drive(boottime::time_point now, bool read) {
+    if (connection_ == nullptr) {
+        if (listening_ == 0 || forbidden_ || now < pause_until_) return;
+        connection_ = std::make_unique<connection>(server_, names_, name_news_.get());
+    }
+    const auto found = connection_->drive(now, read);
+    hear();
+    if (found == connection::status::ready && !ready_) {
+        ready_ = true;
+        failures_ = 0;
+        subscribe_all();
+        connection_->drive(now, false);
+    }
+    if (connection_->now_is() == connection::status::failed) lost(now);
+}
+
+void subscriber::subscribe_all() {
+    std::vector<std::string_view> words{"SUBSCRIBE"};
+    for (auto each = topics_.begin(); each != topics_.end();) {
+        if (each->second.listeners.empty()) {
+            each = topics_.erase(each);
+            continue;
+        }
+        words.push_back(each->first);
+        ++each;
+    }
+    if (words.size() > 1) connection_->send(format(words));
+    works_.store(true, std::memory_order_release);
+}
+
+void subscriber::hear() {
+    while (ready_) {
+        const reply_value message = connection_->receive();
+        if (message == nullptr) return;
+        heard(*message);
+    }
+}
+
+void subscriber::heard(const redisReply& message) {
+    if (is_error(message)) {
+        const failure why = failure_of(text_of(message));
+        if (why.code == errc::permission) forbid(why.text);
+        return;
+    }
+    if (!is_array(message) || size_of(message) < 2) return;
+    const std::string_view what = text_of(element_of(message, 0));
+    const auto found = topics_.find(std::string(text_of(element_of(message, 1))));
+    if (found == topics_.end()) return;
+    if (what == "subscribe") {
+        found->second.confirmed = true;
+    } else if (what != "message") {
+        return;
+    }
+    // Under the mutex, so that whoever has removed itself is not told any more.
+    for (core::notifier* each : found->second.listeners) each->notify(core::signal_wake);
+}
+
+/// This user may not subscribe. Waiters ask from time to time instead.
+void subscriber::forbid(const std::string& why) {
+    if (forbidden_) return;
+    forbidden_ = true;
+    works_.store(false, std::memory_order_release);
+    if (observer_ != nullptr) {
+        observer_->notice("", "redis: no news of releases, so waiters ask from time to time: " + why);
+    }
+    wake_all();
+}
+
+void subscriber::lost(boottime::time_point now) {
+    const bool tell = ready_;
+    ready_ = false;
+    works_.store(false, std::memory_order_release);
+    seat_->let_go();
+    connection_.reset();
+    const auto pause = std::min<boottime::duration>(shortest_pause * (1LL << std::min(failures_, 10)), longest_pause);
+    pause_until_ = tell ? now : now + pause;
+    ++failures_;
+    for (auto& each : topics_) each.second.confirmed = false;
+    // What they were to hear may have been said meanwhile; and without news they must ask more often.
+    if (tell) wake_all();
+    seat_->post();
+}
+
+void subscriber::sweep(boottime::time_point now) {
+    sweep_at_ = core::never;
+    for (auto each = topics_.begin(); each != topics_.end();) {
+        topic& one = each->second;
+        if (!one.listeners.empty()) {
+            ++each;
+        } else if (now >= one.idle_since + kept_idle) {
+            if (ready_) connection_->send(format({"UNSUBSCRIBE", each->first}));
+            each = topics_.erase(each);
+        } else {
+            sweep_at_ = std::min(sweep_at_, one.idle_since + kept_idle);
+            ++each;
+        }
+    }
+    if (connection_ != nullptr) seat_->post();
+}
+
+void subscriber::wake_all() noexcept {
+    for (auto& each : topics_) {
+        for (core::notifier* listener : each.second.listeners) listener->notify(core::signal_wake);
+    }
+}
+
+boottime::time_point subscriber::again_at() const noexcept {
+    auto next = sweep_at_;
+    if (connection_ == nullptr) {
+        if (listening_ > 0 && !forbidden_) next = std::min(next, pause_until_);
+    } else if (!ready_) {
+        next = std::min(next, connection_->opening_until());
+    }
+    return next;
+}
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast

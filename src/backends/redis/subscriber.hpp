@@ -1,0 +1,88 @@
+// News of releases: one subscription connection for all waiters of a provider.
+#ifndef HOLDFAST_BACKENDS_REDIS_SUBSCRIBER_HPP
+#define HOLDFAST_BACKENDS_REDIS_SUBSCRIBER_HPP
+
+#include <backends/redis/connection.hpp>
+#include <backends/redis/reactor_seat.hpp>
+
+#include <holdfast/observer.hpp>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+/** Subscribes to channels as long as somebody listens to them.
+
+    A listener is notified with `signal_wake` for each message, for each confirmation that messages will come from now
+    on, and when the connection is lost: each of these is a reason to look.
+
+    Thread safety: safe.
+*/
+class subscriber final {
+public:
+    /// @param to, names outlive it
+    static std::shared_ptr<subscriber> make(const server& to, resolver& names,
+                                            const boost::asio::any_io_executor& executor,
+                                            std::shared_ptr<observer> watcher);
+    subscriber(const server& to, resolver& names, std::shared_ptr<observer> watcher);
+    subscriber(const subscriber&) = delete;
+    subscriber& operator=(const subscriber&) = delete;
+    ~subscriber();
+
+    void add(const std::string& channel, core::notifier& listener);
+    void remove(const std::string& channel, core::notifier& listener) noexcept;
+
+    /// Messages come, as far as we know.
+    bool works() const noexcept { return works_.load(std::memory_order_acquire); }
+
+private:
+    class name_news;
+    struct topic {
+        std::vector<core::notifier*> listeners;
+        bool confirmed = false;
+        /// Nobody listens any more since then; kept for a while, for the next one.
+        boottime::time_point idle_since{};
+    };
+
+    void run();
+    void drive(boottime::time_point now, bool read);
+    void subscribe_all();
+    void hear();
+    void heard(const redisReply& message);
+    void lost(boottime::time_point now);
+    void forbid(const std::string& why);
+    void sweep(boottime::time_point now);
+    void wake_all() noexcept;
+    boottime::time_point again_at() const noexcept;
+
+    const server& server_;
+    resolver& names_;
+    const std::shared_ptr<observer> observer_;
+    const unsigned generation_ = core::fork_generation();
+    std::atomic<bool> works_{false};
+
+    std::mutex mutex_;
+    std::shared_ptr<reactor_seat> seat_;
+    std::unique_ptr<name_news> name_news_;
+    std::unique_ptr<connection> connection_;
+    bool ready_ = false;
+    bool forbidden_ = false;
+    int listening_ = 0;
+    int failures_ = 0;
+    boottime::time_point pause_until_{};
+    boottime::time_point sweep_at_ = core::never;
+    std::unordered_map<std::string, topic> topics_;
+};
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

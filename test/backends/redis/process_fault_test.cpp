@@ -1,0 +1,432 @@
+// What Redis, the network and other programs can do to us, with a server of the test's own.
+#include <support/attempt.hpp>
+#include <support/redis_server.hpp>
+#include <support/second_process.hpp>
+
+#include <holdfast/backends/redis.hpp>
+
+#include <gtest/gtest.h>
+#include <boost/asio/use_future.hpp>
+
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+namespace holdfast {
+namespace {
+
+using namespace std::chrono_literals;
+using fakes::attempt;
+using fakes::style;
+using test::redis_server;
+
+redis::options options_for(const redis_server& server) {
+    redis::options made;
+    made.servers.front().port = server.port();
+    made.expiry = 2s;
+    made.min_validity = 1s;
+    made.extension_cadence = 100ms;
+    return made;
+}
+
+/// Every key that is there must go away by itself.
+testing::AssertionResult all_keys_expire(const redis_server& server) {
+    for (const auto& key : server({"KEYS", "*"}).elements) {
+        if (server({"PTTL", key.text}).integer == -1) return testing::AssertionFailure() << key.text << " is for ever";
+    }
+    return testing::AssertionSuccess();
+}
+
+class notices final : public observer {
+public:
+    void notice(std::string_view, std::string_view text) noexcept override {
+        const std::lock_guard guard(mutex_);
+        texts_.emplace_back(text);
+    }
+    std::vector<std::string> texts() {
+        const std::lock_guard guard(mutex_);
+        return texts_;
+    }
+
+private:
+    std::mutex mutex_;
+    std::vector<std::string> texts_;
+};
+
+class redis_fault : public testing::TestWithParam<style> {
+protected:
+    attempt acquire(const lock& one, timeout limit) { return fakes::acquire(handlers_, GetParam(), one, limit); }
+    static attempt release(lock_handle held) { return fakes::release(GetParam(), std::move(held)); }
+
+    fakes::handler_thread handlers_;
+};
+
+INSTANTIATE_TEST_SUITE_P(styles, redis_fault, testing::Values(style::sync, style::async),
+                         [](const auto& which) { return fakes::name_of(which.param); });
+
+TEST_P(redis_fault, a_killed_holders_lock_comes_when_its_time_is_over) {
+    const redis_server server;
+    const redis::options opts = options_for(server);
+    const test::signal_pipe taken;
+    test::forked_child holder([&] {
+        const lock_handle held = redis::make_provider(opts).make_lock("name").acquire();
+        taken.notify();
+        std::this_thread::sleep_for(60s);
+    });
+    taken.await();
+    fakes::pending_acquire waiter(handlers_, GetParam(), redis::make_provider(opts).make_lock("name"), 20s);
+    ASSERT_TRUE(fakes::eventually([&] {
+        return server({"PUBSUB", "NUMSUB", "holdfast:1:0:name"}).elements[1].integer;
+    }));
+    ::kill(holder.id(), SIGKILL);
+    const auto remaining = std::chrono::milliseconds(server({"PTTL", "name"}).integer);
+    const auto killed = boottime::now();
+    const attempt how = waiter.get();
+    const auto late = std::chrono::duration_cast<std::chrono::microseconds>(boottime::now() - killed - remaining);
+    EXPECT_FALSE(how.code) << how.diag.message;
+    EXPECT_GE(late, -5ms);
+    EXPECT_LT(late, 500ms);
+    RecordProperty("late_us", static_cast<int>(late.count()));
+    std::printf("%s: %lld us after the expiry\n", fakes::name_of(GetParam()), static_cast<long long>(late.count()));
+}
+
+TEST_P(redis_fault, a_foreign_release_is_noticed_without_news) {
+    const redis_server server;
+    const lock one = redis::make_provider(options_for(server)).make_lock("name");
+    server({"SET", "name", "dotnet_1_00000000000000000000000000000000", "NX", "PX", "600000"});
+    fakes::pending_acquire waiter(handlers_, GetParam(), one, 20s);
+    ASSERT_TRUE(fakes::eventually([&] {
+        return server({"PUBSUB", "NUMSUB", "holdfast:1:0:name"}).elements[1].integer;
+    }));
+    server({"DEL", "name"});
+    const attempt how = waiter.get();
+    EXPECT_FALSE(how.code) << how.diag.message;
+    EXPECT_LT(how.took, 10s);
+}
+
+TEST_P(redis_fault, a_forgotten_script_is_sent_again) {
+    const redis_server server;
+    const provider locks = redis::make_provider(options_for(server));
+    const lock one = locks.make_lock("name");
+    for (int round = 0; round < 3; ++round) {
+        attempt how = acquire(one, 5s);
+        ASSERT_FALSE(how.code) << how.diag.message;
+        server({"SCRIPT", "FLUSH"});
+        const auto before = how.handle.valid_until();
+        EXPECT_TRUE(fakes::eventually([&] { return how.handle.valid_until() > before; })) << "not renewed";
+        server({"SCRIPT", "FLUSH"});
+        EXPECT_FALSE(release(std::move(how.handle)).code);
+        EXPECT_EQ(server({"EXISTS", "name"}).integer, 0);
+    }
+}
+
+TEST_P(redis_fault, a_full_memory_is_told) {
+    const redis_server server({"--maxmemory", "1", "--maxmemory-policy", "noeviction"});
+    const attempt how = acquire(redis::make_provider(options_for(server)).make_lock("name"), 5s);
+    EXPECT_EQ(how.code, errc::unavailable);
+    EXPECT_NE(how.diag.message.find("OOM"), std::string::npos) << how.diag.message;
+    EXPECT_EQ(server({"EXISTS", "name"}).integer, 0);
+}
+
+TEST_P(redis_fault, a_key_of_another_type_is_told) {
+    const redis_server server;
+    server({"LPUSH", "name", "x"});
+    const provider locks = redis::make_provider(options_for(server));
+    const attempt how = acquire(locks.make_lock("name"), 5s);
+    EXPECT_EQ(how.code, errc::invalid_name);
+    EXPECT_NE(how.diag.message.find("WRONGTYPE"), std::string::npos) << how.diag.message;
+    error_code code;
+    (void)locks.make_semaphore("name", 2).acquire(5s, {}, code);
+    EXPECT_EQ(code, errc::invalid_name);
+    server({"SET", "rw.readers", "x"});
+    (void)locks.make_reader_writer_lock("rw").acquire_read(5s, {}, code);
+    EXPECT_EQ(code, errc::invalid_name);
+    EXPECT_EQ(server({"LLEN", "name"}).integer, 1);
+}
+
+TEST_P(redis_fault, a_wrong_password_is_told_and_not_shown) {
+    const redis_server server({"--requirepass", "right"});
+    redis::options opts = options_for(server);
+    attempt how = acquire(redis::make_provider(opts).make_lock("name"), 5s);
+    EXPECT_EQ(how.code, errc::permission) << how.diag.message;
+    opts.password = "hunter2";
+    how = acquire(redis::make_provider(opts).make_lock("name"), 5s);
+    EXPECT_EQ(how.code, errc::permission) << how.diag.message;
+    EXPECT_EQ(how.diag.message.find("hunter2"), std::string::npos) << how.diag.message;
+    EXPECT_LT(how.took, 4s) << "nothing gets better by waiting";
+    opts.password = "right";
+    how = acquire(redis::make_provider(opts).make_lock("name"), 5s);
+    EXPECT_FALSE(how.code) << how.diag.message;
+}
+
+TEST_P(redis_fault, a_missing_database_is_told) {
+    const redis_server server;
+    redis::options opts = options_for(server);
+    opts.database = 99;
+    const attempt how = acquire(redis::make_provider(opts).make_lock("name"), 5s);
+    EXPECT_EQ(how.code, errc::invalid_options) << how.diag.message;
+    EXPECT_EQ(server({"DBSIZE"}).integer, 0);
+}
+
+TEST_P(redis_fault, a_user_without_channels_waits_by_asking) {
+    const redis_server server;
+    server({"ACL", "SETUSER", "ann", "on", ">secret", "~*", "+@all", "resetchannels"});
+    redis::options opts = options_for(server);
+    opts.user = "ann";
+    opts.password = "secret";
+    const auto told = std::make_shared<notices>();
+    const provider locks = redis::make_provider(opts, {.observer = told});
+    attempt first = acquire(locks.make_lock("name"), 5s);
+    ASSERT_FALSE(first.code) << first.diag.message;
+    fakes::pending_acquire waiter(handlers_, GetParam(), locks.make_lock("name"), 20s);
+    EXPECT_TRUE(fakes::eventually([&] { return !told->texts().empty(); }));
+    EXPECT_FALSE(release(std::move(first.handle)).code);
+    attempt second = waiter.get();
+    EXPECT_FALSE(second.code) << second.diag.message;
+    EXPECT_FALSE(release(std::move(second.handle)).code);
+    EXPECT_EQ(server({"EXISTS", "name"}).integer, 0);
+    EXPECT_EQ(told->texts().size(), 1);
+}
+
+/// Accepts connections, answers each with the same text, and nothing else.
+class stranger {
+public:
+    explicit stranger(std::string answer) : answer_(std::move(answer)) {
+        listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in where{};
+        where.sin_family = AF_INET;
+        where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof where;
+        if (::bind(listener_, reinterpret_cast<sockaddr*>(&where), sizeof where) != 0 || ::listen(listener_, 16) != 0 ||
+            ::getsockname(listener_, reinterpret_cast<sockaddr*>(&where), &size) != 0) {
+            throw std::runtime_error("no listener");
+        }
+        port_ = ntohs(where.sin_port);
+        thread_ = std::thread([this] {
+            std::vector<int> all;
+            for (int one = 0; (one = ::accept(listener_, nullptr, nullptr)) >= 0;) {
+                all.push_back(one);
+                (void)!::send(one, answer_.data(), answer_.size(), MSG_NOSIGNAL);
+            }
+            for (const int one : all) ::close(one);
+        });
+    }
+    stranger(const stranger&) = delete;
+    stranger& operator=(const stranger&) = delete;
+    ~stranger() {
+        ::shutdown(listener_, SHUT_RDWR);
+        thread_.join();
+        ::close(listener_);
+    }
+
+    std::uint16_t port() const noexcept { return port_; }
+
+private:
+    const std::string answer_;
+    int listener_ = -1;
+    std::uint16_t port_ = 0;
+    std::thread thread_;
+};
+
+TEST_P(redis_fault, what_is_no_redis_is_told) {
+    const stranger web("HTTP/1.1 400 Bad Request\r\n\r\n");
+    redis::options opts;
+    opts.servers.front().port = web.port();
+    attempt how = acquire(redis::make_provider(opts).make_lock("name"), 5s);
+    EXPECT_EQ(how.code, errc::protocol) << how.diag.message;
+    opts.password = "secret";
+    how = acquire(redis::make_provider(opts).make_lock("name"), 5s);
+    EXPECT_EQ(how.code, errc::protocol) << how.diag.message;
+    EXPECT_EQ(how.diag.message.find("secret"), std::string::npos);
+}
+
+TEST_P(redis_fault, what_does_not_answer_is_given_up) {
+    const stranger silent("");
+    redis::options opts;
+    opts.servers.front().port = silent.port();
+    opts.expiry = 2s;
+    opts.min_validity = 1s;
+    opts.extension_cadence = 500ms;
+    const attempt how = acquire(redis::make_provider(opts).make_lock("name"), timeout::zero());
+    // Whether a request that was sent has been carried out, nobody can tell.
+    EXPECT_TRUE(how.code == errc::unavailable || how.code == errc::in_doubt) << how.code.message();
+    EXPECT_LT(how.took, 8s);
+}
+
+TEST_P(redis_fault, a_server_that_is_not_there_is_told_at_once_or_waited_for) {
+    redis_server server;
+    const provider locks = redis::make_provider(options_for(server));
+    server.kill();
+    attempt how = acquire(locks.make_lock("name"), timeout::zero());
+    EXPECT_EQ(how.code, errc::unavailable) << how.diag.message;
+    EXPECT_LT(how.took, 2s);
+    fakes::pending_acquire waiter(handlers_, GetParam(), locks.make_lock("name"), 20s);
+    server.start();
+    how = waiter.get();
+    EXPECT_FALSE(how.code) << how.diag.message;
+}
+
+TEST_P(redis_fault, a_connection_that_has_died_unnoticed_is_replaced) {
+    redis_server server;
+    const provider locks = redis::make_provider(options_for(server));
+    attempt how = acquire(locks.make_lock("name"), timeout::zero());
+    ASSERT_FALSE(how.code) << how.diag.message;
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    server.kill();
+    server.start();
+    how = acquire(locks.make_lock("name"), timeout::zero());
+    EXPECT_FALSE(how.code) << how.diag.message;
+}
+
+TEST_P(redis_fault, a_stopped_server_costs_the_lock_its_certainty_only_when_time_runs_out) {
+    const redis_server server;
+    const provider locks = redis::make_provider(options_for(server));
+    attempt how = acquire(locks.make_lock("name"), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    const auto lost = how.handle.lost_token();
+    server.signal(SIGSTOP);
+    EXPECT_EQ(how.handle.state(), held_state::held);
+    EXPECT_TRUE(fakes::eventually([&] { return lost.stop_requested(); }));
+    // Renewals are looked after in ticks of 10 ms, and the loss is told rather too early than too late.
+    EXPECT_GE(boottime::now(), how.handle.valid_until() - 20ms);
+    EXPECT_EQ(how.handle.state(), held_state::lost);
+    const attempt other = acquire(locks.make_lock("other"), timeout::zero());
+    EXPECT_TRUE(other.code == errc::unavailable || other.code == errc::in_doubt) << other.code.message();
+    server.signal(SIGCONT);
+    EXPECT_EQ(release(std::move(how.handle)).code, errc::lost);
+    EXPECT_TRUE(all_keys_expire(server));
+    EXPECT_TRUE(fakes::eventually([&] { return server({"DBSIZE"}).integer == 0; }, 20s)) << "something was left";
+}
+
+TEST_P(redis_fault, a_server_that_forgot_the_lock_has_lost_it) {
+    redis_server server;
+    const provider locks = redis::make_provider(options_for(server));
+    attempt how = acquire(locks.make_lock("name"), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    const auto lost = how.handle.lost_token();
+    server.kill();
+    server.start();
+    EXPECT_TRUE(fakes::eventually([&] { return lost.stop_requested(); }));
+    EXPECT_EQ(server({"DBSIZE"}).integer, 0) << "a renewal made a lock";
+    EXPECT_EQ(release(std::move(how.handle)).code, errc::lost);
+}
+
+TEST_P(redis_fault, a_server_that_remembers_the_lock_keeps_it) {
+    redis_server server({"--appendonly", "yes", "--appendfsync", "always"});
+    const provider locks = redis::make_provider(options_for(server));
+    attempt how = acquire(locks.make_lock("name"), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    server.kill();
+    server.start();
+    const auto before = how.handle.valid_until();
+    EXPECT_TRUE(fakes::eventually([&] { return how.handle.valid_until() > before + 500ms; }));
+    EXPECT_EQ(how.handle.state(), held_state::held);
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    EXPECT_EQ(server({"DBSIZE"}).integer, 0);
+}
+
+TEST_P(redis_fault, a_lock_that_somebody_took_over_is_neither_renewed_nor_released) {
+    const redis_server server;
+    const provider locks = redis::make_provider(options_for(server));
+    attempt how = acquire(locks.make_lock("name"), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    const auto lost = how.handle.lost_token();
+    server({"SET", "name", "somebody", "PX", "600000"});
+    EXPECT_TRUE(fakes::eventually([&] { return lost.stop_requested(); }));
+    EXPECT_GT(server({"PTTL", "name"}).integer, 500000);
+    EXPECT_EQ(release(std::move(how.handle)).code, errc::lost);
+    EXPECT_EQ(server({"GET", "name"}).text, "somebody");
+}
+
+TEST_P(redis_fault, nothing_renews_a_released_lock) {
+    const redis_server server;
+    redis::options opts = options_for(server);
+    opts.extension_cadence = 2ms;
+    const provider locks = redis::make_provider(opts);
+    const auto calls = [&] {
+        const std::string text = server({"INFO", "commandstats"}).text;
+        const auto at = text.find("cmdstat_pexpire:calls=");
+        return at == std::string::npos ? 0 : std::atoi(text.c_str() + at + 22);
+    };
+    for (int round = 0; round < 50; ++round) {
+        attempt how = acquire(locks.make_lock("name"), 5s);
+        ASSERT_FALSE(how.code) << how.diag.message;
+        std::this_thread::sleep_for(std::chrono::milliseconds(round % 8));
+        ASSERT_FALSE(release(std::move(how.handle)).code);
+        ASSERT_EQ(server({"EXISTS", "name"}).integer, 0);
+    }
+    const int before = calls();
+    std::this_thread::sleep_for(50ms);
+    EXPECT_EQ(calls(), before);
+    EXPECT_EQ(server({"DBSIZE"}).integer, 0);
+}
+
+TEST_P(redis_fault, connections_that_are_killed_all_the_time_cost_time_and_nothing_else) {
+    const redis_server server;
+    const redis::options opts = options_for(server);
+    std::atomic<bool> stop{false};
+    std::thread killer([&] {
+        while (!stop) {
+            server({"CLIENT", "KILL", "TYPE", "normal"});
+            server({"CLIENT", "KILL", "TYPE", "pubsub"});
+            std::this_thread::sleep_for(100ms);
+        }
+    });
+    constexpr int total = 5000;
+    std::atomic<int> left{total};
+    std::atomic<int> inside{0};
+    std::atomic<int> overlaps{0};
+    std::vector<std::thread> workers;
+    for (int count = 0; count < 4; ++count) {
+        workers.emplace_back([&] {
+            const lock one = redis::make_provider(opts).make_lock("name");
+            while (left-- > 0) {
+                error_code code;
+                diagnostics diag;
+                lock_handle held;
+                if (GetParam() == style::sync) {
+                    held = one.acquire(20s, {}, code, &diag);
+                } else {
+                    std::promise<void> done;
+                    one.async_acquire(20s, diag, [&](error_code how, lock_handle granted) {
+                        code = how;
+                        held = std::move(granted);
+                        done.set_value();
+                    });
+                    done.get_future().wait();
+                }
+                if (code) {
+                    ADD_FAILURE() << code.message() << ": " << diag.message;
+                    return;
+                }
+                if (++inside != 1) ++overlaps;
+                --inside;
+                const attempt how = fakes::release(GetParam(), std::move(held));
+                EXPECT_FALSE(how.code) << how.diag.message;
+            }
+        });
+    }
+    for (auto& each : workers) each.join();
+    stop = true;
+    killer.join();
+    EXPECT_EQ(overlaps, 0);
+    EXPECT_TRUE(all_keys_expire(server));
+}
+
+TEST(redis_semaphore, counts_after_it_has_purged) {
+    const redis_server server;
+    const semaphore tickets = redis::make_provider(options_for(server)).make_semaphore("name", 3);
+    const auto one = tickets.acquire();
+    server({"ZADD", "name", "1", "dotnet_dead"});
+    EXPECT_EQ(tickets.current_count(), 2);
+    EXPECT_EQ(server({"ZCARD", "name"}).integer, 1);
+    EXPECT_GT(server({"PTTL", "name"}).integer, 4000);
+}
+
+}  // namespace
+}  // namespace holdfast

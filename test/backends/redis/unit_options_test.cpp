@@ -1,0 +1,118 @@
+// Options of the Redis backend: what a URL says, and what is refused.
+#include <backends/redis/options.hpp>
+
+#include <gtest/gtest.h>
+
+namespace holdfast::redis {
+namespace {
+
+using namespace std::chrono_literals;
+
+options from(const char* text) {
+    return checked(options_from(url::parse(text)));
+}
+
+std::string refusal(const char* text) {
+    try {
+        from(text);
+    } catch (const error& refused) {
+        EXPECT_EQ(refused.boost_code(), errc::invalid_options);
+        return refused.what();
+    }
+    ADD_FAILURE() << text << " was accepted";
+    return {};
+}
+
+TEST(redis_url, names_a_server) {
+    const options plain = from("redis://cache.example:6380/2?prefix=shop:");
+    EXPECT_EQ(plain.servers.front().host, "cache.example");
+    EXPECT_EQ(plain.servers.front().port, 6380);
+    EXPECT_EQ(plain.database, 2);
+    EXPECT_EQ(plain.key_prefix, "shop:");
+    EXPECT_FALSE(plain.user || plain.password);
+    EXPECT_EQ(from("redis://[::1]:6380").servers.front().host, "::1");
+    EXPECT_EQ(from("redis://localhost").servers.front().port, 6379);
+    EXPECT_EQ(from("redis://localhost/").database, 0);
+    EXPECT_EQ(from("redis://localhost?database=3").database, 3);
+}
+
+TEST(redis_url, names_a_user) {
+    const options both = from("redis://ann:s%40cret@localhost");
+    EXPECT_EQ(both.user, "ann");
+    EXPECT_EQ(both.password, "s@cret");
+    const options password_only = from("redis://:secret@localhost");
+    EXPECT_FALSE(password_only.user);
+    EXPECT_EQ(password_only.password, "secret");
+}
+
+TEST(redis_url, names_a_socket) {
+    for (const char* text : {"unix:///run/redis.sock?database=1", "redis+unix:///run/redis.sock?database=1"}) {
+        const options made = from(text);
+        EXPECT_EQ(made.servers.front().socket_path, "/run/redis.sock");
+        EXPECT_EQ(made.database, 1);
+    }
+}
+
+TEST(redis_url, has_times) {
+    const options made = from("redis://h?expiry=1m&min_validity=50s&extension_cadence=1500ms&connect_timeout=1s");
+    EXPECT_EQ(made.expiry, 60s);
+    EXPECT_EQ(made.min_validity, 50s);
+    EXPECT_EQ(made.extension_cadence, 1500ms);
+    EXPECT_EQ(made.connect_timeout, 1s);
+}
+
+TEST(redis_options, have_the_defaults_of_dotnet) {
+    const options made = checked({});
+    EXPECT_EQ(made.expiry, 30s);
+    EXPECT_EQ(made.min_validity, 27s);
+    EXPECT_EQ(made.extension_cadence, 9s);
+    EXPECT_EQ(made.min_busy_wait, 10ms);
+    EXPECT_EQ(made.max_busy_wait, 800ms);
+}
+
+TEST(redis_url, is_refused_with_what_would_be_right) {
+    const struct {
+        const char* url;
+        const char* says;
+    } rows[] = {
+        {"redis:", "host is missing"},
+        {"redis://", "host is missing"},
+        {"redis://h:0", "from 1 to 65535"},
+        {"redis://h:70000", "from 1 to 65535"},
+        {"redis://h:x", "from 1 to 65535"},
+        {"redis://::1", "brackets"},
+        {"redis://[::1", "']'"},
+        {"redis://[::1]x", "':'"},
+        {"redis://h/x", "the database is a number"},
+        {"redis://h/-1", "the database is a number"},
+        {"redis://h/1?database=1", "not in both"},
+        {"redis://ann@h", "needs a password"},
+        {"unix:redis.sock", "absolute"},
+        {"unix:", "absolute"},
+        {"unix://host/redis.sock", "no host"},
+        {"redis://h?expiry=99ms", "at least 100ms"},
+        {"redis://h?expiry=10", "500ms, 30s or 2m"},
+        {"redis://h?expiry=s", "500ms, 30s or 2m"},
+        {"redis://h?expiry=99999999m", "from 0 to"},
+        {"redis://h?expiry=1s&min_validity=1s", "less than 'expiry'"},
+        {"redis://h?min_validity=9s&extension_cadence=9s", "less than 'min_validity'"},
+        {"redis://h?min_busy_wait=1s", "not less than 'min_busy_wait'"},
+        {"redis://h?min_busy_wait=0s&max_busy_wait=0s", "more than zero"},
+        {"redis://h?connect_timeout=0s", "more than zero"},
+        {"redis://h?colour=red", "unknown option"},
+    };
+    for (const auto& row : rows) {
+        const std::string text = refusal(row.url);
+        EXPECT_NE(text.find(row.says), std::string::npos) << row.url << ": " << text;
+    }
+    EXPECT_NE(refusal(("unix:///" + std::string(200, 'x')).c_str()).find("too long"), std::string::npos);
+}
+
+TEST(redis_url, keeps_its_secrets_when_refused) {
+    for (const char* text : {"redis://ann:hunter2@h:0", "redis://ann:hunter2@h?expiry=1ms", "redis://:hunter2@"}) {
+        EXPECT_EQ(refusal(text).find("hunter2"), std::string::npos) << text;
+    }
+}
+
+}  // namespace
+}  // namespace holdfast::redis
