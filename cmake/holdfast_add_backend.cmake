@@ -52,13 +52,14 @@ function(holdfast_add_backend)
     if(arg_DRIVER)
         set_property(GLOBAL APPEND PROPERTY HOLDFAST_BACKENDS_WITH_DRIVER ${arg_NAME})
     endif()
-    holdfast_add_backend_tests(NAME ${arg_NAME} LIBRARY holdfast_${arg_NAME}_static CONTRACT ${arg_CONTRACT}
+    holdfast_add_backend_tests(NAME ${arg_NAME} LIBRARY holdfast_${arg_NAME}_static ${arg_LIBRARIES}
+        CONTRACT ${arg_CONTRACT}
         UNIT_TESTS ${arg_UNIT_TESTS} PROCESS_TESTS ${arg_PROCESS_TESTS} TEST_LABELS ${arg_TEST_LABELS})
 endfunction()
 
 # The tests alone, for a backend whose code is in the core.
 function(holdfast_add_backend_tests)
-    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;LIBRARY" "CONTRACT;UNIT_TESTS;PROCESS_TESTS;TEST_LABELS")
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "LIBRARY;CONTRACT;UNIT_TESTS;PROCESS_TESTS;TEST_LABELS")
     if(NOT HOLDFAST_BUILD_TESTS)
         return()
     endif()

@@ -12,6 +12,7 @@ holdfast_packages_build=(
     libhiredis-dev
     libcli11-dev
     libmd-dev
+    libpq-dev
     ninja-build
     nlohmann-json3-dev
 )
@@ -23,7 +24,9 @@ holdfast_packages_test=(
     libgmock-dev
     libgtest-dev
     llvm-14
+    pgbouncer
     pkgconf
+    postgresql-15
     procps
     python3
     redis-server

@@ -14,6 +14,9 @@
 #if defined(HOLDFAST_WITH_REDIS)
 #include <holdfast/backends/redis.hpp>
 #endif
+#if defined(HOLDFAST_WITH_POSTGRES)
+#include <holdfast/backends/postgres.hpp>
+#endif
 
 #include <string_view>
 
@@ -33,6 +36,9 @@ inline const registry& default_registry() {
 #endif
 #if defined(HOLDFAST_WITH_REDIS)
         redis::add_to(made);
+#endif
+#if defined(HOLDFAST_WITH_POSTGRES)
+        postgres::add_to(made);
 #endif
         return made;
     }();

@@ -97,6 +97,13 @@ void forked_descriptor::reset(int descriptor) noexcept {
     if (closing >= 0) ::close(closing);
 }
 
+void forked_descriptor::release() noexcept {
+    descriptor_list& list = descriptor_list::instance();
+    const std::lock_guard guard(list.mutex);
+    if (descriptor_ >= 0) list.remove(*this);
+    descriptor_ = -1;
+}
+
 }  // namespace core
 }  // namespace v0
 }  // namespace holdfast

@@ -43,6 +43,8 @@ public:
         return made;
     }
     void reset(int descriptor = -1) noexcept;
+    /// Gives the descriptor back to whoever closes it.
+    void release() noexcept;
     int get() const noexcept { return descriptor_; }
 
 private:

@@ -54,7 +54,7 @@ struct postgres_key {
 };
 
 /// Short ASCII, 16 hexadecimal digits, or twice 8 with a comma between; any other name is hashed, if that is allowed.
-postgres_key postgres(std::string_view name, bool allow_hashing = true);
+HOLDFAST_API postgres_key postgres(std::string_view name, bool allow_hashing = true);
 
 /// GET_LOCK's argument: lower case, at most 64 units.
 std::string mysql(std::string_view name, mode how = mode::mapped);

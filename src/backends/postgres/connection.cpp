@@ -1,0 +1,583 @@
+#include <backends/postgres/connection.hpp>
+#include <core/key_state.hpp>
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <span>
+#include <utility>
+
+namespace holdfast {
+inline namespace v0 {
+namespace postgres {
+namespace {
+
+using core::session_verb;
+using core::verdict;
+
+constexpr int oldest_version = 100000;
+
+// Types' numbers, from the server's catalogue; they never change.
+constexpr Oid oid_int2 = 21;
+constexpr Oid oid_int4 = 23;
+constexpr Oid oid_int8 = 20;
+constexpr Oid oid_text = 25;
+constexpr Oid oid_int2_array = 1005;
+constexpr Oid oid_int8_array = 1016;
+
+struct key {
+    bool pair = false;
+    std::uint64_t bits = 0;
+
+    std::int32_t high() const noexcept { return static_cast<std::int32_t>(bits >> 32); }
+    std::int32_t low() const noexcept { return static_cast<std::int32_t>(bits); }
+    friend bool operator==(const key&, const key&) noexcept = default;
+};
+
+/// From the backend's own text: 16 digits, or twice 8 with a comma between.
+key key_of(const core::claim& who) noexcept {
+    const std::string& text = who.target->mapped();
+    key made;
+    made.pair = text.size() == 17;
+    for (const char c : text) {
+        if (c == ',') continue;
+        made.bits = made.bits << 4 | static_cast<std::uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    return made;
+}
+
+bool shared(const core::claim& who) noexcept {
+    return who.mode == core::access::shared;
+}
+
+struct statement {
+    const char* text;
+    std::array<Oid, 4> types;
+    int count;
+};
+
+// Qualified, so that nobody's search_path or function of the same name comes between.
+#define HOLDFAST_KEYED(name)                                                                                           \
+    {"SELECT pg_catalog." name "($1)", {oid_int8}, 1}, {"SELECT pg_catalog." name "_shared($1)", {oid_int8}, 1},       \
+        {"SELECT pg_catalog." name "($1, $2)", {oid_int4, oid_int4}, 2}, {                                             \
+        "SELECT pg_catalog." name "_shared($1, $2)", {oid_int4, oid_int4}, 2                                           \
+    }
+
+enum : std::size_t { try_lock = 0, lock = 4, unlock = 8, batch_statement = 12, limit, holdings, waiters, cancel, ping };
+
+const statement statements[] = {
+    HOLDFAST_KEYED("pg_try_advisory_lock"),
+    HOLDFAST_KEYED("pg_advisory_lock"),
+    HOLDFAST_KEYED("pg_advisory_unlock"),
+    // Many tries and unlocks in one go. CASE calls nothing but the branch it takes, and a function scan keeps its order.
+    {"SELECT CASE op"
+     " WHEN 0 THEN pg_catalog.pg_try_advisory_lock(k)"
+     " WHEN 1 THEN pg_catalog.pg_try_advisory_lock_shared(k)"
+     " WHEN 2 THEN pg_catalog.pg_try_advisory_lock((k >> 32)::pg_catalog.int4, ((k << 32) >> 32)::pg_catalog.int4)"
+     " WHEN 3 THEN pg_catalog.pg_try_advisory_lock_shared((k >> 32)::pg_catalog.int4, ((k << 32) >> "
+     "32)::pg_catalog.int4)"
+     " WHEN 8 THEN pg_catalog.pg_advisory_unlock(k)"
+     " WHEN 9 THEN pg_catalog.pg_advisory_unlock_shared(k)"
+     " WHEN 10 THEN pg_catalog.pg_advisory_unlock((k >> 32)::pg_catalog.int4, ((k << 32) >> 32)::pg_catalog.int4)"
+     " WHEN 11 THEN pg_catalog.pg_advisory_unlock_shared((k >> 32)::pg_catalog.int4, ((k << 32) >> "
+     "32)::pg_catalog.int4)"
+     " END FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS asked (op, k)",
+     {oid_int2_array, oid_int8_array},
+     2},
+    {"SELECT pg_catalog.set_config('lock_timeout', $1, true)", {oid_text}, 1},
+    {"SELECT l.objsubid, (l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8, l.mode = 'ShareLock'"
+     " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database"
+     " WHERE l.locktype = 'advisory' AND l.granted AND l.pid = pg_catalog.pg_backend_pid()"
+     " AND d.datname = pg_catalog.current_database()",
+     {},
+     0},
+    {"SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database"
+     " WHERE l.locktype = 'advisory' AND NOT l.granted AND d.datname = pg_catalog.current_database()"
+     " AND l.objsubid = $1 AND ((l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8) = $2)",
+     {oid_int2, oid_int8},
+     2},
+    {"SELECT pg_catalog.pg_cancel_backend($1)", {oid_int4}, 1},
+    {"SELECT true", {}, 0},
+};
+constexpr std::size_t statement_count = sizeof statements / sizeof statements[0];
+
+std::string name_of(std::size_t statement) {
+    return "holdfast_" + std::to_string(statement);
+}
+
+std::size_t variant(std::size_t first, const core::claim& who) noexcept {
+    return first + (key_of(who).pair ? 2U : 0U) + (shared(who) ? 1U : 0U);
+}
+
+template <class Integer>
+void append_big_endian(std::string& to, Integer value) {
+    for (int shift = 8 * (static_cast<int>(sizeof value) - 1); shift >= 0; shift -= 8) {
+        to += static_cast<char>(static_cast<std::uint64_t>(value) >> shift & 0xFF);
+    }
+}
+
+std::uint64_t big_endian(const char* bytes, int size) noexcept {
+    std::uint64_t made = 0;
+    for (int i = 0; i < size; ++i) made = made << 8 | static_cast<unsigned char>(bytes[i]);
+    return made;
+}
+
+std::string_view trimmed(std::string_view text) {
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+    return text;
+}
+
+/// A failed connection has no SQLSTATE of its own; a verbose message has it in its text, and its place in the source.
+std::string without_details(std::string_view message, std::string& sqlstate) {
+    std::string made;
+    while (!message.empty()) {
+        const auto end = message.find('\n');
+        std::string line(message.substr(0, end));
+        message = end == std::string_view::npos ? std::string_view() : message.substr(end + 1);
+        if (line.starts_with("LOCATION:")) continue;
+        for (const std::string_view severity : {"FATAL:  ", "ERROR:  "}) {
+            const auto at = line.find(severity);
+            if (at == std::string::npos || line.size() < at + severity.size() + 6) continue;
+            sqlstate = line.substr(at + severity.size(), 5);
+            line.erase(at + severity.size(), 7);
+        }
+        made += (made.empty() ? "" : "\n") + line;
+    }
+    return std::string(trimmed(made));
+}
+
+std::string program_name() {
+    std::ifstream in("/proc/self/comm");
+    std::string name;
+    std::getline(in, name);
+    return name.empty() ? "program" : name;
+}
+
+}  // namespace
+
+errc code_of(std::string_view sqlstate) noexcept {
+    const std::string_view group = sqlstate.substr(0, 2);
+    if (sqlstate == "55P03") return errc::timed_out;
+    if (sqlstate == "40P01") return errc::deadlock;
+    if (sqlstate == "42501" || group == "28") return errc::permission;
+    if (group == "3D") return errc::invalid_options;
+    if (sqlstate == "25006" || sqlstate == "42883" || sqlstate == "0A000") return errc::unsupported;
+    if (group == "53" || group == "57" || group == "08" || group == "58" || sqlstate.empty()) return errc::unavailable;
+    return errc::protocol;
+}
+
+/// A statement's arguments, in binary form.
+struct connection::parameters {
+    template <class Integer>
+    void add(Integer value) {
+        append_big_endian(bytes, value);
+        sizes.at(static_cast<std::size_t>(count++)) = static_cast<int>(sizeof value);
+    }
+    void add(std::string_view text) {
+        bytes += text;
+        sizes.at(static_cast<std::size_t>(count++)) = static_cast<int>(text.size());
+    }
+    /// One dimension, no nulls, counted from 1.
+    template <class Integer>
+    void add_array(const std::vector<Integer>& values, Oid type) {
+        const std::size_t before = bytes.size();
+        append_big_endian(bytes, std::int32_t{1});
+        append_big_endian(bytes, std::int32_t{0});
+        append_big_endian(bytes, static_cast<std::int32_t>(type));
+        append_big_endian(bytes, static_cast<std::int32_t>(values.size()));
+        append_big_endian(bytes, std::int32_t{1});
+        for (const Integer each : values) {
+            append_big_endian(bytes, static_cast<std::int32_t>(sizeof each));
+            append_big_endian(bytes, each);
+        }
+        sizes.at(static_cast<std::size_t>(count++)) = static_cast<int>(bytes.size() - before);
+    }
+
+    std::string bytes;
+    std::array<int, 4> sizes{};
+    int count = 0;
+};
+
+/// Runs @p call, in which libpq may close its socket or open another: no fork sees it in between.
+template <class Call>
+auto connection::with_socket(Call call) {
+    const core::no_fork_here no_fork;
+    socket_.release();
+    const auto result = call();
+    if (const int now = ::PQsocket(connection_); now >= 0) socket_.reset(now);
+    return result;
+}
+
+connection::connection(const options& opts) : pooler_(opts.pooler), prepared_(statement_count, false) {
+    // What comes before the connection string can be set otherwise there.
+    const auto seconds = std::max<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(opts.lost_after).count(), 1);
+    const std::string idle = std::to_string(std::max<std::int64_t>(seconds / 3, 1));
+    const std::string between = std::to_string(std::max<std::int64_t>(seconds / 6, 1));
+    const std::string user_timeout = std::to_string(opts.lost_after.count());
+    const std::string application = "holdfast/" + program_name() + "/" + std::to_string(::getpid());
+    const std::array<const char*, 7> keywords{
+        "fallback_application_name", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+        "dbname",                    nullptr};
+    const std::array<const char*, 7> values{application.c_str(),  idle.c_str(),
+                                            between.c_str(),      "3",
+                                            user_timeout.c_str(), opts.connection.empty() ? nullptr : opts.connection.c_str(),
+                                            nullptr};
+    connection_ = with_socket([&] { return connection_ = ::PQconnectStartParams(keywords.data(), values.data(), 1); });
+    if (connection_ == nullptr) throw std::bad_alloc();
+    ::PQsetErrorVerbosity(connection_, PQERRORS_VERBOSE);
+    ::PQsetNoticeReceiver(
+        connection_,
+        [](void* self, const PGresult* notice) {
+            auto& to = *static_cast<connection*>(self);
+            const char* const text = ::PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+            const char* const sqlstate = ::PQresultErrorField(notice, PG_DIAG_SQLSTATE);
+            to.said_ = text == nullptr ? "" : text;
+            to.said_state_ = sqlstate == nullptr ? "" : sqlstate;
+        },
+        this);
+    if (::PQstatus(connection_) == CONNECTION_BAD) {
+        lose();
+        return;
+    }
+    events_ = POLLOUT;
+}
+
+connection::~connection() {
+    if (connection_ == nullptr) return;
+    const core::no_fork_here no_fork;
+    socket_.release();
+    ::PQfinish(connection_);
+}
+
+void connection::abandon() noexcept {
+    // The fork has closed its socket. PQfinish would send a word of farewell to whatever has its number now.
+    connection_ = nullptr;
+}
+
+void connection::end(core::reply why) noexcept {
+    if (state_ == state::ended) return;
+    ending_ = std::move(why);
+    ending_.result = opened_ ? verdict::link_lost : verdict::failed;
+    state_ = state::ended;
+    events_ = 0;
+    batch_.clear();
+    const core::no_fork_here no_fork;
+    socket_.release();
+    ::PQfinish(connection_);
+    connection_ = nullptr;
+}
+
+void connection::fail(errc code, std::string text) {
+    core::reply why;
+    why.code = code;
+    why.text = std::move(text);
+    end(std::move(why));
+}
+
+/// The connection is over, or never came to be; libpq or the server says why.
+void connection::lose() {
+    std::string sqlstate = error_state_.empty() ? said_state_ : error_state_;
+    std::string text = error_text_.empty() ? said_ : error_text_;
+    if (text.empty()) text = without_details(::PQerrorMessage(connection_), sqlstate);
+    if (!sqlstate.empty()) text = sqlstate + ": " + text;
+    const errc code = opened_ ? errc::unavailable : code_of(sqlstate);
+    fail(code == errc::timed_out ? errc::unavailable : code, std::move(text));
+}
+
+void connection::advance() {
+    if (state_ == state::connecting && !opened_ && sent_.empty()) {
+        connect();
+    } else if (state_ != state::ended) {
+        read();
+    }
+}
+
+void connection::connect() {
+    // Polling when nothing has happened yet would be an error of ours.
+    pollfd polled{::PQsocket(connection_), events_, 0};
+    if (::poll(&polled, 1, 0) == 0) return;
+    switch (with_socket([this] { return ::PQconnectPoll(connection_); })) {
+        case PGRES_POLLING_READING: events_ = POLLIN; return;
+        case PGRES_POLLING_WRITING: events_ = POLLOUT; return;
+        case PGRES_POLLING_OK: set_up(); return;
+        case PGRES_POLLING_FAILED:
+        case PGRES_POLLING_ACTIVE: lose(); return;
+    }
+}
+
+void connection::set_up() {
+    if (::PQserverVersion(connection_) < oldest_version) {
+        fail(errc::unsupported, "the server is version " + std::to_string(::PQserverVersion(connection_) / 10000) +
+                                    "; PostgreSQL 10 is the oldest that will do");
+        return;
+    }
+    // The role's or the database's own limits are for statements and sessions that do something else than to hold
+    // locks. A waiter that dies is noticed within a second, though its server process waits for a lock.
+    std::string text =
+        "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_backend_pid(),"
+        " pg_catalog.set_config('statement_timeout', '0', false), pg_catalog.set_config('lock_timeout', '0', false),"
+        " pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false)";
+    constexpr int has_idle_session_timeout = 140000;
+    if (::PQserverVersion(connection_) >= has_idle_session_timeout) {
+        text +=
+            ", pg_catalog.set_config('idle_session_timeout', '0', false),"
+            " CASE WHEN pg_catalog.version() LIKE '%linux%'"
+            " THEN pg_catalog.set_config('client_connection_check_interval', '1000', false) END";
+    }
+    ::PQsetnonblocking(connection_, 1);
+    if (::PQenterPipelineMode(connection_) == 0 ||
+        ::PQsendQueryParams(connection_, text.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) == 0) {
+        lose();
+        return;
+    }
+    sent_.push_back({purpose::setup});
+    flush();
+}
+
+void connection::take_setup(const PGresult& result) {
+    session_ = std::strtoll(::PQgetvalue(&result, 0, 1), nullptr, 10);
+    if (::PQgetvalue(&result, 0, 0)[0] == 't') {
+        fail(errc::unsupported,
+             "the server is a standby, whose locks exclude nobody on the primary; connect to the primary, for "
+             "instance with target_session_attrs=read-write");
+    } else if (session_ != ::PQbackendPID(connection_) && pooler_ == pooler::none) {
+        fail(errc::unsupported,
+             "there is a connection pooler before the server; if it gives each client a session of its own, say "
+             "pooler=session; with a pooler in transaction mode these locks cannot be kept");
+    }
+}
+
+bool connection::send(std::size_t number, const parameters& with, purpose what) {
+    const statement& which = statements[number];
+    const std::string name = name_of(number);
+    if (!prepared_[number]) {
+        if (::PQsendPrepare(connection_, name.c_str(), which.text, which.count, which.types.data()) == 0) return false;
+        sent_.push_back({purpose::prepare, number});
+    }
+    std::array<const char*, 4> values{};
+    std::array<int, 4> formats{};
+    const char* at = with.bytes.data();
+    for (int i = 0; i < with.count; ++i) {
+        const auto each = static_cast<std::size_t>(i);
+        values.at(each) = at;
+        formats.at(each) = 1;
+        at += with.sizes.at(each);
+    }
+    if (::PQsendQueryPrepared(connection_, name.c_str(), with.count, values.data(), with.sizes.data(), formats.data(),
+                              1) == 0) {
+        return false;
+    }
+    sent_.push_back({what, number});
+    return true;
+}
+
+void connection::submit(const batch& requests) {
+    batch_ = requests;
+    failed_ = failed_before_answer_ = false;
+    const core::session_request& first = *batch_.front();
+    parameters with;
+    std::size_t number = ping;
+    bool sent = true;
+    const auto add_key = [&with](const core::claim& who) {
+        const key which = key_of(who);
+        if (which.pair) {
+            with.add(which.high());
+            with.add(which.low());
+        } else {
+            with.add(static_cast<std::int64_t>(which.bits));
+        }
+    };
+    switch (first.what) {
+        case session_verb::try_acquire:
+        case session_verb::release:
+            if (batch_.size() == 1) {
+                number = variant(first.what == session_verb::release ? unlock : try_lock, first.who);
+                add_key(first.who);
+            } else {
+                number = batch_statement;
+                std::vector<std::int16_t> ops;
+                std::vector<std::int64_t> keys;
+                for (const auto& each : batch_) {
+                    const std::size_t kind = each->what == session_verb::release ? unlock : try_lock;
+                    ops.push_back(static_cast<std::int16_t>(variant(kind, each->who)));
+                    keys.push_back(static_cast<std::int64_t>(key_of(each->who).bits));
+                }
+                with.add_array(ops, oid_int2);
+                with.add_array(keys, oid_int8);
+            }
+            break;
+        case session_verb::wait:
+            if (first.limit.count() >= 0) {
+                parameters limited;
+                limited.add(std::string_view(std::to_string(first.limit.count())));
+                sent = send(limit, limited, purpose::limit);
+            }
+            number = variant(lock, first.who);
+            add_key(first.who);
+            break;
+        case session_verb::probe: number = holdings; break;
+        case session_verb::look_for_waiters: {
+            const key which = key_of(first.who);
+            number = waiters;
+            with.add(static_cast<std::int16_t>(which.pair ? 2 : 1));
+            with.add(static_cast<std::int64_t>(which.bits));
+            break;
+        }
+        case session_verb::cancel:
+            number = cancel;
+            with.add(static_cast<std::int32_t>(first.target));
+            break;
+        case session_verb::ping: number = ping; break;
+    }
+    state_ = state::busy;
+    if (!sent || !send(number, with)) {
+        lose();
+        return;
+    }
+    flush();
+}
+
+/// Ends the pipeline's present transaction, and sends.
+void connection::flush() {
+    if (with_socket([this] { return ::PQpipelineSync(connection_); }) == 0) {
+        lose();
+        return;
+    }
+    const int left = with_socket([this] { return ::PQflush(connection_); });
+    if (left < 0) {
+        lose();
+        return;
+    }
+    events_ = static_cast<short>(left == 0 ? POLLIN : POLLIN | POLLOUT);
+}
+
+void connection::read() {
+    if ((events_ & POLLOUT) != 0) {
+        const int left = with_socket([this] { return ::PQflush(connection_); });
+        events_ = static_cast<short>(left == 0 ? POLLIN : POLLIN | POLLOUT);
+    }
+    const bool alive = with_socket([this] { return ::PQconsumeInput(connection_); }) == 1;
+    while (!sent_.empty() && state_ != state::ended && ::PQisBusy(connection_) == 0) {
+        PGresult* const result = ::PQgetResult(connection_);
+        if (result == nullptr) {
+            // The end of one query's results.
+            if (::PQstatus(connection_) == CONNECTION_BAD) break;
+            continue;
+        }
+        const bool last = ::PQresultStatus(result) == PGRES_PIPELINE_SYNC;
+        if (!last) take(*result);
+        ::PQclear(result);
+        if (last) {
+            sent_.clear();
+            complete();
+            break;
+        }
+    }
+    if (state_ != state::ended && (!alive || ::PQstatus(connection_) == CONNECTION_BAD)) lose();
+}
+
+void connection::take(const PGresult& result) {
+    // Every query has exactly one result; the sync is not among them.
+    const query asked = sent_.front();
+    if (sent_.size() > 1) sent_.pop_front();
+    switch (::PQresultStatus(&result)) {
+        case PGRES_COMMAND_OK:
+        case PGRES_TUPLES_OK:
+            if (asked.what == purpose::prepare) prepared_[asked.statement] = true;
+            if (asked.what == purpose::setup) take_setup(result);
+            if (asked.what == purpose::answer) take_answers(result);
+            return;
+        case PGRES_PIPELINE_ABORTED: return;
+        default:
+            take_error(result);
+            failed_before_answer_ = asked.what != purpose::answer;
+            return;
+    }
+}
+
+void connection::take_error(const PGresult& result) {
+    if (std::exchange(failed_, true)) return;
+    const char* const sqlstate = ::PQresultErrorField(&result, PG_DIAG_SQLSTATE);
+    const char* const text = ::PQresultErrorField(&result, PG_DIAG_MESSAGE_PRIMARY);
+    const char* const hint = ::PQresultErrorField(&result, PG_DIAG_MESSAGE_HINT);
+    error_state_ = sqlstate == nullptr ? "" : sqlstate;
+    error_text_ = text == nullptr ? std::string(trimmed(::PQresultErrorMessage(&result))) : text;
+    if (hint != nullptr) error_text_ += std::string(" (") + hint + ')';
+}
+
+void connection::take_answers(const PGresult& result) {
+    const auto truth = [&result](int row) {
+        return ::PQgetisnull(&result, row, 0) == 0 && ::PQgetlength(&result, row, 0) == 1 &&
+               ::PQgetvalue(&result, row, 0)[0] != 0;
+    };
+    const auto holds = [&result](const core::claim& who) {
+        const key which = key_of(who);
+        for (int row = 0; row < ::PQntuples(&result); ++row) {
+            const bool pair = big_endian(::PQgetvalue(&result, row, 0), ::PQgetlength(&result, row, 0)) == 2;
+            const bool reader = ::PQgetvalue(&result, row, 2)[0] != 0;
+            const key held{pair, big_endian(::PQgetvalue(&result, row, 1), ::PQgetlength(&result, row, 1))};
+            if (held == which && reader == shared(who)) return true;
+        }
+        return false;
+    };
+    int row = 0;
+    for (const auto& each : batch_) {
+        core::reply& answer = each->answer;
+        answer = core::reply{};
+        switch (each->what) {
+            case session_verb::try_acquire:
+            case session_verb::look_for_waiters:
+                answer.result = truth(row) ? verdict::granted : verdict::refused;
+                break;
+            case session_verb::wait: answer.result = verdict::granted; break;
+            case session_verb::release:
+                answer.result = truth(row) ? verdict::released : verdict::not_held;
+                if (answer.result == verdict::not_held) answer.text = "the server says that this session does not hold it";
+                break;
+            case session_verb::probe: answer.result = holds(each->who) ? verdict::granted : verdict::not_held; break;
+            case session_verb::cancel:
+            case session_verb::ping: answer.result = verdict::granted; break;
+        }
+        ++row;
+    }
+}
+
+/// The sync has come: the batch is answered, or failed as a whole.
+void connection::complete() {
+    if (state_ == state::ended) return;
+    if (!opened_) {
+        if (failed_) {
+            lose();
+            return;
+        }
+        opened_ = true;
+        said_.clear();
+        said_state_.clear();
+        state_ = state::ready;
+        return;
+    }
+    if (std::exchange(failed_, false)) {
+        for (const auto& each : batch_) {
+            core::reply& answer = each->answer;
+            answer = core::reply{};
+            answer.code = code_of(error_state_);
+            // That somebody else has it is no error of the server's.
+            if (answer.code != errc::timed_out) answer.text = error_state_ + ": " + error_text_;
+            const bool acquires = each->what == session_verb::try_acquire || each->what == session_verb::wait;
+            // An error may have come after the grant: a lock timeout does, and a cancel.
+            answer.result = acquires && !failed_before_answer_ ? verdict::doubt : verdict::failed;
+        }
+        error_state_.clear();
+        error_text_.clear();
+    }
+    batch_.clear();
+    state_ = state::ready;
+}
+
+}  // namespace postgres
+}  // namespace v0
+}  // namespace holdfast

@@ -1,0 +1,95 @@
+// One connection to PostgreSQL, over libpq in pipeline mode.
+#ifndef HOLDFAST_BACKENDS_POSTGRES_CONNECTION_HPP
+#define HOLDFAST_BACKENDS_POSTGRES_CONNECTION_HPP
+
+#include <core/fork.hpp>
+#include <session/wire.hpp>
+
+#include <holdfast/backends/postgres.hpp>
+
+#include <libpq-fe.h>
+
+#include <array>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace holdfast {
+inline namespace v0 {
+namespace postgres {
+
+/// Which of the error codes an SQLSTATE is.
+errc code_of(std::string_view sqlstate) noexcept;
+
+class connection final : public core::session_wire {
+public:
+    /// Begins to connect.
+    explicit connection(const options& opts);
+    ~connection() override;
+
+    state status() const noexcept override { return state_; }
+    void submit(const batch& requests) override;
+    void advance() override;
+    void end(core::reply why) noexcept override;
+    void abandon() noexcept override;
+
+    int descriptor() const noexcept override { return connection_ == nullptr ? -1 : ::PQsocket(connection_); }
+    short events() const noexcept override { return events_; }
+    std::int64_t session() const noexcept override { return session_; }
+    const core::reply& ending() const noexcept override { return ending_; }
+
+private:
+    /// What a query in the pipeline is for.
+    enum class purpose { setup, prepare, limit, answer };
+    struct query {
+        purpose what = purpose::answer;
+        std::size_t statement = 0;
+    };
+    struct parameters;
+
+    void connect();
+    void set_up();
+    bool send(std::size_t statement, const parameters& with, purpose what = purpose::answer);
+    void flush();
+    void read();
+    void take(const PGresult& result);
+    void take_setup(const PGresult& result);
+    void take_answers(const PGresult& result);
+    void take_error(const PGresult& result);
+    void complete();
+    /// The socket is libpq's, which may close it in any call; a forked child has to close it as well.
+    void watch_socket();
+    void fail(errc code, std::string text);
+    void lose();
+
+    template <class Call>
+    auto with_socket(Call call);
+
+    const postgres::pooler pooler_;
+    PGconn* connection_ = nullptr;
+    core::forked_descriptor socket_;
+    state state_ = state::connecting;
+    short events_ = 0;
+    bool opened_ = false;
+    std::int64_t session_ = 0;
+    core::reply ending_;
+    /// What the server said last without being asked.
+    std::string said_;
+    std::string said_state_;
+
+    std::vector<bool> prepared_;
+    batch batch_;
+    std::deque<query> sent_;
+    /// The first error of the batch.
+    bool failed_ = false;
+    bool failed_before_answer_ = false;
+    std::string error_state_;
+    std::string error_text_;
+};
+
+}  // namespace postgres
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,154 @@
+#include <backends/postgres/options.hpp>
+
+#include <libpq-fe.h>
+
+#include <charconv>
+#include <memory>
+#include <string_view>
+
+namespace holdfast {
+inline namespace v0 {
+namespace postgres {
+namespace {
+
+using std::chrono::milliseconds;
+
+struct free_options {
+    void operator()(PQconninfoOption* all) const noexcept { ::PQconninfoFree(all); }
+};
+using conninfo = std::unique_ptr<PQconninfoOption, free_options>;
+
+[[noreturn]] void refuse(const std::string& message) {
+    throw error(errc::invalid_options, "postgres: " + message);
+}
+
+int number(const std::string& value, const char* option) {
+    int made = 0;
+    const char* const end = value.data() + value.size();
+    const auto read = std::from_chars(value.data(), end, made);
+    if (read.ec != std::errc() || read.ptr != end) refuse(std::string("'") + option + "' is a whole number");
+    return made;
+}
+
+/// A parameter in libpq's keyword=value form.
+void append(std::string& to, std::string_view keyword, std::string_view value) {
+    if (!to.empty()) to += ' ';
+    to.append(keyword).append("='");
+    for (const char c : value) {
+        if (c == '\'' || c == '\\') to += '\\';
+        to += c;
+    }
+    to += '\'';
+}
+
+/// `a:1,[::1]:2,c` as the lists that libpq takes: hosts, and ports that may be empty.
+void split_hosts(const std::string& authority, std::string& hosts, std::string& ports) {
+    std::string_view rest = authority;
+    for (bool first = true; first || !rest.empty(); first = false) {
+        const auto comma = rest.find(',');
+        std::string_view one = rest.substr(0, comma);
+        rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+        std::string_view host = one;
+        std::string_view port;
+        if (one.starts_with('[')) {
+            const auto end = one.find(']');
+            if (end == std::string_view::npos) refuse("a host that begins with '[' needs a ']'");
+            host = one.substr(1, end - 1);
+            one.remove_prefix(end + 1);
+            if (!one.empty() && one.front() != ':') refuse("after a host's ']' there is nothing but a port");
+            if (!one.empty()) port = one.substr(1);
+        } else if (const auto colon = one.rfind(':'); colon != std::string_view::npos) {
+            host = one.substr(0, colon);
+            port = one.substr(colon + 1);
+        }
+        if (!first) {
+            hosts += ',';
+            ports += ',';
+        }
+        hosts += host;
+        ports += port;
+    }
+}
+
+}  // namespace
+
+void check(const options& opts) {
+    constexpr int most_connections = 10000;
+    constexpr milliseconds longest = std::chrono::hours(24 * 24);
+    if (opts.connection.find('\0') != std::string::npos) refuse("the connection string holds a NUL");
+    char* message = nullptr;
+    const conninfo parsed(::PQconninfoParse(opts.connection.c_str(), &message));
+    if (parsed == nullptr) {
+        // libpq quotes what it could not read, and that may be a password.
+        ::PQfreemem(message);
+        refuse("libpq cannot read the connection string; write host=... user=... dbname=..., or a URI");
+    }
+    if (opts.max_connections < 1 || opts.max_connections > most_connections) {
+        refuse("max_connections is 1 to 10000");
+    }
+    if (opts.max_waiting_connections < 0) refuse("max_waiting_connections is not negative");
+    if (opts.retry_every < milliseconds(1) || opts.retry_every > longest) refuse("retry_every is at least 1 ms");
+    if (opts.max_server_wait < milliseconds(0) || opts.max_server_wait > longest) {
+        refuse("max_server_wait is zero, for no limit, or up to 24 days");
+    }
+    if (opts.connect_timeout <= milliseconds(0) || opts.connect_timeout > longest) {
+        refuse("connect_timeout is more than zero, and up to 24 days");
+    }
+    if (opts.lost_after < std::chrono::seconds(1) || opts.lost_after > longest) refuse("lost_after is at least 1 s");
+    if (opts.keepalive < milliseconds(0) || opts.keepalive > longest) {
+        refuse("keepalive is zero, for never, or up to 24 days");
+    }
+    if (opts.pooler != pooler::none && opts.pooler != pooler::session) refuse("no such pooler");
+}
+
+options options_from(const url& address) {
+    options made;
+    std::string& connection = made.connection;
+    if (!address.authority().empty()) {
+        std::string hosts;
+        std::string ports;
+        split_hosts(address.authority(), hosts, ports);
+        append(connection, "host", hosts);
+        if (ports.find_first_not_of(',') != std::string::npos) append(connection, "port", ports);
+    }
+    if (address.user()) append(connection, "user", *address.user());
+    if (address.password()) append(connection, "password", *address.password());
+    if (address.path().size() > 1) append(connection, "dbname", std::string_view(address.path()).substr(1));
+
+    option_reader reader(address);
+    made.strict_names = reader.boolean("strict").value_or(made.strict_names);
+    made.multiplexing = reader.boolean("multiplexing").value_or(made.multiplexing);
+    const auto count = [&](const char* name, int& field) {
+        if (const auto value = reader.text(name)) field = number(*value, name);
+    };
+    const auto time = [&](const char* name, milliseconds& field) {
+        if (const auto value = reader.text(name)) field = milliseconds(number(*value, name));
+    };
+    count("max_connections", made.max_connections);
+    count("max_waiting_connections", made.max_waiting_connections);
+    time("retry_every", made.retry_every);
+    time("max_server_wait", made.max_server_wait);
+    time("lost_after", made.lost_after);
+    time("keepalive", made.keepalive);
+    if (const auto seconds = reader.text("connect_timeout")) {
+        made.connect_timeout = std::chrono::seconds(number(*seconds, "connect_timeout"));
+    }
+    if (const auto value = reader.text("pooler")) {
+        if (*value == "session") {
+            made.pooler = pooler::session;
+        } else if (*value != "none") {
+            refuse("'pooler' is none or session");
+        }
+    }
+    const conninfo known(::PQconndefaults());
+    for (const PQconninfoOption* each = known.get(); each != nullptr && each->keyword != nullptr; ++each) {
+        if (std::string_view(each->keyword) == "connect_timeout") continue;
+        if (const auto value = reader.text(each->keyword)) append(connection, each->keyword, *value);
+    }
+    reader.finish();
+    return made;
+}
+
+}  // namespace postgres
+}  // namespace v0
+}  // namespace holdfast

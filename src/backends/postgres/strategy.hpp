@@ -1,0 +1,40 @@
+// What the core asks of PostgreSQL: keys, and connections that speak its protocol.
+#ifndef HOLDFAST_BACKENDS_POSTGRES_STRATEGY_HPP
+#define HOLDFAST_BACKENDS_POSTGRES_STRATEGY_HPP
+
+#include <core/backend.hpp>
+#include <session/multiplexer.hpp>
+
+#include <holdfast/backends/postgres.hpp>
+
+#include <memory>
+#include <string>
+
+namespace holdfast {
+inline namespace v0 {
+namespace postgres {
+
+class postgres_backend final : public core::backend {
+public:
+    explicit postgres_backend(const options& opts);
+
+    std::string_view name() const noexcept override { return "postgres"; }
+    const holdfast::capabilities& capabilities() const noexcept override;
+    const core::backend_traits& traits() const noexcept override { return traits_; }
+    std::string map_name(core::primitive_kind kind, std::string_view name) const override;
+    std::unique_ptr<core::link> make_link(const core::claim& who, const core::backend_context& context) override;
+
+    /// How many connections there are, and what they do.
+    core::multiplexer::counts count() const { return connections_->count(); }
+
+private:
+    const bool strict_names_;
+    core::backend_traits traits_;
+    const std::shared_ptr<core::multiplexer> connections_;
+};
+
+}  // namespace postgres
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

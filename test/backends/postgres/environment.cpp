@@ -1,0 +1,48 @@
+// The contract suite on a PostgreSQL server.
+#include <backends/postgres/strategy.hpp>
+#include <contract/environment.hpp>
+#include <support/postgres_server.hpp>
+
+namespace holdfast::contract {
+namespace {
+
+class postgres_environment final : public environment {
+public:
+    explicit postgres_environment(const postgres::options& opts) : options_(opts) {}
+
+    provider make_provider(const provider_settings& settings) override {
+        options_.connection = test::postgres_server::shared().connection();
+        return postgres::make_provider(options_, settings);
+    }
+
+    std::optional<int> lose_holds(std::string_view, std::string_view mapped) override {
+        const std::string text(mapped);
+        const bool pair = text.size() == 17;
+        const std::string high = std::to_string(std::stoul(text.substr(0, 8), nullptr, 16));
+        const std::string low = std::to_string(std::stoul(text.substr(pair ? 9 : 8), nullptr, 16));
+        return test::postgres_server::shared().count(
+            "SELECT count(pg_terminate_backend(pid, 10000)) FROM (SELECT DISTINCT pid FROM pg_locks"
+            " WHERE locktype = 'advisory' AND granted AND classid = " + high + " AND objid = " + low +
+            " AND objsubid = " + (pair ? "2" : "1") + ") holders");
+    }
+
+private:
+    postgres::options options_;
+};
+
+environment_variant variant(const char* name, const postgres::options& opts) {
+    return {name, postgres::postgres_backend(opts).capabilities(),
+            [opts] { return std::make_unique<postgres_environment>(opts); }};
+}
+
+}  // namespace
+
+std::vector<environment_variant> environment_variants() {
+    // One stands waiting at most, and one carries everything else.
+    postgres::options few;
+    few.max_connections = 2;
+    few.retry_every = std::chrono::milliseconds(10);
+    return {variant("multiplexed", {}), variant("two_connections", few)};
+}
+
+}  // namespace holdfast::contract

@@ -1,0 +1,206 @@
+#include "support/postgres_server.hpp"
+
+#include <libpq-fe.h>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+namespace holdfast::test {
+namespace {
+
+[[noreturn]] void fail(const std::string& text) {
+    throw std::runtime_error("postgres_server: " + text);
+}
+
+std::string read_file(const std::string& path) {
+    std::ostringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
+}
+
+/// Debian keeps the server's programs out of the PATH, by version.
+std::string program(const std::string& name) {
+    for (const char* version : {"17", "16", "15", "14", "13"}) {
+        std::string path = std::string("/usr/lib/postgresql/") + version + "/bin/" + name;
+        if (std::filesystem::exists(path)) return path;
+    }
+    fail("no " + name + " in /usr/lib/postgresql; on Debian: apt-get install postgresql-15");
+}
+
+int free_port() {
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    const bool bound = ::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) == 0 &&
+                       ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+    ::close(socket);
+    if (!bound) fail("no free port");
+    return ::ntohs(address.sin_port);
+}
+
+const passwd* other_user() {
+    if (::geteuid() != 0) return nullptr;
+    const passwd* const user = ::getpwnam("postgres");
+    if (user == nullptr) fail("PostgreSQL does not run as root, and there is no user postgres");
+    return user;
+}
+
+int wait_for(pid_t id) {
+    int status = 0;
+    while (::waitpid(id, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status;
+}
+
+using connection = std::unique_ptr<PGconn, decltype(&::PQfinish)>;
+using result = std::unique_ptr<PGresult, decltype(&::PQclear)>;
+
+}  // namespace
+
+postgres_server::postgres_server(std::vector<std::string> settings) : settings_(std::move(settings)) {
+    if (const passwd* const user = other_user()) {
+        if (::chown(directory_.path().c_str(), user->pw_uid, user->pw_gid) != 0) fail("chown");
+    }
+    pid_t id = -1;
+    run({program("initdb"), "-D", directory_ / "data", "-U", "postgres", "-A", "trust", "-N", "--no-instructions",
+         "--locale=C", "-E", "UTF8"},
+        directory_ / "initdb.log", id);
+    if (wait_for(id) != 0) fail("initdb: " + read_file(directory_ / "initdb.log"));
+    start();
+}
+
+postgres_server::~postgres_server() {
+    if (pid_ > 0) stop(SIGQUIT);
+}
+
+postgres_server& postgres_server::shared() {
+    static postgres_server instance;
+    return instance;
+}
+
+/// Starts a program as the user that may run a server. It dies with this thread.
+void postgres_server::run(const std::vector<std::string>& command, const std::string& output, pid_t& id) const {
+    const passwd* const user = other_user();
+    const uid_t user_id = user == nullptr ? 0 : user->pw_uid;
+    const gid_t group_id = user == nullptr ? 0 : user->pw_gid;
+    std::vector<char*> arguments;
+    arguments.reserve(command.size() + 1);
+    for (const auto& each : command) arguments.push_back(const_cast<char*>(each.c_str()));
+    arguments.push_back(nullptr);
+    const pid_t parent = ::getpid();
+    id = ::fork();
+    if (id < 0) fail("fork");
+    if (id > 0) return;
+    // Nothing but system calls from here on: other threads may hold any mutex.
+    if (user != nullptr && (::setgroups(1, &group_id) != 0 || ::setgid(group_id) != 0 || ::setuid(user_id) != 0)) {
+        ::_exit(126);
+    }
+    // After the change of user, which forgets it.
+    ::prctl(PR_SET_PDEATHSIG, SIGQUIT);
+    if (::getppid() != parent) ::_exit(126);
+    const int log = ::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    const int null = ::open("/dev/null", O_RDONLY);
+    ::dup2(null, STDIN_FILENO);
+    ::dup2(log, STDOUT_FILENO);
+    ::dup2(log, STDERR_FILENO);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    // Not in the test's group: a terminal's interrupt is the test's, which ends the server.
+    ::setsid();
+    if (::chdir("/") != 0) ::_exit(126);
+    ::execv(arguments[0], arguments.data());
+    ::_exit(127);
+}
+
+void postgres_server::start() {
+    const bool first = port_ == 0;
+    for (int attempt = 0;; ++attempt) {
+        if (first) port_ = free_port();
+        std::vector<std::string> command{program("postgres"), "-D", directory_ / "data"};
+        for (const std::string& each :
+             {std::string("listen_addresses=127.0.0.1"), "port=" + std::to_string(port_),
+              "unix_socket_directories=" + directory_.path(), std::string("fsync=off"),
+              std::string("synchronous_commit=off"), std::string("full_page_writes=off"),
+              std::string("shared_buffers=16MB"), std::string("autovacuum=off"), std::string("log_min_messages=warning")}) {
+            command.insert(command.end(), {"-c", each});
+        }
+        for (const std::string& each : settings_) command.insert(command.end(), {"-c", each});
+        run(command, directory_ / "log", pid_);
+        try {
+            wait_until_ready();
+            return;
+        } catch (const std::runtime_error&) {
+            // Somebody else may have taken the port in between.
+            constexpr int most_ports = 5;
+            if (!first || attempt == most_ports || log().find("Address already in use") == std::string::npos) throw;
+        }
+    }
+}
+
+void postgres_server::wait_until_ready() {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (::PQping(connection().c_str()) != PQPING_OK) {
+        if (::waitpid(pid_, nullptr, WNOHANG) != 0) {
+            pid_ = -1;
+            fail("the server ended: " + log());
+        }
+        if (std::chrono::steady_clock::now() > until) fail("the server does not become ready: " + log());
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+}
+
+std::string postgres_server::connection() const {
+    return "host=127.0.0.1 port=" + std::to_string(port_) + " user=postgres dbname=postgres";
+}
+
+std::string postgres_server::url() const {
+    return "postgres://postgres@127.0.0.1:" + std::to_string(port_) + "/postgres";
+}
+
+std::string postgres_server::query(const std::string& sql) const {
+    const test::connection to(::PQconnectdb((connection() + " application_name=test").c_str()), &::PQfinish);
+    if (::PQstatus(to.get()) != CONNECTION_OK) fail(::PQerrorMessage(to.get()));
+    const result answer(::PQexec(to.get(), sql.c_str()), &::PQclear);
+    const auto status = ::PQresultStatus(answer.get());
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) fail(::PQresultErrorMessage(answer.get()));
+    return ::PQntuples(answer.get()) > 0 ? ::PQgetvalue(answer.get(), 0, 0) : "";
+}
+
+void postgres_server::stop(int signal) {
+    // Stopped processes would not hear it.
+    signal_all(SIGCONT);
+    ::kill(pid_, signal);
+    wait_for(pid_);
+    pid_ = -1;
+}
+
+void postgres_server::signal_all(int signal) const {
+    // The postmaster's children; each is in a session of its own.
+    std::ifstream children("/proc/" + std::to_string(pid_) + "/task/" + std::to_string(pid_) + "/children");
+    for (pid_t each = 0; children >> each;) ::kill(each, signal);
+    ::kill(pid_, signal);
+}
+
+std::string postgres_server::log() const {
+    return read_file(directory_ / "log");
+}
+
+}  // namespace holdfast::test

@@ -1,0 +1,63 @@
+// A PostgreSQL server of the tests' own.
+#ifndef HOLDFAST_TEST_SUPPORT_POSTGRES_SERVER_HPP
+#define HOLDFAST_TEST_SUPPORT_POSTGRES_SERVER_HPP
+
+#include <support/second_process.hpp>
+
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace holdfast::test {
+
+/** A server in a temporary directory, on a free port of the loopback interface; it ends with the thread that made it.
+
+    Run as the user `postgres` where the tests are run by root, whom PostgreSQL refuses.
+
+    Thread safety: `query` from any thread.
+*/
+class postgres_server {
+public:
+    /// @param settings such as "max_connections=10", besides those that make tests fast
+    explicit postgres_server(std::vector<std::string> settings = {});
+    postgres_server(const postgres_server&) = delete;
+    postgres_server& operator=(const postgres_server&) = delete;
+    ~postgres_server();
+
+    /// One for the whole program, for tests that do it no harm.
+    static postgres_server& shared();
+
+    int port() const noexcept { return port_; }
+    const std::string& directory() const noexcept { return directory_.path(); }
+    /// `host=127.0.0.1 port=... user=postgres dbname=postgres`
+    std::string connection() const;
+    std::string url() const;
+
+    /// The first value of @p sql's last result; throws with the server's text.
+    std::string query(const std::string& sql) const;
+    int count(const std::string& sql) const { return std::stoi(query(sql)); }
+
+    /// Ends the server: SIGINT (fast), SIGQUIT (immediate) or SIGKILL.
+    void stop(int signal);
+    /// Starts it again, on the same port.
+    void start();
+    /// The postmaster and every process of the server, stopped or going on.
+    void signal_all(int signal) const;
+    pid_t pid() const noexcept { return pid_; }
+    /// What the server has logged.
+    std::string log() const;
+
+private:
+    void run(const std::vector<std::string>& command, const std::string& output, pid_t& id) const;
+    void wait_until_ready();
+
+    temporary_directory directory_;
+    const std::vector<std::string> settings_;
+    int port_ = 0;
+    pid_t pid_ = -1;
+};
+
+}  // namespace holdfast::test
+
+#endif
