@@ -24,6 +24,8 @@ constexpr std::chrono::milliseconds cancel_again = std::chrono::milliseconds(50)
 /// How long no further connection is tried for waiting after one could not be had.
 constexpr std::chrono::milliseconds no_place_for = std::chrono::seconds(5);
 constexpr int most_failures = 3;
+/// How many connections that nobody uses are kept open, besides the first.
+constexpr std::size_t most_spare = 8;
 
 /// Commands of one kind may share a batch; zero may not.
 int batch_kind(session_verb what) noexcept {
@@ -907,12 +909,28 @@ void multiplexer::tidy() {
                 leave_room(first);
                 stand(where, first);
             }
-            if (connections_.size() > 1) schedule(boottime::now() + options_.idle_timeout);
+            close_spare();
         }
     }
     if (std::exchange(timer_may_end_, false) && next_tick() == never) {
         tick_at_ = never;
         timer_->cancel();
+    }
+}
+
+/// Closes what is spare for long, or too much. Not by a timer, which would keep a user's executor from coming to an end.
+void multiplexer::close_spare() {
+    if (connections_.size() < 2) return;
+    const auto now = boottime::now();
+    const auto all = connections_;
+    std::size_t kept = 0;
+    for (const connection_ptr& each : all) {
+        if (!each->spare() || each->line->status() != session_wire::state::ready || each == all.front()) continue;
+        if (++kept <= most_spare && now < each->used_at + options_.idle_timeout) continue;
+        reply why;
+        why.text = "closed, since nobody needed it";
+        each->line->end(std::move(why));
+        ended(each);
     }
 }
 
@@ -997,13 +1015,7 @@ void multiplexer::tick() {
         } else if (each->waits_for_nobody()) {
             // A cancel can get lost.
             if (now >= each->cancelled_at + cancel_again) cancel_standing(each);
-        } else if (each->spare()) {
-            if (connections_.size() == 1 || now < each->used_at + options_.idle_timeout) continue;
-            reply why;
-            why.text = "closed, since nobody needed it";
-            each->line->end(std::move(why));
-            ended(each);
-        } else if (options_.keepalive.count() > 0 && each->idle() && !each->pinged &&
+        } else if (options_.keepalive.count() > 0 && !each->names.empty() && each->idle() && !each->pinged &&
                    now >= each->used_at + options_.keepalive) {
             each->pinged = true;
             auto made = std::make_shared<session_request>();
@@ -1022,9 +1034,7 @@ boottime::time_point multiplexer::next_tick() const {
             if (each->reactor_leads) next = std::min(next, each->connect_by);
         } else if (each->waits_for_nobody()) {
             next = std::min(next, now + cancel_again);
-        } else if (each->spare()) {
-            if (connections_.size() > 1) next = std::min(next, each->used_at + options_.idle_timeout);
-        } else if (options_.keepalive.count() > 0) {
+        } else if (options_.keepalive.count() > 0 && !each->names.empty()) {
             next = std::min(next, std::max(now, each->used_at) + options_.keepalive);
         }
     }

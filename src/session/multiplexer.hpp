@@ -34,7 +34,7 @@ struct multiplexer_options {
     /// How often those are tried again who wait without a connection.
     std::chrono::milliseconds retry_cadence{250};
     std::chrono::milliseconds connect_timeout{10000};
-    /// When a connection that nobody needs is closed; one is kept.
+    /// After this time a connection that nobody needs is closed with the next occasion; one is kept.
     std::chrono::milliseconds idle_timeout{30000};
     /// The longest that one wait stands in the server before it queues again; zero: no limit.
     std::chrono::milliseconds max_server_wait{0};
@@ -121,6 +121,7 @@ private:
     void ended(const connection_ptr& where);
     void cancel_standing(const connection_ptr& where);
     void tidy();
+    void close_spare();
 
     void arm(const connection_ptr& where);
     void await(const connection_ptr& where, bool writing);
