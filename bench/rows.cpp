@@ -2,6 +2,9 @@
 #include "rows.hpp"
 
 #include "file_rows.hpp"
+#if defined(HOLDFAST_WITH_SYSTEM)
+#include "system_rows.hpp"
+#endif
 
 #include <holdfast/error.hpp>
 
@@ -42,6 +45,11 @@ bool measure_rows(const url& address, [[maybe_unused]] const std::string& text, 
         const scratch_directory scratch(address.path().empty() ? "/dev/shm" : address.path());
         file_rows(scratch.path(), report);
         startup_rows(scratch.path(), command, report);
+#if defined(HOLDFAST_WITH_SYSTEM)
+    } else if (address.scheme() == "system") {
+        const scratch_directory scratch("/dev/shm");
+        system_rows(scratch.path() + "/sets", report);
+#endif
     } else {
         return false;
     }

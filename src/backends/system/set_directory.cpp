@@ -467,8 +467,10 @@ std::unique_ptr<set_directory::locked_directory> set_directory::lock_or_throw() 
 
 std::vector<set_directory::used_name> set_directory::names() {
     const std::lock_guard guard(mutex_);
-    const auto where = lock_or_throw();
     std::vector<used_name> made;
+    // Looking makes nothing.
+    if (::access(path_.c_str(), F_OK) != 0 && errno == ENOENT) return made;
+    const auto where = lock_or_throw();
     for (const auto kind : {set_kind::tickets, set_kind::readers}) {
         for (int ordinal = 0; ordinal < layout::most_sets; ++ordinal) {
             failure why;
@@ -492,6 +494,24 @@ std::vector<set_directory::used_name> set_directory::names() {
         }
     }
     return made;
+}
+
+int set_directory::clean() {
+    const std::lock_guard guard(mutex_);
+    if (::access(path_.c_str(), F_OK) != 0 && errno == ENOENT) return 0;
+    const auto where = lock_or_throw();
+    int removed = 0;
+    for (const auto kind : {set_kind::tickets, set_kind::readers}) {
+        for (int ordinal = 0; ordinal < layout::most_sets; ++ordinal) {
+            failure why;
+            const auto set = set_at(*where, kind, ordinal, false, why);
+            // One that is there and cannot be understood is not ours to take away.
+            if (set == nullptr && !why.text.empty()) continue;
+            removed += remove_strays(identity(*where, kind, ordinal), set == nullptr ? -1 : set->id(), true);
+        }
+        removed += remove_unused(*where, kind);
+    }
+    return removed;
 }
 
 }  // namespace system

@@ -115,6 +115,8 @@ public:
         const std::lock_guard guard(mutex_);
         return standing_;
     }
+    /// True once: asking before the first wait is left to the wait, which asks too.
+    bool is_new() noexcept { return std::exchange(new_, false); }
     /// After a refusal. @return when to ask again even if nobody wakes us
     boottime::time_point stand_by();
 
@@ -135,6 +137,7 @@ private:
     std::optional<int> stop_;
     std::chrono::milliseconds probe_{shortest_probe};
     bool told_ = false;
+    bool new_ = true;
 
     std::mutex mutex_;
     std::condition_variable ended_;
@@ -185,7 +188,12 @@ progress system_link::try_acquire() {
         }
         // A link may serve a reader after a writer.
         me_.want(asked_.who->mode);
-        const int error = me_.is_inside() ? 0 : me_.try_enter();
+        int error = 0;
+        if (watch_ != nullptr && watch_->is_new()) {
+            error = EAGAIN;
+        } else if (!me_.is_inside()) {
+            error = me_.try_enter();
+        }
         if (error == EIDRM) continue;
         if (error == 0) {
             held_ = true;

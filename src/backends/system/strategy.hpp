@@ -13,7 +13,8 @@ namespace system {
 
 class system_backend final : public core::backend {
 public:
-    explicit system_backend(const options& opts) : directory_(std::make_shared<set_directory>(opts)) {}
+    explicit system_backend(const options& opts)
+        : scope_(opts.scope), directory_(std::make_shared<set_directory>(opts)) {}
 
     std::string_view name() const noexcept override { return "system"; }
     const holdfast::capabilities& capabilities() const noexcept override;
@@ -22,8 +23,11 @@ public:
     std::unique_ptr<core::link> make_link(const core::claim& who, const core::backend_context& context) override;
     std::unique_ptr<core::watch> arm(const core::claim& who, core::link& asking, core::notifier& on_wake,
                                      const core::backend_context& context, core::waiter where) override;
+    std::vector<lock_entry> list(const list_query& query) override;
+    std::vector<finding> examine(const examination& how) override;
 
 private:
+    const system::scope scope_;
     const std::shared_ptr<set_directory> directory_;
 };
 

@@ -1,12 +1,13 @@
 """`holdfast run` on the kernel's semaphores: what keeps them is no descriptor."""
 
+import json
 import os
 import signal
 import subprocess
 import tempfile
 import unittest
 
-from support import PATIENCE, RunCase, process_exists, until
+from support import HOLDFAST, PATIENCE, RunCase, process_exists, until
 
 
 class System(RunCase):
@@ -106,6 +107,48 @@ class System(RunCase):
         until(lambda: self.threads(waiter.pid) > 1, "the waiting thread")
         waiter.terminate()
         self.assertEqual(waiter.wait(PATIENCE), -signal.SIGTERM)
+        process.terminate()
+        process.wait(PATIENCE)
+
+    def inspect(self, *arguments):
+        result = subprocess.run([HOLDFAST, *arguments, "--json"], env=self.environment, capture_output=True, text=True,
+                                timeout=PATIENCE, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    def test_list(self):
+        self.assertEqual(self.inspect("list"), [])
+        self.assertFalse(os.path.exists(self.sets))
+        holders = []
+        for options in (["x"], ["--semaphore", "3", "x"], ["--write", "x"], ["--read", "y"]):
+            process, pipe = self.start_shell(options, "echo in >&9; read x <&8")
+            self.assertEqual(pipe.line(), "in")
+            holders.append(process)
+        waiter = self.start(["x"], ["true"])
+        until(lambda: len(self.inspect("list")) == 5, "the waiter")
+        found = {(each["key"], each["state"]): each for each in self.inspect("list")}
+        self.assertEqual(found["lock:x", "held"]["holder"], f"process {holders[0].pid} (holdfast)")
+        self.assertEqual(found["lock:x", "waiting"]["processes"], "1")
+        self.assertEqual(found["semaphore:x", "held"]["taken"], "1")
+        self.assertEqual(found["semaphore:x", "held"]["tickets"], "3")
+        self.assertEqual(found["readers:x", "held"]["access"], "write")
+        self.assertEqual(found["readers:x", "held"]["holder"], f"process {holders[2].pid} (holdfast)")
+        self.assertEqual(found["readers:y", "held"]["readers"], "1")
+        for process in holders:
+            process.terminate()
+            process.wait(PATIENCE)
+        self.assertEqual(waiter.wait(PATIENCE), 0)
+
+    def test_doctor(self):
+        self.assertEqual({each["grade"] for each in self.inspect("doctor")} - {"warning"}, {"ok"})
+        # A run leaves its set for the next one; nobody uses it.
+        self.assertEqual(self.run_it(["x"], ["true"]).returncode, 0)
+        self.assertTrue(os.path.exists(os.path.join(self.sets, "tickets-0")))
+        process, pipe = self.start_shell(["--write", "x"], "echo in >&9; read x <&8")
+        self.assertEqual(pipe.line(), "in")
+        cleaned = [each["text"] for each in self.inspect("doctor", "--clean") if each["subject"] == "clean"]
+        self.assertEqual(cleaned, ["removed 1 sets of semaphores that nobody used"])
+        self.assertEqual(os.listdir(self.sets), ["readers-0"])
         process.terminate()
         process.wait(PATIENCE)
 
