@@ -24,6 +24,8 @@ using core::verdict;
 // While another process changes the directory: how soon to try again. It is done within microseconds.
 constexpr std::chrono::microseconds shortest_retry{50};
 constexpr std::chrono::microseconds longest_retry{2000};
+// Less than the core waits for an answer, so that the error says why.
+constexpr std::chrono::seconds directory_patience{4};
 
 // Where there is neither a thread nor a stop left for a wait: how often to look.
 constexpr std::chrono::milliseconds shortest_probe{10};
@@ -43,6 +45,7 @@ public:
         asked_ = cmd;
         given_up_ = false;
         retry_ = shortest_retry;
+        if (!me_.has_place()) give_up_at_ = boottime::now() + directory_patience;
         return advance();
     }
 
@@ -85,6 +88,7 @@ private:
     contender me_;
     system_watch* watch_ = nullptr;
     std::chrono::microseconds retry_ = shortest_retry;
+    boottime::time_point give_up_at_ = never;
     bool given_up_ = false;
     /// What was granted has been accepted.
     bool held_ = false;
@@ -161,9 +165,14 @@ bool system_link::find_place(progress& how) {
                 how = {true, never};
                 return false;
             }
-            how = {false, boottime::now() + retry_};
-            retry_ = std::min(2 * retry_, longest_retry);
-            return false;
+            if (const auto now = boottime::now(); now < give_up_at_) {
+                how = {false, now + retry_};
+                retry_ = std::min(2 * retry_, longest_retry);
+                return false;
+            }
+            why = {errc::unavailable, EWOULDBLOCK,
+                   "another process keeps the directory '" + directory_->path() + "' locked"};
+            break;
         case set_directory::resolution::failed: break;
     }
     set_failure(why.code, why.native_code, std::move(why.text));

@@ -7,6 +7,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -401,6 +402,28 @@ TEST(TwoUsers, DoNotShareWhatIsOneUsersOwn) {
                   require(false, "a stranger was let in");
               }),
               "");
+}
+
+TEST(Directory, ThatIsKeptLockedIsAClearError) {
+    const published_sets place;
+    ASSERT_TRUE(place.open().make_lock("x").try_acquire());
+    signal_pipe has_it;
+    child jams([&] {
+        const int directory = ::open(place.directory().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        require(::flock(directory, LOCK_EX) == 0, "cannot lock");
+        has_it.notify();
+        stay();
+    });
+    has_it.await();
+    try {
+        place.open().make_lock("x").acquire();
+        ADD_FAILURE() << "the directory was not locked";
+    } catch (const error& failed) {
+        EXPECT_EQ(failed.boost_code(), errc::unavailable);
+        EXPECT_NE(std::string(failed.what()).find(place.directory()), std::string::npos) << failed.what();
+    }
+    jams.kill();
+    EXPECT_TRUE(place.open().make_lock("x").try_acquire());
 }
 
 int wanted_from(const char* variable, int otherwise) {

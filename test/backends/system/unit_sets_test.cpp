@@ -296,7 +296,7 @@ TEST(SystemDirectory, OfEverybodyMustBeSticky) {
     EXPECT_EQ(code_of([&] { take(place.open()); }), errc::permission);
 }
 
-TEST(SystemDirectory, ThatSomebodyKeepsLockedEndsInATimeout) {
+TEST(SystemDirectory, ThatSomebodyKeepsLockedDoesNotHinderACancel) {
     const published_sets place;
     take(place.open());
     const int directory = ::open(place.directory().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
