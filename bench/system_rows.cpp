@@ -147,11 +147,12 @@ void pair_rows(const std::string& directory, const std::function<void(const row&
         io.restart();
         io.run();
     };
-    auto measured = measure_pairs(coroutine,
-                                  [&] {
-                                      for (int count = 0; count < at_once; ++count) raw_pair();
-                                  },
-                                  plan);
+    auto measured = measure_pairs(
+        coroutine,
+        [&] {
+            for (int count = 0; count < at_once; ++count) raw_pair();
+        },
+        plan);
     measured.p50 /= at_once;
     measured.p99 /= at_once;
     measured.floor_p50 /= at_once;
@@ -209,9 +210,8 @@ void handoff_rows(const std::string& directory, const std::function<void(const r
     }
     const auto ours = [&] { return contender_of(directory, cases[0].acquire); };
     const raw_semaphore raw(1);
-    const auto crash =
-        measure_rounds([&] { return measure_crash(ours, false, 20); },
-                       [&] { return measure_crash([&] { return raw.as_contender(); }, false, 20); }, 3);
+    const auto crash = measure_rounds([&] { return measure_crash(ours, false, 20); },
+                                      [&] { return measure_crash([&] { return raw.as_contender(); }, false, 20); }, 3);
     report(make_row("lock", "killed holder, two processors", crash, 1.5, "blocking semop"));
 }
 
@@ -239,8 +239,8 @@ void crowd_rows(const std::string& directory, const std::function<void(const row
     }
     const auto add = [&](const char* style, double crowd_result::*what, double target) {
         const double found = median_of(with, what);
-        report({"system", "4 tickets, 64 users", style, found, found, median_of(without, what), target,
-                "blocking semop"});
+        report(
+            {"system", "4 tickets, 64 users", style, found, found, median_of(without, what), target, "blocking semop"});
     };
     add("time for each acquisition", &crowd_result::per_acquisition_us, 1.0 / 0.9);
     add("longest wait", &crowd_result::longest_wait_us, 2);

@@ -105,8 +105,8 @@ finding look_at_limits() {
     if (!known || ::semctl(0, 0, SEM_INFO, argument) < 0) {
         return {grade::fault, "limits", "there are no System V semaphores: " + std::generic_category().message(errno)};
     }
-    const std::string text = std::to_string(used.semusz) + " of " + std::to_string(limits.semmni) +
-                             " sets and " + std::to_string(used.semaem) + " of " + std::to_string(limits.semmns) +
+    const std::string text = std::to_string(used.semusz) + " of " + std::to_string(limits.semmni) + " sets and " +
+                             std::to_string(used.semaem) + " of " + std::to_string(limits.semmns) +
                              " semaphores are in use on this machine";
     if (limits.semmsl < layout::of(set_kind::readers, layout::most_sets - 1).size()) {
         return {grade::warning, "limits",

@@ -109,9 +109,8 @@ bool is_unused(int id, const set_identity& who) {
     const layout arrangement = layout::of(who.kind, who.ordinal);
     std::vector<unsigned short> values(static_cast<std::size_t>(arrangement.size()));
     if (!all_values(id, values)) return false;
-    for (int index = 0; index < arrangement.stops; ++index) {
-        if (values[static_cast<std::size_t>(layout::marks + index)] != 0) return false;
-    }
+    const auto stops = values.begin() + layout::marks;
+    if (std::any_of(stops, stops + arrangement.stops, [](unsigned short each) { return each != 0; })) return false;
     for (int index = 0; index < arrangement.slots(); ++index) {
         if (values[static_cast<std::size_t>(arrangement.users_of(index))] != 0) return false;
     }
@@ -271,8 +270,8 @@ std::shared_ptr<void> open_set::on_removal(std::function<void()> removed) {
             }};
 }
 
-/// Waits until its stop is given back, or the set is gone. Waiting for one semaphore to be zero does not make the kernel
-/// lock the whole set, unlike the waits that a stop can end.
+/// Waits until its stop is given back, or the set is gone. Waiting for one semaphore to be zero does not make the
+/// kernel lock the whole set, unlike the waits that a stop can end.
 void open_set::stand_sentinel(int index) noexcept {
     sembuf until_zero = change(index, 0, 0);
     int status = 0;

@@ -48,8 +48,8 @@ enum class set_kind : std::uint32_t {
 
         marks | stops | slot 0 | slot 1 | ...
 
-    A slot serves one name: of `tickets` a count of free tickets, of `readers` a gate and a count of free places; last in
-    each, the number of processes that use it. Sets grow with their ordinal: few processes need many names, and what a
+    A slot serves one name: of `tickets` a count of free tickets, of `readers` a gate and a count of free places; last
+   in each, the number of processes that use it. Sets grow with their ordinal: few processes need many names, and what a
     set costs at a process's end grows with its size.
 */
 struct layout {

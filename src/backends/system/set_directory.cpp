@@ -189,9 +189,7 @@ failure set_directory::explain(int error, const std::string& step) const {
     std::string advice;
     switch (error) {
         case EACCES:
-        case EPERM:
-            code = errc::permission;
-            break;
+        case EPERM: code = errc::permission; break;
         case ELOOP:
             code = errc::permission;
             advice = "; a symbolic link is not followed";
@@ -252,8 +250,8 @@ set_directory::resolution set_directory::find(set_kind kind, const std::string& 
             // One that is there and cannot be used may have the name: a second slot for it would not exclude anybody.
             if (set == nullptr && !why.text.empty()) return resolution::failed;
             if (set == nullptr) break;
-            const int first = static_cast<int>(number % static_cast<unsigned>(set->arrangement().buckets)) *
-                              layout::bucket_slots;
+            const int first =
+                static_cast<int>(number % static_cast<unsigned>(set->arrangement().buckets)) * layout::bucket_slots;
             bucket entries;
             if (!read_all(set->file(), &entries, sizeof entries, place_of(first))) {
                 why = make_failure(errc::protocol, errno, "'" + path_of(kind, ordinal) + "' is too short");
@@ -367,7 +365,8 @@ std::shared_ptr<open_set> set_directory::read(const set_identity& who, std::uniq
     const bool alone = ::flock(file->get(), LOCK_EX | LOCK_NB) == 0;
     int id = -1;
     if (whole && there.version == file_version && there.boot == here.boot &&
-        there.ipc_namespace == here.ipc_namespace && status.st_size == place_of(layout::of(who.kind, who.ordinal).slots())) {
+        there.ipc_namespace == here.ipc_namespace &&
+        status.st_size == place_of(layout::of(who.kind, who.ordinal).slots())) {
         if (there.state == is_published && is_set(there.id, who)) id = there.id;
     } else if (!alone) {
         std::string text = "'" + path + "' is damaged, while processes use it; end them, then remove it";
@@ -408,8 +407,9 @@ int set_directory::publish(const set_identity& who, int file, bool interrupted, 
     if (made.id < 0) {
         why = explain(errno, "cannot make a set of semaphores");
         if (errno == ENOSPC) {
-            why.text += "; the kernel's limits are reached (kernel.sem, see ipcs -ls): raise them, or remove sets that "
-                        "nobody uses (ipcs -s, ipcrm -s)";
+            why.text +=
+                "; the kernel's limits are reached (kernel.sem, see ipcs -ls): raise them, or remove sets that "
+                "nobody uses (ipcs -s, ipcrm -s)";
         }
         return -1;
     }

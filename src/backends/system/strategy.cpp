@@ -37,8 +37,7 @@ class system_watch;
 /// One asker, and after a grant the hold.
 class system_link final : public core::link {
 public:
-    system_link(std::shared_ptr<set_directory> directory, const core::claim& who,
-                const core::backend_context& context)
+    system_link(std::shared_ptr<set_directory> directory, const core::claim& who, const core::backend_context& context)
         : directory_(std::move(directory)), mapped_(who.target->mapped()), context_(context) {}
 
     progress start(const command& cmd, core::notifier&) override {
@@ -156,9 +155,7 @@ bool system_link::find_place(progress& how) {
     std::shared_ptr<slot> found;
     failure why;
     switch (directory_->find(rw ? set_kind::readers : set_kind::tickets, mapped_, target.max_count, found, why)) {
-        case set_directory::resolution::found:
-            me_.go_to(std::move(found));
-            return true;
+        case set_directory::resolution::found: me_.go_to(std::move(found)); return true;
         case set_directory::resolution::busy:
             if (given_up_) {
                 set_reply(verdict::refused);
@@ -260,7 +257,8 @@ void system_link::fail(int error, const char* what) {
 std::shared_ptr<void> system_link::watch_loss(const core::claim& held, std::function<void()> suspicion) {
     auto made = me_.place()->set->on_removal(std::move(suspicion));
     if (made == nullptr && context_.observer != nullptr) {
-        context_.observer->notice(held.target->name, "no thread to be had: a loss is seen by state() and release() only");
+        context_.observer->notice(held.target->name,
+                                  "no thread to be had: a loss is seen by state() and release() only");
     }
     return made;
 }

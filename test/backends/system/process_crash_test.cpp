@@ -272,7 +272,8 @@ TEST(KilledMaker, LeavesNothingThatHinders) {
             const provider locks = place.open();
             auto held = locks.make_lock("x").try_acquire();
             require(held.has_value(), "the lock is not free after a kill");
-            require(locks.make_reader_writer_lock("x").try_acquire_write().has_value(), "the writer's lock is not free");
+            require(locks.make_reader_writer_lock("x").try_acquire_write().has_value(),
+                    "the writer's lock is not free");
             require(!place.open().make_lock("x").try_acquire(), "the lock does not exclude after a kill");
         }
         require(place.leftovers() == 0, "sets were left behind");
@@ -464,6 +465,8 @@ TEST(ManyProcesses, AreNeverMoreThanThereAreTickets) {
                 int highest = here->highest;
                 while (level > highest && !here->highest.compare_exchange_weak(highest, level)) {
                 }
+                // The first ones stay until there are as many as may be.
+                while (here->highest < tickets) std::this_thread::yield();
                 if (++here->total % 64 == 0) std::this_thread::yield();
                 --here->inside;
             }

@@ -195,9 +195,7 @@ INSTANTIATE_TEST_SUITE_P(
                     damage{"cut", [](const published_sets& place) { ::truncate(place.file().c_str(), 4097); }},
                     damage{"too_long", [](const published_sets& place) { ::truncate(place.file().c_str(), 1 << 20); }},
                     damage{"text",
-                           [](const published_sets& place) {
-                               std::ofstream(place.file()) << std::string(9000, 'x');
-                           }}),
+                           [](const published_sets& place) { std::ofstream(place.file()) << std::string(9000, 'x'); }}),
     [](const auto& param) { return std::string(param.param.name); });
 
 TEST(SystemSets, OfALaterVersionAreLeftAloneWhileInUse) {
