@@ -16,7 +16,7 @@ using sha1_digest = std::array<std::uint8_t, 20>;
 using sha256_digest = std::array<std::uint8_t, 32>;
 using sha512_digest = std::array<std::uint8_t, 64>;
 
-sha1_digest sha1(std::string_view bytes) noexcept;
+HOLDFAST_API sha1_digest sha1(std::string_view bytes) noexcept;
 HOLDFAST_API sha256_digest sha256(std::string_view bytes) noexcept;
 sha512_digest sha512(std::string_view bytes) noexcept;
 

@@ -23,7 +23,7 @@ struct decoded {
 decoded decode(std::string_view text, std::size_t at) noexcept;
 
 /// Where the first byte stands that is not part of valid UTF-8; `npos` when all are.
-std::size_t find_invalid_utf8(std::string_view text) noexcept;
+HOLDFAST_API std::size_t find_invalid_utf8(std::string_view text) noexcept;
 
 /// Throws `errc::invalid_name` unless @p name is UTF-8. All functions below this one take such text only.
 HOLDFAST_API void require_utf8(std::string_view name);
