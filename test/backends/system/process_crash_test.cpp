@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <future>
 #include <memory>
@@ -403,6 +404,63 @@ TEST(TwoUsers, DoNotShareWhatIsOneUsersOwn) {
                   require(false, "a stranger was let in");
               }),
               "");
+}
+
+TEST(Namespace, ThatNobodyUsesAnyMoreLeavesItsSetsToOthers) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs the right to make a namespace";
+    const published_sets place;
+    // Ends with the lock held, so that it leaves its set behind.
+    EXPECT_EQ(in_child([&] {
+                  require(::unshare(CLONE_NEWIPC) == 0, "no namespace");
+                  const provider there = place.open();
+                  auto held = there.make_lock("x").acquire();
+                  ::_exit(0);
+              }),
+              "");
+    auto held = place.open().make_lock("x").try_acquire();
+    EXPECT_TRUE(held);
+}
+
+TEST(Namespace, WithoutRoomForASetIsAClearError) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs the right to make a namespace";
+    const published_sets place;
+    EXPECT_EQ(in_child([&] {
+                  require(::unshare(CLONE_NEWIPC) == 0, "no namespace");
+                  std::ofstream("/proc/sys/kernel/sem") << "32000 100 500 32000";
+                  try {
+                      place.open().make_lock("x").try_acquire();
+                  } catch (const error& failed) {
+                      const std::string text = failed.what();
+                      require(failed.boost_code() == errc::unavailable, text);
+                      require(text.find("kernel.sem") != std::string::npos, text);
+                      return;
+                  }
+                  require(false, "there was room");
+              }),
+              "");
+}
+
+TEST(Namespace, InUseKeepsOthersOutOfTheDirectory) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs the right to make a namespace";
+    const published_sets place;
+    signal_pipe holds;
+    child holder([&] {
+        require(::unshare(CLONE_NEWIPC) == 0, "no namespace");
+        const provider there = place.open();
+        auto held = there.make_lock("x").acquire();
+        holds.notify();
+        stay();
+    });
+    holds.await();
+    try {
+        place.open().make_lock("x").try_acquire();
+        ADD_FAILURE() << "got what cannot exclude the holder";
+    } catch (const error& failed) {
+        EXPECT_EQ(failed.boost_code(), errc::unsupported);
+        EXPECT_NE(std::string(failed.what()).find("IPC namespace"), std::string::npos) << failed.what();
+    }
+    holder.kill();
+    EXPECT_TRUE(place.open().make_lock("x").try_acquire());
 }
 
 TEST(Directory, ThatIsKeptLockedIsAClearError) {

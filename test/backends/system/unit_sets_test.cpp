@@ -5,7 +5,6 @@
 
 #include <gtest/gtest.h>
 
-#include <sched.h>
 #include <sys/file.h>
 
 #include <climits>
@@ -223,34 +222,6 @@ TEST(SystemSets, OfAnotherNamespaceAreAnErrorWhileInUse) {
     // Those who are in it go on.
     EXPECT_EQ(held.state(), held_state::held);
     EXPECT_FALSE(locks.make_lock("x").try_acquire());
-}
-
-TEST(SystemSets, OfARealNamespaceWithoutUsersAreMadeAnew) {
-    if (::geteuid() != 0) GTEST_SKIP() << "needs the right to make a namespace";
-    const published_sets place;
-    // Ends with the lock held, so that it leaves its set behind.
-    EXPECT_EQ(in_child([&] {
-                  require(::unshare(CLONE_NEWIPC) == 0, "no namespace");
-                  const provider there = place.open();
-                  auto held = there.make_lock("x").acquire();
-                  ::_exit(0);
-              }),
-              "");
-    auto held = place.open().make_lock("x").try_acquire();
-    EXPECT_TRUE(held);
-}
-
-TEST(SystemSets, ThatTheKernelHasNoRoomForAreAClearError) {
-    if (::geteuid() != 0) GTEST_SKIP() << "needs the right to make a namespace";
-    const published_sets place;
-    EXPECT_EQ(in_child([&] {
-                  require(::unshare(CLONE_NEWIPC) == 0, "no namespace");
-                  std::ofstream("/proc/sys/kernel/sem") << "32000 100 500 32000";
-                  std::string text;
-                  const auto code = code_of([&] { place.open().make_lock("x").try_acquire(); }, &text);
-                  require(code == errc::unavailable && text.find("kernel.sem") != std::string::npos, text);
-              }),
-              "");
 }
 
 TEST(SystemDirectory, MustBeOnesOwn) {
