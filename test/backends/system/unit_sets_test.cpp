@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -378,6 +380,59 @@ TEST(SystemLoss, OfTheFileIsToldOnceAnotherIsMade) {
     EXPECT_TRUE(place.open().make_lock("x").try_acquire());
     EXPECT_TRUE(eventually([&] { return lost.stop_requested(); }));
     EXPECT_EQ(held.state(), held_state::lost);
+}
+
+/// With every stop of the set in somebody else's use.
+class WithoutStops : public testing::Test {
+protected:
+    WithoutStops() {
+        held_ = locks_.make_lock("x").acquire();
+        const int id = place_.id();
+        for (int index = 0; index < system::layout::of(system::set_kind::tickets, 0).stops; ++index) {
+            sembuf take{static_cast<unsigned short>(system::layout::marks + index), 2, 0};
+            EXPECT_EQ(::semop(id, &take, 1), 0);
+        }
+        provider_settings settings;
+        settings.observer = seen_;
+        others_.emplace(place_.open(settings));
+    }
+
+    const published_sets place_;
+    const provider locks_ = place_.open();
+    const std::shared_ptr<notices> seen_ = std::make_shared<notices>();
+    std::optional<provider> others_;
+    lock_handle held_;
+};
+
+TEST_F(WithoutStops, ABlockingWaitIsGrantedOrCancelledAllTheSame) {
+    for (const bool cancel : {true, false}) {
+        error_code code;
+        std::jthread waiting([&](const std::stop_token& stop) {
+            others_->make_lock("x").acquire(timeout::infinite(), stop, code).release();
+        });
+        ASSERT_TRUE(seen_->await_texts(cancel ? 1 : 2));
+        cancel ? static_cast<void>(waiting.request_stop()) : held_.release();
+        waiting.join();
+        EXPECT_EQ(code, cancel ? make_error_code(errc::cancelled) : error_code());
+    }
+}
+
+TEST_F(WithoutStops, AnAsynchronousWaitLooksAtIntervals) {
+    std::promise<error_code> done;
+    others_->make_lock("x").async_acquire(timeout::infinite(),
+                                          [&](error_code code, lock_handle) { done.set_value(code); });
+    ASSERT_TRUE(seen_->await_texts(1));
+    held_.release();
+    EXPECT_FALSE(done.get_future().get());
+}
+
+TEST_F(WithoutStops, ALossIsSeenByLooking) {
+    auto mine = others_->make_lock("y").acquire();
+    const std::stop_token lost = mine.lost_token();
+    EXPECT_EQ(seen_->texts().size(), 1U);
+    place_.remove();
+    EXPECT_EQ(mine.state(), held_state::lost);
+    EXPECT_TRUE(eventually([&] { return lost.stop_requested(); }));
 }
 
 TEST(SystemAsync, WaitsAreBoundedInThreads) {
