@@ -93,55 +93,77 @@ private:
     bool held_ = false;
 };
 
-/// A waiter that stands in the kernel, on the calling thread or on a helper.
-class system_watch final : public core::watch, private core::other_sleep {
+/// A waiter that stands in the kernel.
+class system_watch : public core::watch {
 public:
     system_watch(system_link& asking, core::notifier& on_wake, const core::backend_context& context,
-                 std::string lock_name, core::waiter where)
-        : link_(asking), on_wake_(on_wake), context_(context), lock_name_(std::move(lock_name)), where_(where) {
+                 std::string lock_name)
+        : link_(asking), on_wake_(on_wake), context_(context), lock_name_(std::move(lock_name)) {
         link_.set_watch(this);
-        if (where_ == core::waiter::executor) threads_ = core::wait_threads::shared();
     }
-
     ~system_watch() override {
         link_.set_watch(nullptr);
-        end_helper();
         if (stop_) stop_set_->return_stop(*stop_);
         // Granted while the wait was being ended, or half of it.
         if (!link_.held()) link_.me().leave();
     }
 
-    void wait_on_caller(core::parker& self, boottime::time_point until) override;
-
-    /// Somebody stands for the link already, and will say when it has the lock.
-    bool is_standing() {
-        const std::lock_guard guard(mutex_);
-        return standing_;
-    }
     /// True once: asking before the first wait is left to the wait, which asks too.
     bool is_new() noexcept { return std::exchange(new_, false); }
+    /// Another thread stands for the link already, and will say when it has the lock.
+    virtual bool is_standing() { return false; }
     /// After a refusal. @return when to ask again even if nobody wakes us
-    boottime::time_point stand_by();
+    virtual boottime::time_point stand_by() { return never; }
 
-private:
-    void end() noexcept override { stop_set_->stop(*stop_); }
+protected:
+    /// Sees to a stop for the present place.
     bool have_stop();
-    void end_helper() noexcept;
-    void stand_on_helper() noexcept;
     void tell(const char* text);
 
     system_link& link_;
     core::notifier& on_wake_;
-    const core::backend_context& context_;
-    const std::string lock_name_;
-    const core::waiter where_;
-    std::shared_ptr<core::wait_threads> threads_;
     std::shared_ptr<open_set> stop_set_;
     std::optional<int> stop_;
-    std::chrono::milliseconds probe_{shortest_probe};
+
+private:
+    const core::backend_context& context_;
+    const std::string lock_name_;
     bool told_ = false;
     bool new_ = true;
+};
 
+/// One that stands on the thread that waits.
+class caller_watch final : public system_watch, private core::other_sleep {
+public:
+    caller_watch(system_link& asking, core::notifier& on_wake, const core::backend_context& context,
+                 std::string lock_name, bool can_be_cancelled)
+        : system_watch(asking, on_wake, context, std::move(lock_name)), can_be_cancelled_(can_be_cancelled) {}
+
+    void wait_on_caller(core::parker& self, boottime::time_point until) override;
+
+private:
+    void end() noexcept override { stop_set_->stop(*stop_); }
+
+    const bool can_be_cancelled_;
+};
+
+/// One for which a helper thread stands.
+class helper_watch final : public system_watch {
+public:
+    using system_watch::system_watch;
+    ~helper_watch() override;
+
+    bool is_standing() override {
+        const std::lock_guard guard(mutex_);
+        return standing_;
+    }
+    boottime::time_point stand_by() override;
+
+private:
+    void stand() noexcept;
+
+    const std::shared_ptr<core::wait_threads> threads_ = core::wait_threads::shared();
+    std::chrono::milliseconds probe_{shortest_probe};
     std::mutex mutex_;
     std::condition_variable ended_;
     bool standing_ = false;
@@ -263,10 +285,25 @@ std::shared_ptr<void> system_link::watch_loss(const core::claim& held, std::func
     return made;
 }
 
-void system_watch::wait_on_caller(core::parker& self, boottime::time_point until) {
+bool system_watch::have_stop() {
+    const auto& set = link_.me().place()->set;
+    if (stop_ && stop_set_ == set) return true;
+    if (stop_) stop_set_->return_stop(*stop_);
+    stop_ = set->take_stop();
+    stop_set_ = set;
+    return stop_.has_value();
+}
+
+void system_watch::tell(const char* text) {
+    if (told_ || context_.observer == nullptr) return;
+    told_ = true;
+    context_.observer->notice(lock_name_, text);
+}
+
+void caller_watch::wait_on_caller(core::parker& self, boottime::time_point until) {
     contender& me = link_.me();
     int error = EIDRM;
-    if (me.has_place() && where_ != core::waiter::caller) {
+    if (me.has_place() && !can_be_cancelled_) {
         error = me.stand(until, std::nullopt);
     } else if (me.has_place() && have_stop()) {
         if (!self.begin_other(*this)) return;
@@ -283,24 +320,23 @@ void system_watch::wait_on_caller(core::parker& self, boottime::time_point until
     self.calm();
 }
 
-bool system_watch::have_stop() {
-    const auto& set = link_.me().place()->set;
-    if (stop_ && stop_set_ == set) return true;
-    if (stop_) stop_set_->return_stop(*stop_);
-    stop_ = set->take_stop();
-    stop_set_ = set;
-    return stop_.has_value();
+helper_watch::~helper_watch() {
+    std::unique_lock lock(mutex_);
+    leaving_ = true;
+    if (!standing_) return;
+    stop_set_->stop(*stop_);
+    ended_.wait(lock, [this] { return !standing_; });
+    stop_set_->rearm(*stop_);
 }
 
-boottime::time_point system_watch::stand_by() {
-    if (where_ != core::waiter::executor) return never;
+boottime::time_point helper_watch::stand_by() {
     if (have_stop()) {
         {
             const std::lock_guard guard(mutex_);
             standing_ = true;
         }
         try {
-            if (threads_->run([this] { stand_on_helper(); })) return never;
+            if (threads_->run([this] { stand(); })) return never;
         } catch (const std::exception&) {
             // No memory: as if there were no thread.
         }
@@ -313,7 +349,7 @@ boottime::time_point system_watch::stand_by() {
     return next;
 }
 
-void system_watch::stand_on_helper() noexcept {
+void helper_watch::stand() noexcept {
     int error = EINTR;
     while (error == EINTR) error = link_.me().stand(never, stop_);
     const std::lock_guard guard(mutex_);
@@ -322,21 +358,6 @@ void system_watch::stand_on_helper() noexcept {
     if (!leaving_) on_wake_.notify(core::signal_wake);
     // Under the mutex: the watch is destroyed as soon as it is free.
     ended_.notify_all();
-}
-
-void system_watch::end_helper() noexcept {
-    std::unique_lock lock(mutex_);
-    leaving_ = true;
-    if (!standing_) return;
-    stop_set_->stop(*stop_);
-    ended_.wait(lock, [this] { return !standing_; });
-    stop_set_->rearm(*stop_);
-}
-
-void system_watch::tell(const char* text) {
-    if (told_ || context_.observer == nullptr) return;
-    told_ = true;
-    context_.observer->notice(lock_name_, text);
 }
 
 }  // namespace
@@ -372,7 +393,10 @@ std::unique_ptr<core::link> system_backend::make_link(const core::claim& who, co
 
 std::unique_ptr<core::watch> system_backend::arm(const core::claim& who, core::link& asking, core::notifier& on_wake,
                                                  const core::backend_context& context, core::waiter where) {
-    return std::make_unique<system_watch>(static_cast<system_link&>(asking), on_wake, context, who.target->name, where);
+    auto& link = static_cast<system_link&>(asking);
+    const std::string& lock_name = who.target->name;
+    if (where == core::waiter::executor) return std::make_unique<helper_watch>(link, on_wake, context, lock_name);
+    return std::make_unique<caller_watch>(link, on_wake, context, lock_name, where == core::waiter::caller);
 }
 
 }  // namespace system
