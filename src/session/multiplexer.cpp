@@ -732,12 +732,7 @@ void multiplexer::answered(const connection_ptr& where, const request_ptr& asked
             }
             break;
         case session_verb::cancel:
-            for (const connection_ptr& each : connections_) {
-                if (each->cancels_out == 0 || each->line->session() != asked->target) continue;
-                --each->cancels_out;
-                pump(each);
-                break;
-            }
+            cancel_answered(asked->target);
             break;
         case session_verb::ping: where->pinged = false; break;
     }
@@ -792,7 +787,7 @@ void multiplexer::finish(session_request& asked) {
     if (asked.owner != nullptr && &asked != calling_) asked.owner->notify(signal_progress);
 }
 
-void multiplexer::ended(const connection_ptr& where) {
+void multiplexer::ended(connection_ptr where) {
     if (std::exchange(where->over, true)) return;
     std::erase(connections_, where);
     if (where->stands) {
@@ -811,15 +806,7 @@ void multiplexer::ended(const connection_ptr& where) {
     const auto sent = std::exchange(where->flying, {});
     const auto unsent = std::exchange(where->pending, {});
     const auto lose = [&](const request_ptr& each, bool was_sent) {
-        if (each->what == session_verb::cancel) {
-            for (const connection_ptr& other : connections_) {
-                if (other->cancels_out > 0 && other->line->session() == each->target) {
-                    --other->cancels_out;
-                    pump(other);
-                    break;
-                }
-            }
-        }
+        if (each->what == session_verb::cancel) cancel_answered(each->target);
         if (each->owner == nullptr) return;
         const bool standing = each->what == session_verb::wait;
         const bool hopeless = never_open && connections_.empty();
@@ -857,6 +844,19 @@ void multiplexer::cancel_standing(const connection_ptr& where) {
     made->what = session_verb::cancel;
     made->target = where->line->session();
     enqueue(over, made);
+}
+
+/// From now on nothing can hit what that session does next.
+void multiplexer::cancel_answered(std::int64_t session) {
+    const auto found = std::find_if(connections_.begin(), connections_.end(), [session](const auto& each) {
+        return each->cancels_out > 0 && each->line->session() == session;
+    });
+    if (found == connections_.end()) return;
+    // Its own reference: the vector may change.
+    const connection_ptr where = *found;
+    --where->cancels_out;
+    pump(where);
+    if (!where->over && where->spare()) place_freed_ = true;
 }
 
 /// The owner of @p asked goes; the command may be anywhere.

@@ -118,8 +118,9 @@ private:
     void unattended(const connection_ptr& where, const request_ptr& asked);
     void finish(session_request& asked, verdict result);
     void finish(session_request& asked);
-    void ended(const connection_ptr& where);
+    void ended(connection_ptr where);
     void cancel_standing(const connection_ptr& where);
+    void cancel_answered(std::int64_t session);
     void tidy();
     void close_spare();
 

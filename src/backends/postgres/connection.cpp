@@ -461,7 +461,8 @@ void connection::read() {
         events_ = static_cast<short>(left == 0 ? POLLIN : POLLIN | POLLOUT);
     }
     const bool alive = with_socket([this] { return ::PQconsumeInput(connection_); }) == 1;
-    while (!sent_.empty() && state_ != state::ended && ::PQisBusy(connection_) == 0) {
+    // Also where no answer is due: looking is what makes libpq read the server's last words.
+    while (::PQisBusy(connection_) == 0 && !sent_.empty()) {
         PGresult* const result = ::PQgetResult(connection_);
         if (result == nullptr) {
             // The end of one query's results.
@@ -476,6 +477,7 @@ void connection::read() {
             complete();
             break;
         }
+        if (state_ == state::ended) return;
     }
     if (state_ != state::ended && (!alive || ::PQstatus(connection_) == CONNECTION_BAD)) lose();
 }

@@ -1,0 +1,280 @@
+// Holders that die, servers that stop, and addresses that are wrong.
+#include "postgres_fixture.hpp"
+
+#include <holdfast/open.hpp>
+
+#include <atomic>
+#include <fstream>
+#include <future>
+#include <thread>
+#include <vector>
+
+#include <signal.h>
+#include <unistd.h>
+
+namespace holdfast {
+namespace {
+
+using namespace std::chrono_literals;
+
+class postgres_fault : public postgres_test {
+protected:
+    int terminate_all() const {
+        return server().count(
+            "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity"
+            " WHERE application_name LIKE 'holdfast/%'");
+    }
+};
+
+/// Told once, and how long after @p from.
+struct loss {
+    explicit loss(const lock_handle& held) : callback(held.lost_token(), [this] { told.set_value(); }) {}
+    bool comes() { return told.get_future().wait_for(10s) == std::future_status::ready; }
+
+    std::promise<void> told;
+    const std::stop_callback<std::function<void()>> callback;
+};
+
+TEST_F(postgres_fault, a_killed_holder_s_lock_goes_to_the_waiter) {
+    const test::signal_pipe ready;
+    test::forked_child holder([&] {
+        const auto from = make();
+        const auto held = from.locks.make_lock("killed").acquire(10s);
+        ready.notify();
+        ::pause();
+    });
+    ready.await();
+    const auto from = make();
+    auto waiting = std::async(std::launch::async, [&] { return from.locks.make_lock("killed").acquire(30s); });
+    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+    ::kill(holder.id(), SIGKILL);
+    EXPECT_EQ(waiting.get().state(), held_state::held);
+}
+
+TEST_F(postgres_fault, a_killed_waiter_leaves_the_line) {
+    const auto from = make();
+    auto held = from.locks.make_lock("killed waiter").acquire();
+    test::forked_child waiter([&] { make().locks.make_lock("killed waiter").acquire(60s); });
+    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+    ::kill(waiter.id(), SIGKILL);
+    EXPECT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 0; }));
+}
+
+// Behaviour 73.
+TEST_F(postgres_fault, a_terminated_session_harms_its_own_handles_only) {
+    const auto from = make();
+    auto first = from.locks.make_lock("terminated 1").acquire();
+    auto second = from.locks.make_lock("terminated 2").acquire();
+    loss told(first);
+    EXPECT_EQ(terminate_all(), 1);
+    EXPECT_TRUE(told.comes());
+    EXPECT_EQ(second.state(), held_state::lost);
+    const auto again = from.locks.make_lock("terminated 1").acquire(10s);
+    const auto other = from.locks.make_lock("another").acquire(10s);
+    error_code code;
+    first.release(code);
+    EXPECT_EQ(code, errc::lost);
+    diagnostics diag;
+    second.release(code, &diag);
+    EXPECT_EQ(code, errc::lost);
+    EXPECT_NE(diag.message.find("57P01"), std::string::npos) << diag.message;
+    EXPECT_EQ(again.state(), held_state::held);
+}
+
+TEST_F(postgres_fault, a_terminated_waiter_is_told) {
+    const auto from = make();
+    const auto elsewhere = make();
+    auto held = elsewhere.locks.make_lock("terminated wait").acquire();
+    auto waiting = std::async(std::launch::async, [&] {
+        error_code code;
+        auto got = from.locks.make_lock("terminated wait").acquire(30s, {}, code);
+        return code;
+    });
+    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+    server().query("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
+    EXPECT_EQ(waiting.get(), errc::unavailable);
+}
+
+TEST_F(postgres_fault, an_administrator_s_cancel_ends_a_wait_and_leaves_nothing) {
+    const auto from = make();
+    const auto elsewhere = make();
+    auto held = elsewhere.locks.make_lock("cancelled wait").acquire();
+    auto waiting = std::async(std::launch::async, [&] {
+        error_code code;
+        auto got = from.locks.make_lock("cancelled wait").acquire(30s, {}, code);
+        return code;
+    });
+    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+    server().query("SELECT pg_cancel_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
+    EXPECT_EQ(waiting.get(), errc::unavailable);
+}
+
+// Behaviour 71 without a keepalive: limits that the role has for its other sessions do not touch ours.
+TEST_F(postgres_fault, the_role_s_own_timeouts_do_not_end_holds_or_waits) {
+    server().query("CREATE ROLE hasty LOGIN");
+    server().query("ALTER ROLE hasty SET statement_timeout = '50ms'");
+    server().query("ALTER ROLE hasty SET lock_timeout = '40ms'");
+    server().query("ALTER ROLE hasty SET idle_session_timeout = '60ms'");
+    postgres::options opts;
+    opts.connection = server().connection() + " user=hasty";
+    const auto locks = postgres::make_provider(opts);
+    const auto from = make();
+    auto elsewhere = from.locks.make_lock("hasty wait").acquire();
+    const auto held = locks.make_lock("hasty").acquire();
+    auto waiting = std::async(std::launch::async, [&] { return locks.make_lock("hasty wait").acquire(); });
+    std::this_thread::sleep_for(300ms);
+    EXPECT_EQ(held.state(), held_state::held);
+    elsewhere.release();
+    EXPECT_EQ(waiting.get().state(), held_state::held);
+}
+
+class postgres_restart : public postgres_test, public testing::WithParamInterface<int> {
+protected:
+    const test::postgres_server& server() const override { return server_; }
+
+    test::postgres_server server_;
+};
+
+INSTANTIATE_TEST_SUITE_P(, postgres_restart, testing::Values(SIGINT, SIGQUIT, SIGKILL), [](const auto& each) {
+    return each.param == SIGINT ? "fast" : each.param == SIGQUIT ? "immediate" : "killed";
+});
+
+TEST_P(postgres_restart, tells_every_holder_and_every_waiter_and_then_everything_works_again) {
+    const test::watchdog dog("a restart", 60s);
+    constexpr int count = 100;
+    const auto holder = make();
+    const auto from = make();
+    std::vector<lock_handle> held;
+    std::vector<std::unique_ptr<loss>> losses;
+    for (int i = 0; i < count; ++i) {
+        held.push_back(holder.locks.make_lock("restart " + std::to_string(i)).acquire());
+        losses.push_back(std::make_unique<loss>(held.back()));
+    }
+    std::vector<std::future<error_code>> waiting;
+    for (int i = 0; i < count; ++i) {
+        waiting.push_back(std::async(std::launch::async, [&from, i] {
+            error_code code;
+            auto got = from.locks.make_lock("restart " + std::to_string(i)).acquire(timeout::infinite(), {}, code);
+            return code;
+        }));
+    }
+    ASSERT_TRUE(test::eventually([&] {
+        const auto now = from.count();
+        return now.standing + now.in_room == count;
+    }));
+    server_.stop(GetParam());
+    for (const auto& each : losses) EXPECT_TRUE(each->comes());
+    // Some may be granted what a holder's session leaves behind, by a server that is about to end.
+    for (auto& each : waiting) {
+        const error_code code = each.get();
+        EXPECT_TRUE(!code || code == errc::unavailable) << code.message();
+    }
+    for (lock_handle& each : held) {
+        error_code code;
+        each.release(code);
+        EXPECT_EQ(code, errc::lost);
+    }
+    error_code code;
+    auto none = from.locks.make_lock("restart 0").acquire(1s, {}, code);
+    EXPECT_EQ(code, errc::unavailable);
+    server_.start();
+    for (const counted_provider* each : {&holder, &from}) {
+        const auto again = each->locks.make_lock("restart 0").acquire(10s);
+        EXPECT_EQ(again.state(), held_state::held);
+    }
+}
+
+TEST_F(postgres_restart, a_stopped_server_delays_but_loses_nothing) {
+    const auto from = make();
+    auto held = from.locks.make_lock("stopped").acquire();
+    server_.signal_all(SIGSTOP);
+    auto waiting = std::async(std::launch::async, [&] { return from.locks.make_lock("stopped too").acquire(30s); });
+    std::this_thread::sleep_for(1s);
+    EXPECT_EQ(held.state(), held_state::held);
+    server_.signal_all(SIGCONT);
+    EXPECT_EQ(waiting.get().state(), held_state::held);
+    held.release();
+}
+
+TEST_F(postgres_restart, a_server_without_room_for_locks_says_so_and_nothing_leaks) {
+    // So many that the server's table of locks overflows.
+    const auto from = make();
+    std::vector<lock_handle> held;
+    error_code code;
+    diagnostics diag;
+    constexpr int most = 40000;
+    for (int i = 0; i < most && !code; ++i) {
+        held.push_back(from.locks.make_lock("table " + std::to_string(i)).acquire(10s, {}, code, &diag));
+    }
+    // The one that was not granted.
+    held.pop_back();
+    held.pop_back();
+    EXPECT_EQ(code, errc::unavailable);
+    EXPECT_NE(diag.message.find("max_locks_per_transaction"), std::string::npos) << diag.message;
+    // Room for the question.
+    constexpr std::size_t some = 100;
+    ASSERT_GT(held.size(), some);
+    held.resize(held.size() - some);
+    EXPECT_EQ(in_server(" AND granted"), static_cast<int>(held.size()));
+}
+
+class postgres_limited : public postgres_test {
+protected:
+    const test::postgres_server& server() const override { return server_; }
+
+    test::postgres_server server_{{"max_connections=8", "superuser_reserved_connections=4"}};
+};
+
+TEST_F(postgres_limited, a_full_server_lets_waiters_wait_without_a_connection) {
+    server().query("CREATE ROLE app LOGIN");
+    postgres::options opts;
+    opts.connection = server().connection() + " user=app";
+    const auto locks = postgres::make_provider(opts);
+    const auto admin = make();
+    std::vector<lock_handle> held;
+    for (int i = 0; i < 10; ++i) held.push_back(admin.locks.make_lock("full " + std::to_string(i)).acquire());
+    std::vector<std::future<lock_handle>> waiting;
+    for (int i = 0; i < 10; ++i) {
+        waiting.push_back(std::async(std::launch::async,
+                                     [&, i] { return locks.make_lock("full " + std::to_string(i)).acquire(30s); }));
+    }
+    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") >= 2; }));
+    held.clear();
+    for (auto& each : waiting) EXPECT_EQ(each.get().state(), held_state::held);
+}
+
+struct refusal {
+    errc code;
+    std::string text;
+};
+
+refusal refused(const std::string& url) {
+    registry schemes;
+    postgres::add_to(schemes);
+    try {
+        schemes.open(url).make_lock("refused").acquire(5s);
+    } catch (const error& thrown) {
+        return {static_cast<errc>(thrown.boost_code().value()), std::string(thrown.what()) + thrown.diag().message};
+    }
+    return {errc::invalid_state, "it was granted"};
+}
+
+TEST_F(postgres_restart, a_wrong_address_is_an_error_that_says_what_is_wrong) {
+    server_.query("CREATE ROLE secured LOGIN PASSWORD 'right'");
+    server_.query("SELECT pg_reload_conf()");
+    const std::string host = "127.0.0.1:" + std::to_string(server_.port());
+    const auto says = [](const refusal& how, errc code, const std::string& text) {
+        EXPECT_EQ(make_error_code(how.code), make_error_code(code)) << how.text;
+        EXPECT_NE(how.text.find(text), std::string::npos) << how.text;
+        EXPECT_EQ(how.text.find("hunter2"), std::string::npos) << how.text;
+    };
+    says(refused("postgres://u:hunter2@127.0.0.1:1/d"), errc::unavailable, "refused");
+    says(refused("postgres://postgres:hunter2@" + host + "/nowhere"), errc::invalid_options, "3D000");
+    says(refused("postgres://nobody:hunter2@" + host + "/postgres"), errc::permission, "28000");
+    says(refused("postgres://postgres:hunter2@" + host + "/postgres?sslmode=require"), errc::unavailable, "SSL");
+    says(refused("postgres://postgres:hunter2@" + host + "/postgres?target_session_attrs=standby"), errc::unavailable,
+         "standby");
+}
+
+}  // namespace
+}  // namespace holdfast
