@@ -2,6 +2,9 @@
 #include "rows.hpp"
 
 #include "file_rows.hpp"
+#if defined(HOLDFAST_WITH_POSTGRES)
+#include "postgres_rows.hpp"
+#endif
 #if defined(HOLDFAST_WITH_SYSTEM)
 #include "system_rows.hpp"
 #endif
@@ -49,6 +52,10 @@ bool measure_rows(const url& address, [[maybe_unused]] const std::string& text, 
     } else if (address.scheme() == "system") {
         const scratch_directory scratch("/dev/shm");
         system_rows(scratch.path() + "/sets", report);
+#endif
+#if defined(HOLDFAST_WITH_POSTGRES)
+    } else if (address.scheme() == "postgres" || address.scheme() == "postgresql") {
+        postgres_rows(text, report);
 #endif
     } else {
         return false;

@@ -24,6 +24,8 @@ constexpr std::chrono::milliseconds cancel_again = std::chrono::milliseconds(50)
 /// How long no further connection is tried for waiting after one could not be had.
 constexpr std::chrono::milliseconds no_place_for = std::chrono::seconds(5);
 constexpr int most_failures = 3;
+/// How long a connection may take, however short the caller's timeout is.
+constexpr std::chrono::milliseconds least_time_to_connect = std::chrono::seconds(1);
 /// How many connections that nobody uses are kept open, besides the first.
 constexpr std::size_t most_spare = 8;
 
@@ -159,8 +161,12 @@ public:
         asked.owner = &on_progress;
         asked.on_caller = cmd.on_caller;
         asked.done = asked.waits = asked.cancelled = asked.forced = false;
-        asked.deadline = never;
-        if (cmd.what == verb::wait && cmd.limit.count() >= 0) asked.deadline = boottime::now() + cmd.limit;
+        const auto now = boottime::now();
+        // A try has no time of its own; but it need not wait much longer for a connection than its caller would.
+        asked.deadline = cmd.what == verb::try_acquire && cmd.reconnect_until > now
+                             ? std::max(cmd.reconnect_until, now + least_time_to_connect)
+                             : never;
+        if (cmd.what == verb::wait && cmd.limit.count() >= 0) asked.deadline = now + cmd.limit;
         owner_->begin(asked_, place_);
         return look();
     }
@@ -173,14 +179,16 @@ public:
             owner_->drive(at);
         }
         if (!asked_->done && asked_->cancelled && boottime::now() >= cancel_again_at_) cancel();
-        if (!asked_->done && asked_->waits && boottime::now() >= asked_->deadline && owner_->unqueue(asked_)) {
-            owner_->finish(*asked_, verdict::timed_out);
+        if (!asked_->done && boottime::now() >= asked_->deadline && (asked_->waits || connects()) &&
+            owner_->unqueue(asked_)) {
+            owner_->finish(*asked_, asked_->waits ? verdict::timed_out : verdict::failed);
+            if (!asked_->waits) asked_->answer.text = "no connection to the server in time";
         }
         return look();
     }
 
     void request_cancel() override {
-        const multiplexer::entry inside(*owner_, asked_.get());
+        const multiplexer::entry inside(*owner_);
         if (!asked_->done) cancel();
     }
 
@@ -227,13 +235,19 @@ private:
         throw error(errc::unsupported, "not a command of this backend");
     }
 
+    bool connects() const {
+        return asked_->at != nullptr && asked_->at->line->status() == session_wire::state::connecting;
+    }
+
     void cancel() {
         cancel_again_at_ = boottime::now() + cancel_again;
         owner_->cancel(asked_);
     }
 
-    /// The mutex is held.
+    /// The mutex is held. What comes after this look has to be told to us again.
     progress look() {
+        owner_->tidy();
+        owner_->calling_ = nullptr;
         session_request& asked = *asked_;
         polled_ = -1;
         if (asked.done) {
@@ -241,7 +255,7 @@ private:
             return {true, never};
         }
         progress made{false, never};
-        if (asked.waits && boottime::now() < asked.deadline) made.again_at = asked.deadline;
+        if ((asked.waits || connects()) && boottime::now() < asked.deadline) made.again_at = asked.deadline;
         if (asked.cancelled) made.again_at = std::min(made.again_at, cancel_again_at_);
         if (asked.at != nullptr && asked.at->leader == asked_.get()) {
             polled_ = asked.at->line->descriptor();
@@ -523,6 +537,8 @@ bool multiplexer::may_go(const connection_ptr& where, const request_ptr& asked) 
         // One hold at the server serves several readers here; the last one gives it back.
         --name.holds;
         --name.releases;
+        if (where->leader == asked.get()) where->leader = nullptr;
+        if (!room_.empty()) released_.push_back(asked->who.target->key.get());
         finish(*asked, verdict::released);
         return false;
     }
@@ -547,6 +563,7 @@ void multiplexer::pump(const connection_ptr& where) {
         std::deque<request_ptr> waiting;
         waiting.swap(where->pending);
         session_wire::batch batch;
+        bool released_here = false;
         while (!waiting.empty()) {
             const request_ptr next = waiting.front();
             const int kind = batch_kind(next->what);
@@ -557,6 +574,7 @@ void multiplexer::pump(const connection_ptr& where) {
             waiting.pop_front();
             const bool named = kind == 1;
             if (named && !may_go(where, next)) {
+                released_here = released_here || (next->done && next->what == session_verb::release);
                 if (!next->done && !next->in_room && next->at == where) where->pending.push_back(next);
                 continue;
             }
@@ -585,8 +603,13 @@ void multiplexer::pump(const connection_ptr& where) {
             batch.push_back(next);
             if (batch_kind(next->what) == 0) break;
         }
-        // Those who stay were first.
+        // Those who stay were first. Where nothing is out for which they could wait, one release here was enough.
+        const bool again = batch.empty() && waiting.empty() && released_here && !where->pending.empty();
         where->pending.insert(where->pending.end(), waiting.begin(), waiting.end());
+        if (again) {
+            pump(where);
+            return;
+        }
         if (!batch.empty()) {
             where->flying = std::move(batch);
             where->line->submit(where->flying);

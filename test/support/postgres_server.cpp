@@ -187,15 +187,25 @@ std::string postgres_server::query(const std::string& sql) const {
 void postgres_server::stop(int signal) {
     // Stopped processes would not hear it.
     signal_all(SIGCONT);
+    const std::vector<pid_t> serving = children();
     ::kill(pid_, signal);
     wait_for(pid_);
     pid_ = -1;
+    // When the postmaster is killed, the others end as soon as they notice.
+    for (const pid_t each : serving) {
+        eventually([each] { return ::kill(each, 0) != 0; });
+    }
+}
+
+std::vector<pid_t> postgres_server::children() const {
+    std::ifstream from("/proc/" + std::to_string(pid_) + "/task/" + std::to_string(pid_) + "/children");
+    std::vector<pid_t> found;
+    for (pid_t each = 0; from >> each;) found.push_back(each);
+    return found;
 }
 
 void postgres_server::signal_all(int signal) const {
-    // The postmaster's children; each is in a session of its own.
-    std::ifstream children("/proc/" + std::to_string(pid_) + "/task/" + std::to_string(pid_) + "/children");
-    for (pid_t each = 0; children >> each;) ::kill(each, signal);
+    for (const pid_t each : children()) ::kill(each, signal);
     ::kill(pid_, signal);
 }
 

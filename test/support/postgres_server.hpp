@@ -51,6 +51,7 @@ public:
 private:
     void run(const std::vector<std::string>& command, const std::string& output, pid_t& id) const;
     void wait_until_ready();
+    std::vector<pid_t> children() const;
 
     temporary_directory directory_;
     const std::vector<std::string> settings_;

@@ -20,6 +20,7 @@ using core::session_verb;
 using core::verdict;
 
 constexpr int oldest_version = 100000;
+constexpr std::string_view out_of_memory = "53200";
 
 // Types' numbers, from the server's catalogue; they never change.
 constexpr Oid oid_int2 = 21;
@@ -562,22 +563,71 @@ void connection::complete() {
         state_ = state::ready;
         return;
     }
-    if (std::exchange(failed_, false)) {
-        for (const auto& each : batch_) {
-            core::reply& answer = each->answer;
-            answer = core::reply{};
-            answer.code = code_of(error_state_);
-            // That somebody else has it is no error of the server's.
-            if (answer.code != errc::timed_out) answer.text = error_state_ + ": " + error_text_;
-            const bool acquires = each->what == session_verb::try_acquire || each->what == session_verb::wait;
-            // An error may have come after the grant: a lock timeout does, and a cancel.
-            answer.result = acquires && !failed_before_answer_ ? verdict::doubt : verdict::failed;
-        }
-        error_state_.clear();
-        error_text_.clear();
+    if (giving_back_ && failed_) {
+        // Only its end is sure to give back what it may hold.
+        lose();
+        return;
     }
+    if (!giving_back_ && failed_ && !is_settled()) {
+        give_all_back();
+        return;
+    }
+    if (failed_ || giving_back_) answer_failed();
+    failed_ = giving_back_ = false;
     batch_.clear();
     state_ = state::ready;
+}
+
+/// Whether the failed batch has surely left nothing behind, or can be asked about it.
+bool connection::is_settled() const {
+    const session_verb what = batch_.front()->what;
+    if (failed_before_answer_ || (what != session_verb::try_acquire && what != session_verb::release)) return true;
+    // A lock for which the server has no room was not granted.
+    return batch_.size() == 1 && what == session_verb::try_acquire && error_state_ == out_of_memory;
+}
+
+/** After an error in a batch: nobody knows which of its tries were granted, and which locks were released before it.
+
+    So all of them are released. That works when a question would not: a server without room for locks has none for a
+    query about them either.
+*/
+void connection::give_all_back() {
+    giving_back_ = true;
+    failed_ = false;
+    std::vector<std::int16_t> ops;
+    std::vector<std::int64_t> keys;
+    for (const auto& each : batch_) {
+        ops.push_back(static_cast<std::int16_t>(variant(unlock, each->who)));
+        keys.push_back(static_cast<std::int64_t>(key_of(each->who).bits));
+    }
+    parameters with;
+    with.add_array(ops, oid_int2);
+    with.add_array(keys, oid_int8);
+    if (!send(batch_statement, with, purpose::give_back)) {
+        lose();
+        return;
+    }
+    flush();
+}
+
+void connection::answer_failed() {
+    for (const auto& each : batch_) {
+        core::reply& answer = each->answer;
+        answer = core::reply{};
+        if (giving_back_ && each->what == session_verb::release) {
+            answer.result = verdict::released;
+            continue;
+        }
+        answer.code = code_of(error_state_);
+        // That somebody else has it is no error of the server's.
+        if (answer.code != errc::timed_out) answer.text = error_state_ + ": " + error_text_;
+        // An error may have come after the grant: a lock timeout does, and a cancel.
+        const bool doubtful =
+            each->what == session_verb::wait && !failed_before_answer_ && error_state_ != out_of_memory;
+        answer.result = doubtful ? verdict::doubt : verdict::failed;
+    }
+    error_state_.clear();
+    error_text_.clear();
 }
 
 }  // namespace postgres

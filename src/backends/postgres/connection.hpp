@@ -41,7 +41,7 @@ public:
 
 private:
     /// What a query in the pipeline is for.
-    enum class purpose { setup, prepare, limit, answer };
+    enum class purpose { setup, prepare, limit, answer, give_back };
     struct query {
         purpose what = purpose::answer;
         std::size_t statement = 0;
@@ -58,6 +58,9 @@ private:
     void take_answers(const PGresult& result);
     void take_error(const PGresult& result);
     void complete();
+    bool is_settled() const;
+    void give_all_back();
+    void answer_failed();
     /// The socket is libpq's, which may close it in any call; a forked child has to close it as well.
     void watch_socket();
     void fail(errc code, std::string text);
@@ -86,6 +89,8 @@ private:
     bool failed_before_answer_ = false;
     std::string error_state_;
     std::string error_text_;
+    /// What a failed batch may have been granted is being given back.
+    bool giving_back_ = false;
 };
 
 }  // namespace postgres

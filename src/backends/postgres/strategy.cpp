@@ -50,7 +50,7 @@ std::string key_name(std::int32_t key1, std::int32_t key2) {
 }
 
 postgres_backend::postgres_backend(const options& opts)
-    : strict_names_(opts.strict_names),
+    : opts_(opts),
       connections_(std::make_shared<core::multiplexer>([opts] { return std::make_unique<connection>(opts); },
                                                        multiplexer_options_from(opts))) {
     traits_.family = core::family::session;
@@ -70,7 +70,7 @@ const holdfast::capabilities& postgres_backend::capabilities() const noexcept {
 }
 
 std::string postgres_backend::map_name(core::primitive_kind, std::string_view name) const {
-    return canonical(names::postgres(name, !strict_names_));
+    return canonical(names::postgres(name, !opts_.strict_names));
 }
 
 std::unique_ptr<core::link> postgres_backend::make_link(const core::claim&, const core::backend_context& context) {

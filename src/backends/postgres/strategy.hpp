@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace holdfast {
 inline namespace v0 {
@@ -23,12 +24,14 @@ public:
     const core::backend_traits& traits() const noexcept override { return traits_; }
     std::string map_name(core::primitive_kind kind, std::string_view name) const override;
     std::unique_ptr<core::link> make_link(const core::claim& who, const core::backend_context& context) override;
+    std::vector<lock_entry> list(const list_query& query) override;
+    std::vector<finding> examine(const examination& how) override;
 
     /// How many connections there are, and what they do.
     core::multiplexer::counts count() const { return connections_->count(); }
 
 private:
-    const bool strict_names_;
+    const options opts_;
     core::backend_traits traits_;
     const std::shared_ptr<core::multiplexer> connections_;
 };

@@ -196,13 +196,23 @@ TEST_F(postgres_restart, a_stopped_server_delays_but_loses_nothing) {
     held.release();
 }
 
-TEST_F(postgres_restart, a_server_without_room_for_locks_says_so_and_nothing_leaks) {
+/// Has room for some hundred locks.
+class postgres_small_table : public postgres_test {
+protected:
+    const test::postgres_server& server() const override { return server_; }
+
+    test::postgres_server server_{
+        {"max_connections=20", "max_locks_per_transaction=10", "autovacuum_max_workers=1", "max_worker_processes=0",
+         "max_wal_senders=0"}};
+};
+
+TEST_F(postgres_small_table, a_server_without_room_for_locks_says_so_and_nothing_leaks) {
     // So many that the server's table of locks overflows.
     const auto from = make();
     std::vector<lock_handle> held;
     error_code code;
     diagnostics diag;
-    constexpr int most = 40000;
+    constexpr int most = 10000;
     for (int i = 0; i < most && !code; ++i) {
         held.push_back(from.locks.make_lock("table " + std::to_string(i)).acquire(10s, {}, code, &diag));
     }
@@ -216,6 +226,40 @@ TEST_F(postgres_restart, a_server_without_room_for_locks_says_so_and_nothing_lea
     ASSERT_GT(held.size(), some);
     held.resize(held.size() - some);
     EXPECT_EQ(in_server(" AND granted"), static_cast<int>(held.size()));
+    for (const lock_handle& each : held) ASSERT_EQ(each.state(), held_state::held);
+}
+
+TEST_F(postgres_small_table, a_batch_that_fails_in_the_middle_leaves_nothing_and_harms_nobody) {
+    const auto from = make();
+    std::vector<lock_handle> held;
+    held.push_back(from.locks.make_lock("before").acquire());
+    // Asked for at once, so that they go together; more than the server has room for.
+    constexpr int count = 3000;
+    std::vector<lock_handle> handles(count);
+    std::atomic<int> granted{0};
+    std::atomic<int> left{count};
+    for (std::size_t i = 0; i < handles.size(); ++i) {
+        from.locks.make_lock("batch " + std::to_string(i)).async_acquire(60s, [&, i](error_code code, lock_handle got) {
+            if (!code) ++granted;
+            if (code && code != errc::unavailable) ADD_FAILURE() << code.message();
+            handles[i] = std::move(got);
+            --left;
+        });
+    }
+    ASSERT_TRUE(test::eventually([&] { return left == 0; }, 60s));
+    EXPECT_LT(granted, count);
+    EXPECT_GT(granted, 0);
+    // Room for the question.
+    int freed = 0;
+    for (lock_handle& each : handles) {
+        if (freed == 200) break;
+        if (each.state() == held_state::held) {
+            each.release();
+            ++freed;
+        }
+    }
+    EXPECT_EQ(in_server(" AND granted"), granted - freed + 1);
+    EXPECT_EQ(held.front().state(), held_state::held);
 }
 
 class postgres_limited : public postgres_test {

@@ -1,0 +1,167 @@
+#include "postgres_rows.hpp"
+
+#include "handoff.hpp"
+#include "raw_postgres.hpp"
+
+#include <backends/postgres/options.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <memory>
+#include <vector>
+
+namespace holdfast::bench {
+namespace {
+
+using namespace std::chrono_literals;
+
+provider open(const std::string& url, const provider_settings& settings = {}) {
+    registry schemes;
+    postgres::add_to(schemes);
+    return schemes.open(url, settings);
+}
+
+row make_row(std::string style, const paired_result& measured, double target, std::string floor) {
+    return {"postgres", "lock", std::move(style), measured.p50, measured.p99, measured.floor_p50, target,
+            std::move(floor)};
+}
+
+/// Runs @p body, a coroutine, to its end on this thread.
+template <class Body>
+void run(boost::asio::io_context& io, Body body) {
+    boost::asio::co_spawn(io, std::move(body), boost::asio::detached);
+    io.restart();
+    io.run();
+}
+
+double us_since(std::chrono::steady_clock::time_point from) {
+    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - from).count();
+}
+
+samples coroutine_pairs(const lock& target, boost::asio::io_context& io, int count) {
+    samples taken;
+    run(io, [&]() -> boost::asio::awaitable<void> {
+        for (int i = 0; i < count; ++i) {
+            const auto from = std::chrono::steady_clock::now();
+            auto held = co_await target.async_acquire(10s, boost::asio::use_awaitable);
+            co_await held.async_release(boost::asio::use_awaitable);
+            taken.push_back(us_since(from));
+        }
+    });
+    return taken;
+}
+
+/// Pairs on names of their own, all at once; the time of each is its share of the whole.
+samples concurrent_pairs(const std::vector<lock>& targets, boost::asio::io_context& io) {
+    const auto from = std::chrono::steady_clock::now();
+    for (const lock& each : targets) {
+        boost::asio::co_spawn(
+            io,
+            [target = each]() -> boost::asio::awaitable<void> {
+                auto held = co_await target.async_acquire(60s, boost::asio::use_awaitable);
+                co_await held.async_release(boost::asio::use_awaitable);
+            },
+            boost::asio::detached);
+    }
+    io.restart();
+    io.run();
+    return {us_since(from) / static_cast<double>(targets.size())};
+}
+
+contender raw_contender(const std::string& connection) {
+    auto raw = std::make_shared<raw_postgres>(connection);
+    return {[raw] { raw->lock(); }, [raw] { raw->unlock(); }};
+}
+
+contender our_contender(const std::string& url) {
+    const lock one = open(url).make_lock("bench hand-off");
+    auto held = std::make_shared<lock_handle>();
+    return {[one, held] { *held = one.acquire(60s); }, [held] { held->release(); }};
+}
+
+void pair_rows(const std::string& url, const std::string& connection, const std::function<void(const row&)>& report) {
+    const pairing plan;
+    pin_to(0);
+    raw_postgres raw(connection);
+    const auto floor = [&raw] {
+        raw.try_lock();
+        raw.unlock();
+    };
+    const lock one = open(url).make_lock("bench pair");
+    report(make_row("sync pair", measure_pairs([&] { one.acquire(10s).release(); }, floor, plan), 1.15,
+                    "two prepared statements"));
+
+    boost::asio::io_context io(1);
+    const provider on_executor = open(url, {.executor = io.get_executor()});
+    const lock async_one = on_executor.make_lock("bench async pair");
+    const auto async = measure_rounds([&] { return coroutine_pairs(async_one, io, plan.per_round); },
+                                      [&] { return time_each(floor, plan.per_round); }, plan.rounds);
+    report(make_row("async pair", async, 1.15, "two prepared statements"));
+
+    constexpr int at_once = 1000;
+    std::vector<lock> many;
+    for (int i = 0; i < at_once; ++i) many.push_back(on_executor.make_lock("bench many " + std::to_string(i)));
+    const auto concurrent = measure_rounds([&] { return concurrent_pairs(many, io); },
+                                           [&] {
+                                               const auto from = std::chrono::steady_clock::now();
+                                               raw.pipelined_pairs(at_once);
+                                               return samples{us_since(from) / at_once};
+                                           },
+                                           plan.rounds);
+    report(make_row("one of 1,000 concurrent pairs", concurrent, 0, "pipelines of 100 prepared statements"));
+    unpin();
+}
+
+/// Takes and gives back very many; the time of each is its share.
+void held_row(const std::string& url, const std::function<void(const row&)>& report) {
+    constexpr int count = 10000;
+    pin_to(0);
+    boost::asio::io_context io(1);
+    const provider locks = open(url, {.executor = io.get_executor()});
+    std::vector<lock_handle> held(count);
+    const auto from = std::chrono::steady_clock::now();
+    for (std::size_t i = 0; i < held.size(); ++i) {
+        boost::asio::co_spawn(
+            io,
+            [&, i]() -> boost::asio::awaitable<void> {
+                held[i] = co_await locks.make_lock("bench held " + std::to_string(i))
+                              .async_acquire(60s, boost::asio::use_awaitable);
+            },
+            boost::asio::detached);
+    }
+    io.run();
+    const double each = us_since(from) / count;
+    report({"postgres", "lock", "acquire, one of 10,000 held", each, each});
+    for (lock_handle& one : held) one.async_release([](error_code) {});
+    io.restart();
+    io.run();
+    unpin();
+}
+
+void handoff_rows(const std::string& url, const std::string& connection,
+                  const std::function<void(const row&)>& report) {
+    constexpr int rounds = 5;
+    constexpr int per_round = 60;
+    for (const bool pinned : {true, false}) {
+        const auto ours = [&] { return our_contender(url); };
+        const auto floor = [&] { return raw_contender(connection); };
+        const auto measured = measure_rounds([&] { return measure_handoff(ours, pinned, per_round); },
+                                             [&] { return measure_handoff(floor, pinned, per_round); }, rounds);
+        report(make_row(std::string("sync hand-off, ") + (pinned ? "one processor" : "two processors"), measured, 1.3,
+                        "pg_advisory_lock in the server"));
+    }
+}
+
+}  // namespace
+
+void postgres_rows(const std::string& url, const std::function<void(const row&)>& report) {
+    const std::string connection = postgres::options_from(holdfast::url::parse(url)).connection;
+    pair_rows(url, connection, report);
+    held_row(url, report);
+    handoff_rows(url, connection, report);
+}
+
+}  // namespace holdfast::bench

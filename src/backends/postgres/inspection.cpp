@@ -1,0 +1,217 @@
+// What `holdfast list` and `holdfast doctor` tell of a server.
+#include <backends/postgres/connection.hpp>
+#include <backends/postgres/strategy.hpp>
+#include <names/names.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+
+namespace holdfast {
+inline namespace v0 {
+namespace postgres {
+namespace {
+
+using grade = finding::grade;
+using std::chrono::milliseconds;
+
+struct free_result {
+    void operator()(PGresult* result) const noexcept { ::PQclear(result); }
+};
+
+/// A connection that blocks, and asks a few questions.
+class inquiry {
+public:
+    inquiry(const options& opts, milliseconds within) {
+        const auto seconds = std::chrono::ceil<std::chrono::seconds>(within).count();
+        // One second means two to libpq.
+        const std::string limit = std::to_string(std::max<std::int64_t>(seconds, 2));
+        const char* const keywords[] = {"fallback_application_name", "connect_timeout", "dbname", nullptr};
+        const char* const values[] = {"holdfast/inspection", limit.c_str(),
+                                      opts.connection.empty() ? nullptr : opts.connection.c_str(), nullptr};
+        connection_.reset(::PQconnectdbParams(keywords, values, 1));
+        if (::PQstatus(connection_.get()) != CONNECTION_OK) fail(errc::unavailable);
+        ask("SELECT pg_catalog.set_config('statement_timeout', '" + std::to_string(within.count()) + "', false)");
+    }
+
+    PGconn* get() const noexcept { return connection_.get(); }
+
+    /// The last answer stays until the next question.
+    void ask(const std::string& sql) {
+        answer_.reset(::PQexec(connection_.get(), sql.c_str()));
+        if (::PQresultStatus(answer_.get()) == PGRES_TUPLES_OK) return;
+        const char* const sqlstate = ::PQresultErrorField(answer_.get(), PG_DIAG_SQLSTATE);
+        fail(code_of(sqlstate == nullptr ? "" : sqlstate));
+    }
+    int rows() const { return ::PQntuples(answer_.get()); }
+    std::string at(int row, int column) const { return ::PQgetvalue(answer_.get(), row, column); }
+    std::string one(const std::string& sql) {
+        ask(sql);
+        return rows() > 0 ? at(0, 0) : "";
+    }
+
+private:
+    struct finish {
+        void operator()(PGconn* connection) const noexcept { ::PQfinish(connection); }
+    };
+
+    [[noreturn]] void fail(errc code) {
+        std::string text = ::PQerrorMessage(connection_.get());
+        while (!text.empty() && text.back() == '\n') text.pop_back();
+        throw error(code, "postgres: " + text);
+    }
+
+    std::unique_ptr<PGconn, finish> connection_;
+    std::unique_ptr<PGresult, free_result> answer_;
+};
+
+/// The name that a key may have been made of: short ASCII is packed, not hashed.
+std::string name_in(const std::string& key) {
+    constexpr std::size_t longest = 9;
+    if (key.size() != 17) return {};
+    const std::uint64_t bits = std::strtoull((key.substr(0, 8) + key.substr(9)).c_str(), nullptr, 16);
+    for (std::size_t length = 1; length <= longest; ++length) {
+        std::string name;
+        for (std::size_t i = 0; i < length; ++i) {
+            name += static_cast<char>(bits >> (7 * (longest - 1 - i) + 1) & 0x7F);
+        }
+        const bool printable = std::all_of(name.begin(), name.end(), [](char c) { return c >= ' ' && c <= '~'; });
+        if (!printable) return {};
+        const names::postgres_key packed = names::postgres(name);
+        const auto high = static_cast<std::uint32_t>(packed.key1);
+        if (packed.in == names::postgres_key::space::int32_pair &&
+            (std::uint64_t{high} << 32 | static_cast<std::uint32_t>(packed.key2)) == bits) {
+            return name;
+        }
+    }
+    return {};
+}
+
+finding look_at_version(inquiry& server) {
+    const int version = ::PQserverVersion(server.get());
+    const std::string text = "PostgreSQL " + server.one("SHOW server_version");
+    constexpr int oldest = 100000;
+    if (version < oldest) return {grade::fault, "version", text + "; PostgreSQL 10 is the oldest that will do"};
+    return {grade::good, "version", text};
+}
+
+finding look_at_recovery(inquiry& server) {
+    if (server.one("SELECT pg_catalog.pg_is_in_recovery()") == "t") {
+        return {grade::fault, "primary",
+                "this is a standby, whose locks exclude nobody on the primary; connect to the primary, for instance "
+                "with target_session_attrs=read-write"};
+    }
+    return {grade::good, "primary", "the server takes writes"};
+}
+
+finding look_at_pooler(inquiry& server, pooler said) {
+    const bool pooled = server.one("SELECT pg_catalog.pg_backend_pid()") != std::to_string(::PQbackendPID(server.get()));
+    if (!pooled) return {grade::good, "pooler", "there is none between us and the server"};
+    if (said == pooler::none) {
+        return {grade::fault, "pooler",
+                "there is a connection pooler before the server; if it gives each client a session of its own, say "
+                "pooler=session; with one in transaction mode these locks cannot be kept"};
+    }
+    return {grade::warning, "pooler",
+            "there is a connection pooler before the server, and nobody can see its mode: make sure that it is session"};
+}
+
+finding look_at_privileges(inquiry& server) {
+    if (server.one("SELECT pg_catalog.has_function_privilege('pg_catalog.pg_try_advisory_lock(bigint)', 'EXECUTE')"
+                   " AND pg_catalog.has_function_privilege('pg_catalog.pg_advisory_lock(bigint)', 'EXECUTE')"
+                   " AND pg_catalog.has_function_privilege('pg_catalog.pg_advisory_unlock(bigint)', 'EXECUTE')"
+                   " AND pg_catalog.has_function_privilege('pg_catalog.pg_cancel_backend(integer)', 'EXECUTE')"
+                   " AND pg_catalog.has_table_privilege('pg_catalog.pg_locks', 'SELECT')") != "t") {
+        return {grade::fault, "privileges",
+                "this role may not call the advisory lock functions and pg_cancel_backend, and read pg_locks; everybody "
+                "may unless somebody has revoked it"};
+    }
+    return {grade::good, "privileges", "this role may do all that locks need"};
+}
+
+finding look_at_lock_table(inquiry& server) {
+    const std::string room = server.one(
+        "SELECT pg_catalog.current_setting('max_locks_per_transaction')::int8"
+        " * (pg_catalog.current_setting('max_connections')::int8"
+        " + pg_catalog.current_setting('max_prepared_transactions')::int8)");
+    const std::string used = server.one("SELECT count(*) FROM pg_catalog.pg_locks");
+    const bool narrow = 2 * std::atoll(used.c_str()) > std::atoll(room.c_str());
+    return {narrow ? grade::warning : grade::good, "lock table",
+            used + " locks in a table for at least " + room +
+                (narrow ? "; raise max_locks_per_transaction, which needs a restart" : "")};
+}
+
+finding look_at_connections(inquiry& server, const options& opts) {
+    const std::string all = server.one("SHOW max_connections");
+    const std::string used = server.one("SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'");
+    const std::string text = used + " of " + all + " connections in use; this provider would take up to " +
+                             std::to_string(opts.max_connections);
+    if (opts.multiplexing && std::atoi(all.c_str()) - std::atoi(used.c_str()) >= opts.max_connections) {
+        return {grade::good, "connections", text};
+    }
+    return {grade::warning, "connections",
+            opts.multiplexing ? text + ", which is more than are left; lower max_connections or raise the server's"
+                              : used + " of " + all + " connections in use; without multiplexing each lock takes one"};
+}
+
+}  // namespace
+
+std::vector<lock_entry> postgres_backend::list(const list_query& query) {
+    inquiry server(opts_, query.timeout);
+    server.ask(
+        "SELECT CASE l.objsubid"
+        " WHEN 1 THEN pg_catalog.lpad(pg_catalog.to_hex(l.classid::int8), 8, '0') ||"
+        " pg_catalog.lpad(pg_catalog.to_hex(l.objid::int8), 8, '0')"
+        " ELSE pg_catalog.lpad(pg_catalog.to_hex(l.classid::int8), 8, '0') || ',' ||"
+        " pg_catalog.lpad(pg_catalog.to_hex(l.objid::int8), 8, '0') END AS key,"
+        " l.granted, l.mode, l.pid, a.application_name, a.usename, coalesce(pg_catalog.host(a.client_addr), 'local'),"
+        " CASE WHEN l.granted THEN '' ELSE a.query_start::text END,"
+        " CASE WHEN l.granted THEN '' ELSE pg_catalog.array_to_string(pg_catalog.pg_blocking_pids(l.pid), ',') END"
+        " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database"
+        " LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
+        " WHERE l.locktype = 'advisory' AND d.datname = pg_catalog.current_database()"
+        " ORDER BY 1, l.granted DESC, a.query_start, l.pid");
+    std::vector<lock_entry> found;
+    for (int row = 0; row < server.rows(); ++row) {
+        lock_entry made;
+        made.key = server.at(row, 0);
+        if (!query.key.empty() && made.key != query.key) continue;
+        made.state = server.at(row, 1) == "t" ? lock_entry::status::held : lock_entry::status::waiting;
+        made.access = server.at(row, 2) == "ShareLock" ? "read" : "exclusive";
+        const std::string application = server.at(row, 4);
+        made.holder = (application.empty() ? "process" : application) + " (pid " + server.at(row, 3) + ", " +
+                      server.at(row, 5) + "@" + server.at(row, 6) + ")";
+        if (const std::string name = name_in(made.key); !name.empty()) made.details.emplace_back("name", name);
+        made.details.emplace_back("pid", server.at(row, 3));
+        made.details.emplace_back("application", application);
+        made.details.emplace_back("user", server.at(row, 5));
+        made.details.emplace_back("client", server.at(row, 6));
+        if (made.state == lock_entry::status::waiting) {
+            made.details.emplace_back("since", server.at(row, 7));
+            made.details.emplace_back("blocked_by", server.at(row, 8));
+        }
+        found.push_back(std::move(made));
+    }
+    if (!query.key.empty() && found.empty()) {
+        lock_entry none;
+        none.key = query.key;
+        none.state = lock_entry::status::free;
+        found.push_back(std::move(none));
+    }
+    return found;
+}
+
+std::vector<finding> postgres_backend::examine(const examination& how) {
+    inquiry server(opts_, how.timeout);
+    std::vector<finding> made{look_at_version(server)};
+    made.push_back(look_at_recovery(server));
+    made.push_back(look_at_pooler(server, opts_.pooler));
+    made.push_back(look_at_privileges(server));
+    made.push_back(look_at_lock_table(server));
+    made.push_back(look_at_connections(server, opts_));
+    return made;
+}
+
+}  // namespace postgres
+}  // namespace v0
+}  // namespace holdfast
