@@ -207,9 +207,12 @@ struct connection::parameters {
 template <class Call>
 auto connection::with_socket(Call call) {
     const core::no_fork_here no_fork;
-    socket_.release();
     const auto result = call();
-    if (const int now = ::PQsocket(connection_); now >= 0) socket_.reset(now);
+    if (const int now = ::PQsocket(connection_); now != socket_.get()) {
+        // The one before is closed already.
+        socket_.release();
+        if (now >= 0) socket_.reset(now);
+    }
     return result;
 }
 
@@ -444,11 +447,7 @@ void connection::submit(const batch& requests) {
 
 /// Ends the pipeline's present transaction, and sends.
 void connection::flush() {
-    if (with_socket([this] { return ::PQpipelineSync(connection_); }) == 0) {
-        lose();
-        return;
-    }
-    const int left = with_socket([this] { return ::PQflush(connection_); });
+    const int left = with_socket([this] { return ::PQpipelineSync(connection_) == 0 ? -1 : ::PQflush(connection_); });
     if (left < 0) {
         lose();
         return;
