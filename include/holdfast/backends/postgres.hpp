@@ -72,9 +72,9 @@ HOLDFAST_API provider make_provider(const options& opts, const provider_settings
 /** @brief Serves the schemes `postgres` and `postgresql`.
 
     `postgres://user:password@host:port,other:port/database?option=value`. Options: `strict`, `multiplexing` (booleans),
-    `max_connections`, `max_waiting_connections` (counts), `retry_every`, `max_server_wait`, `lost_after`, `keepalive`
-    (milliseconds), `pooler` (`none`, `session`) for the fields of @ref options; `connect_timeout` in seconds and every
-    other parameter of libpq, such as `sslmode`.
+    `max_connections`, `max_waiting_connections` (counts), `retry_every`, `max_server_wait`, `connect_timeout`,
+    `lost_after`, `keepalive` (times such as `500ms`, `30s`, `2m`), `pooler` (`none`, `session`) for the fields of
+    @ref options; and every other parameter of libpq, such as `sslmode`.
 */
 HOLDFAST_API void add_to(registry& target);
 

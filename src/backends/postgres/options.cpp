@@ -30,6 +30,20 @@ int number(const std::string& value, const char* option) {
     return made;
 }
 
+/// `500ms`, `30s`, `2m`; a plain number counts as @p plain says, or is refused.
+milliseconds duration(const std::string& text, const char* option, int plain = 0) {
+    constexpr int most = 2'000'000;
+    int value = 0;
+    const char* const end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, value);
+    const std::string_view unit(read.ptr, static_cast<std::size_t>(end - read.ptr));
+    const int scale = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60'000 : unit.empty() ? plain : 0;
+    if (read.ec != std::errc() || scale == 0 || value > most || value < -most) {
+        refuse(std::string("'") + option + "' is a time, such as 500ms, 30s or 2m");
+    }
+    return std::int64_t{value} * milliseconds(scale);
+}
+
 /// A parameter in libpq's keyword=value form.
 void append(std::string& to, std::string_view keyword, std::string_view value) {
     if (!to.empty()) to += ' ';
@@ -122,7 +136,7 @@ options options_from(const url& address) {
         if (const auto value = reader.text(name)) field = number(*value, name);
     };
     const auto time = [&](const char* name, milliseconds& field) {
-        if (const auto value = reader.text(name)) field = milliseconds(number(*value, name));
+        if (const auto value = reader.text(name)) field = duration(*value, name);
     };
     count("max_connections", made.max_connections);
     count("max_waiting_connections", made.max_waiting_connections);
@@ -130,8 +144,9 @@ options options_from(const url& address) {
     time("max_server_wait", made.max_server_wait);
     time("lost_after", made.lost_after);
     time("keepalive", made.keepalive);
-    if (const auto seconds = reader.text("connect_timeout")) {
-        made.connect_timeout = std::chrono::seconds(number(*seconds, "connect_timeout"));
+    // libpq's own parameter of that name is a number of seconds.
+    if (const auto value = reader.text("connect_timeout")) {
+        made.connect_timeout = duration(*value, "connect_timeout", 1000);
     }
     if (const auto value = reader.text("pooler")) {
         if (*value == "session") {

@@ -28,8 +28,8 @@ testing::AssertionResult is_refused(std::string_view text, std::string_view beca
 
 TEST(postgres_options, a_url_becomes_what_libpq_takes) {
     const auto made = parsed(
-        "postgres://me:hunter2@a:5433,[::1],b:1/app?sslmode=require&strict&max_connections=7&retry_every=20"
-        "&connect_timeout=3&pooler=session&lost_after=2000");
+        "postgres://me:hunter2@a:5433,[::1],b:1/app?sslmode=require&strict&max_connections=7&retry_every=20ms"
+        "&connect_timeout=3&pooler=session&lost_after=2s");
     EXPECT_EQ(made.connection,
               "host='a,::1,b' port='5433,,1' user='me' password='hunter2' dbname='app' sslmode='require'");
     EXPECT_TRUE(made.strict_names);
@@ -52,11 +52,12 @@ TEST(postgres_options, what_cannot_be_is_refused_without_telling_the_password) {
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?max_connections=many", "max_connections"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?max_connections=0", "max_connections"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?max_waiting_connections=-1", "max_waiting_connections"));
-    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?retry_every=0", "retry_every"));
-    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?max_server_wait=-1", "max_server_wait"));
-    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?lost_after=10", "lost_after"));
+    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?retry_every=0s", "retry_every"));
+    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?max_server_wait=-1s", "max_server_wait"));
+    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?lost_after=10ms", "lost_after"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?connect_timeout=0", "connect_timeout"));
-    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?keepalive=-1", "keepalive"));
+    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?keepalive=-1m", "keepalive"));
+    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?keepalive=10", "such as"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?pooler=transaction", "pooler"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@[::1/d", "]"));
     postgres::options opts;

@@ -1,0 +1,115 @@
+// What takes long: ten thousand of each race, and of waiters.
+#include "races.hpp"
+
+#include <atomic>
+#include <future>
+#include <thread>
+#include <vector>
+
+namespace holdfast {
+namespace {
+
+using namespace std::chrono_literals;
+
+class postgres_long : public postgres_test {
+protected:
+    static constexpr int rounds = 10000;
+
+    static void check(const race_result& how) {
+        EXPECT_EQ(how.wrong, 0);
+        EXPECT_GT(how.granted, rounds / 100);
+        EXPECT_GT(how.not_granted, rounds / 100);
+    }
+};
+
+TEST_F(postgres_long, ten_thousand_timeouts_against_the_grant_leave_no_lock) {
+    const auto holders = make();
+    const auto waiters = make();
+    check(race_timeouts(holders, waiters, rounds));
+    EXPECT_EQ(in_server(""), 0);
+}
+
+TEST_F(postgres_long, ten_thousand_cancels_against_the_grant_leave_no_lock) {
+    const auto holders = make();
+    const auto waiters = make();
+    check(race_cancels(holders, waiters, rounds));
+    EXPECT_EQ(in_server(""), 0);
+}
+
+class postgres_crowd : public postgres_test {
+protected:
+    const test::postgres_server& server() const override { return server_; }
+
+    /// The server's default number of connections; more than enough room for locks.
+    test::postgres_server server_{{"max_connections=100", "max_locks_per_transaction=256"}};
+};
+
+TEST_F(postgres_crowd, ten_thousand_wait_for_ten_thousand_names) {
+    constexpr int count = 10000;
+    const auto holder = make();
+    const auto from = make();
+    const auto ask = [](const counted_provider& of, std::vector<lock_handle>& handles, std::atomic<int>& left,
+                        std::atomic<int>& failed) {
+        for (std::size_t i = 0; i < handles.size(); ++i) {
+            of.locks.make_lock("crowd " + std::to_string(i))
+                .async_acquire(timeout::infinite(), [&, i](error_code code, lock_handle got) {
+                    if (code) ++failed;
+                    handles[i] = std::move(got);
+                    --left;
+                });
+        }
+    };
+    std::atomic<int> failed{0};
+    std::vector<lock_handle> held(count);
+    std::atomic<int> left{count};
+    ask(holder, held, left, failed);
+    ASSERT_TRUE(test::eventually([&] { return left == 0; }, 60s));
+    EXPECT_LE(holder.count().connections, 10);
+
+    std::vector<lock_handle> handles(count);
+    std::atomic<int> waiting{count};
+    ask(from, handles, waiting, failed);
+    ASSERT_TRUE(test::eventually([&] {
+        const auto now = from.count();
+        return now.standing == 32 && now.in_room == count - 32;
+    }, 60s));
+    EXPECT_LE(from.count().connections, 34);
+    for (lock_handle& each : held) each.async_release([](error_code) {});
+    EXPECT_TRUE(test::eventually([&] { return waiting == 0; }, 100s)) << waiting << " still wait";
+    EXPECT_EQ(failed, 0);
+}
+
+/// Users of .NET's library report that releases fail under such a load.
+TEST_F(postgres_crowd, many_tasks_on_many_names_see_no_error) {
+    constexpr int names = 200;
+    constexpr int tasks = 10;
+    const auto from = make();
+    std::vector<std::atomic<int>> inside(names);
+    std::atomic<int> overlaps{0};
+    std::atomic<int> failed{0};
+    std::atomic<int> done{0};
+    for (int round = 0; round < 30; ++round) {
+        done = 0;
+        for (int task = 0; task < names * tasks; ++task) {
+            const auto name = static_cast<std::size_t>(task % names);
+            from.locks.make_lock("busy " + std::to_string(name))
+                .async_acquire(60s, [&, name](error_code code, lock_handle got) {
+                    if (code) ++failed;
+                    if (++inside[name] != 1) ++overlaps;
+                    --inside[name];
+                    got.async_release([&](error_code released) {
+                        if (released) ++failed;
+                        ++done;
+                    });
+                });
+        }
+        ASSERT_TRUE(test::eventually([&] { return done == names * tasks; }, 60s));
+    }
+    EXPECT_EQ(failed, 0);
+    EXPECT_EQ(overlaps, 0);
+    EXPECT_LE(from.count().connections, 50);
+    EXPECT_EQ(server().log().find("WARNING"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace holdfast
