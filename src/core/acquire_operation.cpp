@@ -165,7 +165,8 @@ action acquire_operation::on_refused(const reply& answer, boottime::time_point n
 action acquire_operation::on_link_lost(const reply& answer, boottime::time_point now) {
     if (traits_.family == family::lease) {
         // The request may have arrived although its answer did not.
-        asks_again_ = !leaving_ && state_ == state::asking && !replaced_ && (time_left(now) || limit_.is_zero());
+        asks_again_ = !traits_.links_reconnect && !leaving_ && state_ == state::asking && !replaced_ &&
+                      (time_left(now) || limit_.is_zero());
         remember(answer);
         return drop();
     }

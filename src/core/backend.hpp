@@ -37,6 +37,10 @@ struct backend_traits {
     bool waits_on_server = false;
     /// `try_acquire` with `staying` leaves a mark that `verb::withdraw` takes away.
     bool announces = false;
+    /// Leases: links make lost connections anew by themselves and ask again over them. Then the machine does not: a
+    /// give-back that is still on its way over the old connection could take what a second ask with the same owner was
+    /// granted.
+    bool links_reconnect = false;
     /// How long a reply may stay out after the caller's own time is over.
     std::chrono::milliseconds reply_grace{5000};
     /// How long a cancelled command's reply is awaited before its link is dropped.

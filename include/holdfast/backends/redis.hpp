@@ -26,7 +26,8 @@ struct server_address {
 
 /// @brief Which server, and how long locks live there without being renewed.
 struct options {
-    /// One server.
+    /// One; or several that know nothing of each other, of which a majority decides (Redlock), an odd number. All with
+    /// the same user, password and database.
     std::vector<server_address> servers = {server_address{}};
     /// The ACL user; unset: the default user.
     std::optional<std::string> user = {};
@@ -62,9 +63,9 @@ HOLDFAST_API provider make_provider(const options& opts, const provider_settings
 
 /** @brief Serves the schemes `redis`, and `unix` and `redis+unix` for a unix socket.
 
-    `redis://[[user]:password@]host[:port][/database]`, `unix:///run/redis.sock?database=1`. Options: `database`,
-    `prefix`, `expiry`, `min_validity`, `extension_cadence`, `min_busy_wait`, `max_busy_wait`, `connect_timeout`, for
-    the fields of @ref options; times are written `500ms`, `30s` or `2m`.
+    `redis://[[user]:password@]host[:port][,host[:port]...][/database]`, `unix:///run/redis.sock?database=1`. Options:
+   `database`, `prefix`, `expiry`, `min_validity`, `extension_cadence`, `min_busy_wait`, `max_busy_wait`,
+   `connect_timeout`, for the fields of @ref options; times are written `500ms`, `30s` or `2m`.
 */
 HOLDFAST_API void add_to(registry& target);
 

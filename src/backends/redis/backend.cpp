@@ -1,4 +1,5 @@
 #include <backends/redis/backend.hpp>
+#include <backends/redis/quorum_link.hpp>
 
 #include <algorithm>
 
@@ -116,12 +117,20 @@ private:
     core::notifier& on_wake_;
 };
 
+std::vector<server> servers_of(const options& opts) {
+    std::vector<server> made;
+    for (const server_address& each : opts.servers) {
+        made.push_back({each, opts.user, opts.password, opts.database, opts.connect_timeout});
+    }
+    return made;
+}
+
 }  // namespace
 
-redis_backend::redis_backend(const options& opts)
-    : strategy_(opts), server_{opts.servers.front(), opts.user, opts.password, opts.database, opts.connect_timeout} {
+redis_backend::redis_backend(const options& opts) : strategy_(opts), servers_(servers_of(opts)) {
     traits_.family = core::family::lease;
     traits_.announces = true;
+    traits_.links_reconnect = true;
     // An answer that takes longer than this is of no use any more.
     traits_.reply_grace =
         std::clamp(opts.expiry - opts.min_validity, std::chrono::milliseconds(1000), std::chrono::milliseconds(5000));
@@ -160,23 +169,34 @@ resolver& redis_backend::names(const core::backend_context& context) {
 
 std::unique_ptr<core::link> redis_backend::make_link(const core::claim&, const core::backend_context& context) {
     const std::lock_guard guard(mutex_);
-    return std::make_unique<direct_link>(*this, server_, names(context));
+    if (servers_.size() > 1) return make_direct_quorum(strategy_, servers_, names(context));
+    return std::make_unique<direct_link>(*this, servers_.front(), names(context));
 }
 
 std::unique_ptr<core::link> redis_backend::make_shared_link(const core::claim&, const core::backend_context& context) {
     const std::lock_guard guard(mutex_);
-    if (shared_ == nullptr) shared_ = shared_channel::make(server_, names(context), context.executor());
-    return std::make_unique<shared_link>(*this, shared_);
+    if (shared_.empty()) {
+        for (const server& each : servers_) {
+            shared_.push_back(shared_channel::make(each, names(context), context.executor()));
+        }
+    }
+    if (servers_.size() > 1) return make_shared_quorum(strategy_, shared_);
+    return std::make_unique<shared_link>(*this, shared_.front());
 }
 
 std::unique_ptr<core::watch> redis_backend::arm(const core::claim& who, core::link&, core::notifier& on_wake,
                                                 const core::backend_context& context, core::waiter) {
+    // A semaphore is kept by the first server. Other releases go to all servers in their order, so when the last one
+    // tells of it the others have heard it as well.
+    const bool first = who.mode == core::access::ticket || servers_.size() == 1;
     const std::lock_guard guard(mutex_);
-    if (subscriber_ == nullptr) {
-        subscriber_ = subscriber::make(server_, names(context), context.executor(), context.observer);
-        news_.store(subscriber_.get(), std::memory_order_release);
+    auto& news = first ? first_news_ : last_news_;
+    if (news == nullptr) {
+        news = subscriber::make(first ? servers_.front() : servers_.back(), names(context), context.executor(),
+                                context.observer);
+        if (servers_.size() == 1) news_.store(news.get(), std::memory_order_release);
     }
-    return std::make_unique<release_watch>(subscriber_, strategy_.channel_of(who), on_wake);
+    return std::make_unique<release_watch>(news, strategy_.channel_of(who), on_wake);
 }
 
 }  // namespace redis

@@ -37,12 +37,14 @@ private:
 
     const strategy strategy_;
     core::backend_traits traits_;
-    const server server_;
+    const std::vector<server> servers_;
 
     std::mutex mutex_;
     std::unique_ptr<resolver> resolver_;
-    std::shared_ptr<shared_channel> shared_;
-    std::shared_ptr<subscriber> subscriber_;
+    std::vector<std::shared_ptr<shared_channel>> shared_;
+    std::shared_ptr<subscriber> first_news_;
+    std::shared_ptr<subscriber> last_news_;
+    /// Of a single server.
     std::atomic<subscriber*> news_{nullptr};
 };
 

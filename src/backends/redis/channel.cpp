@@ -20,7 +20,30 @@ bool starts_with(std::string_view text, std::string_view beginning) noexcept {
 void channel::submit(request& one, boottime::time_point now) {
     // Whoever does not wait is still given the time that connecting takes.
     one.open_until = one.reconnect_until > now ? one.reconnect_until : now + server_.connect_timeout;
+    if (one.one_of_many && connection_ == nullptr && now < pause_until_ && !last_failure_.text.empty()) {
+        fail(one, last_failure_);
+        return;
+    }
     waiting_.push_back(&one);
+}
+
+std::shared_ptr<request> channel::submit_detached(std::string text, const script& which, core::notifier* asker,
+                                                  boottime::time_point now) {
+    while (!detached_.empty() && detached_.front()->done) detached_.pop_front();
+    auto made = std::make_shared<request>();
+    made->first = std::move(text);
+    made->first_script = &which;
+    made->only_once = true;
+    // Nobody may be there to hear that the server does not know the script.
+    made->with_source = true;
+    made->asker = asker;
+    if (connected()) {
+        submit(*made, now);
+        detached_.push_back(made);
+    } else {
+        fail(*made, last_failure_);
+    }
+    return made;
 }
 
 void channel::forget(const request& one) noexcept {
@@ -47,13 +70,15 @@ bool channel::go_on(boottime::time_point now, bool read) {
         expire(now);
         if (waiting_.empty() || now < pause_until_) return false;
         proven_ = false;
-        connection_ = std::make_unique<connection>(server_, names_, on_name_found_);
+        connection_ = std::make_unique<connection>(server_, names_, on_name_found_, [this] { connection_ends(); });
     }
     auto found = connection_->drive(now, read);
     hear(now);
     if (found == connection::status::ready && now >= pause_until_ && !waiting_.empty()) {
         send_waiting(now);
         connection_->drive(now, false);
+        // What is no Redis may have spoken before it was asked.
+        hear(now);
     }
     if (connection_->now_is() == connection::status::failed) {
         lost(now);
@@ -115,6 +140,7 @@ void channel::heard(request& one, reply_value answer, boottime::time_point now) 
 
 void channel::lost(boottime::time_point now) {
     const failure why = connection_->why();
+    last_failure_ = why;
     connection_ends();
     connection_.reset();
     // A connection that was once good may have died of age: the first new one is made at once.
@@ -128,7 +154,9 @@ void channel::lost(boottime::time_point now) {
     std::deque<request*> kept;
     for (request* one : waiting_) {
         const bool once_more = proven_ && one->losses <= 1;
-        if (why.transient && (once_more || pause_until_ < one->reconnect_until)) {
+        if (one->only_once && one->losses > 0) {
+            fail(*one, why);
+        } else if (why.transient && (once_more || (!one->one_of_many && pause_until_ < one->reconnect_until))) {
             kept.push_back(one);
         } else {
             fail(*one, why);

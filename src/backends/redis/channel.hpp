@@ -25,6 +25,10 @@ struct request {
     const script* again_script = nullptr;
     /// Until when to try again after a lost connection.
     boottime::time_point reconnect_until{};
+    /// Never sent again.
+    bool only_once = false;
+    /// One of several servers is asked: where this one was not to be reached a moment ago, that is the answer.
+    bool one_of_many = false;
     core::notifier* asker = nullptr;
 
     // What has become of it.
@@ -60,6 +64,15 @@ public:
     virtual ~channel() = default;
 
     void submit(request& one, boottime::time_point now);
+    /// One that is the channel's own: sent once, over the present connection, whether or not its asker stays.
+    /// @param asker is notified when it is done, until @ref hush
+    std::shared_ptr<request> submit_detached(std::string text, const script& which, core::notifier* asker,
+                                             boottime::time_point now);
+    /// Notifies nobody of a name that is found.
+    void hush() noexcept {
+        on_name_found_ = nullptr;
+        if (connection_ != nullptr) connection_->hush();
+    }
     /// Nobody waits for it any more; an answer that still comes is swallowed.
     void forget(const request& one) noexcept;
     /// Ends it now: certainly not carried out where it was never sent.
@@ -73,6 +86,8 @@ public:
     short poll_events() const noexcept { return connection_ == nullptr ? short{0} : connection_->poll_events(); }
     /// No answer is out, also none that nobody waits for.
     bool idle() const noexcept { return sent_.empty() && waiting_.empty(); }
+    /// How many answers are out.
+    std::size_t out() const noexcept { return sent_.size(); }
     bool connected() const noexcept {
         return connection_ != nullptr && connection_->now_is() == connection::status::ready;
     }
@@ -100,6 +115,8 @@ private:
     std::deque<request*> waiting_;
     /// Null: forgotten.
     std::deque<request*> sent_;
+    std::deque<std::shared_ptr<request>> detached_;
+    failure last_failure_;
     /// No connection before then, and no sending.
     boottime::time_point pause_until_{};
     int failures_ = 0;

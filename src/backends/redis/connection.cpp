@@ -85,8 +85,8 @@ failure failure_of(std::string_view text) {
     return {errc::unavailable, 0, std::string(text), false};
 }
 
-connection::connection(const server& to, resolver& names, core::notifier* on_name_found)
-    : server_(to), names_(names), open_by_(boottime::now() + to.connect_timeout) {
+connection::connection(const server& to, resolver& names, core::notifier* on_name_found, std::function<void()> closing)
+    : server_(to), names_(names), closing_(std::move(closing)), open_by_(boottime::now() + to.connect_timeout) {
     if (!server_.address.socket_path.empty()) {
         socket_address made;
         auto& path = reinterpret_cast<sockaddr_un&>(made.bytes);
@@ -102,6 +102,10 @@ connection::connection(const server& to, resolver& names, core::notifier* on_nam
 }
 
 connection::~connection() {
+    hush();
+}
+
+void connection::hush() noexcept {
     if (lookup_ != nullptr) lookup_->abandon();
 }
 
@@ -165,6 +169,7 @@ bool connection::end_connect(boottime::time_point now) {
     socklen_t size = sizeof number;
     if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &number, &size) != 0) number = errno;
     if (number == 0) return true;
+    closing_();
     socket_.reset();
     if (next_address_ < addresses_.size()) {
         begin_connect(now);

@@ -7,6 +7,7 @@
 #include <backends/redis/server.hpp>
 #include <core/fork.hpp>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,7 +23,8 @@ namespace redis {
 class connection {
 public:
     /// @param on_name_found is notified when the host's name has been looked up, if that takes time
-    connection(const server& to, resolver& names, core::notifier* on_name_found);
+    /// @param closing is called before the descriptor is closed to be replaced by another one
+    connection(const server& to, resolver& names, core::notifier* on_name_found, std::function<void()> closing);
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
     ~connection();
@@ -35,6 +37,9 @@ public:
     void send(std::string_view bytes) { out_ += bytes; }
     /// The next reply that is there, or null. May find that the connection has failed.
     reply_value receive();
+
+    /// Notifies nobody any more.
+    void hush() noexcept;
 
     status now_is() const noexcept { return status_; }
     const failure& why() const noexcept { return failure_; }
@@ -57,6 +62,7 @@ private:
 
     const server& server_;
     resolver& names_;
+    const std::function<void()> closing_;
     status status_ = status::opening;
     stage stage_ = stage::naming;
     failure failure_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <set>
 
 namespace holdfast {
 inline namespace v0 {
@@ -76,12 +77,25 @@ void check_server(const server_address& one) {
     if (one.port == 0) refuse("the port is a number from 1 to 65535");
 }
 
+std::string place_of(const server_address& one) {
+    if (!one.socket_path.empty()) return one.socket_path;
+    std::string host = one.host;
+    std::transform(host.begin(), host.end(), host.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    return host + " port " + std::to_string(one.port);
+}
+
 }  // namespace
 
 options checked(const options& opts) {
     options made = opts;
-    if (made.servers.size() != 1) refuse("there must be one server");
-    for (const server_address& each : made.servers) check_server(each);
+    if (made.servers.empty()) refuse("there must be a server");
+    std::set<std::string> places;
+    for (const server_address& each : made.servers) {
+        check_server(each);
+        // Two votes for one server would make a majority of a minority.
+        if (!places.insert(place_of(each)).second) refuse("a server is listed twice: " + place_of(each));
+    }
     if (made.user && !made.user->empty() && !made.password) refuse("a user needs a password");
     if (made.database < 0) refuse("the database's number is not negative");
     if (names::find_invalid_utf8(made.key_prefix) != std::string_view::npos) refuse("the prefix is not valid UTF-8");
@@ -110,7 +124,13 @@ options options_from(const url& address) {
     const auto database = reader.text("database");
     std::string database_text = database.value_or("0");
     if (address.scheme() == "redis") {
-        made.servers = {server_from(address.authority())};
+        made.servers.clear();
+        for (std::string_view left = address.authority();;) {
+            const auto comma = left.find(',');
+            made.servers.push_back(server_from(left.substr(0, comma)));
+            if (comma == std::string_view::npos) break;
+            left.remove_prefix(comma + 1);
+        }
         const std::string_view path = address.path();
         if (path.size() > 1) {
             if (database) refuse("the database stands in the path or in 'database', not in both");

@@ -9,7 +9,13 @@ inline namespace v0 {
 namespace redis {
 
 provider make_provider(const options& opts, const provider_settings& settings) {
-    return provider(core::provider_state::make(std::make_shared<redis_backend>(checked(opts)), settings));
+    const options sound = checked(opts);
+    if (sound.servers.size() % 2 == 0 && settings.observer != nullptr) {
+        settings.observer->notice("",
+                                  "redis: an even number of servers outlives the failure of no more of them than "
+                                  "one fewer would");
+    }
+    return provider(core::provider_state::make(std::make_shared<redis_backend>(sound), settings));
 }
 
 void add_to(registry& target) {

@@ -91,7 +91,7 @@ const script& scripts::lock_release() {
     static const script made(R"(
 if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('del', KEYS[1])
-redis.pcall('publish', ARGV[2], '')
+if ARGV[2] ~= '' then redis.pcall('publish', ARGV[2], '') end
 return 1
 )");
     return made;
@@ -123,7 +123,7 @@ return 1
 const script& scripts::read_release() {
     static const script made(R"(
 if redis.call('srem', KEYS[1], ARGV[1]) == 0 then return 0 end
-if redis.call('exists', KEYS[1]) == 0 then redis.pcall('publish', ARGV[2], '') end
+if ARGV[2] ~= '' and redis.call('exists', KEYS[1]) == 0 then redis.pcall('publish', ARGV[2], '') end
 return 1
 )");
     return made;
@@ -159,7 +159,7 @@ const script& scripts::write_release() {
 local writer = redis.call('get', KEYS[1])
 if writer ~= ARGV[1] and writer ~= ARGV[1] .. '_WRITERWAITING' then return 0 end
 redis.call('del', KEYS[1])
-redis.pcall('publish', ARGV[2], '')
+if ARGV[2] ~= '' then redis.pcall('publish', ARGV[2], '') end
 return writer == ARGV[1] and 1 or 0
 )");
     return made;
@@ -169,7 +169,7 @@ const script& scripts::write_withdraw() {
     static const script made(R"(
 if redis.call('get', KEYS[1]) ~= ARGV[1] .. '_WRITERWAITING' then return 0 end
 redis.call('del', KEYS[1])
-redis.pcall('publish', ARGV[2], '')
+if ARGV[2] ~= '' then redis.pcall('publish', ARGV[2], '') end
 return 1
 )");
     return made;
@@ -203,7 +203,7 @@ return changed
 const script& scripts::ticket_release() {
     static const script made(R"(
 if redis.call('zrem', KEYS[1], ARGV[1]) == 0 then return 0 end
-redis.pcall('publish', ARGV[2], '')
+if ARGV[2] ~= '' then redis.pcall('publish', ARGV[2], '') end
 return 1
 )");
     return made;

@@ -45,9 +45,21 @@ void shared_channel::submit(request& one) {
     seat_->post();
 }
 
-void shared_channel::forget(const request& one) noexcept {
+std::shared_ptr<request> shared_channel::submit_detached(std::string text, const script& which, core::notifier* asker) {
+    const std::lock_guard guard(mutex_);
+    seat_->post();
+    return channel_->submit_detached(std::move(text), which, asker, boottime::now());
+}
+
+void shared_channel::set_asker(request& one, core::notifier* asker) noexcept {
+    const std::lock_guard guard(mutex_);
+    one.asker = asker;
+}
+
+bool shared_channel::forget(const request& one) noexcept {
     const std::lock_guard guard(mutex_);
     channel_->forget(one);
+    return one.sent;
 }
 
 void shared_channel::give_up_unsent(request& one) {

@@ -30,7 +30,12 @@ public:
     ~shared_channel();
 
     void submit(request& one);
-    void forget(const request& one) noexcept;
+    /// See @ref channel.
+    std::shared_ptr<request> submit_detached(std::string text, const script& which, core::notifier* asker);
+    /// Who is notified when it is done; null: nobody.
+    void set_asker(request& one, core::notifier* asker) noexcept;
+    /// @return whether it was sent
+    bool forget(const request& one) noexcept;
     /// Ends it now, as cancelled, if it was never sent.
     void give_up_unsent(request& one);
     /// Whether it is done; nobody but the asker looks at it any more then.

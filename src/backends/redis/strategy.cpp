@@ -163,6 +163,25 @@ void strategy::fill_ticket(request& into, const core::command& cmd, std::string_
     }
 }
 
+std::string strategy::undo(const core::claim& who, const script*& which) const {
+    const std::string& key = who.target->mapped();
+    const std::string id = id_of(who);
+    if (who.mode == access::ticket) {
+        which = &scripts::ticket_release();
+        return which->call({key}, {id, ""});
+    }
+    if (who.target->kind != core::primitive_kind::reader_writer_lock) {
+        which = &scripts::lock_release();
+        return which->call({key}, {id, ""});
+    }
+    if (who.mode == access::shared) {
+        which = &scripts::read_release();
+        return which->call({readers_of(key)}, {id, ""});
+    }
+    which = &scripts::write_release();
+    return which->call({key}, {id, ""});
+}
+
 core::reply strategy::judge(verb what, access mode, const request& done, boottime::time_point began,
                             bool news_come) const {
     // What is no Redis, or refuses us for good, has not carried out anything.

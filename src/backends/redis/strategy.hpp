@@ -28,6 +28,8 @@ public:
     static bool asks(const core::command& cmd) noexcept;
     /// @p into as it is to be sent for @p cmd. @param began when the command began, which the core counts leases from
     void fill(request& into, const core::command& cmd) const;
+    /// What undoes @p asked on a server that granted it though the others did not. Tells nobody: nothing was free.
+    std::string undo(const core::claim& who, const script*& which) const;
     /// @param what, mode the command's; @param began when it began
     /// @param news_come whether somebody would tell of a release
     core::reply judge(core::verb what, core::access mode, const request& done, boottime::time_point began,

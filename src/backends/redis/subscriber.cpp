@@ -86,7 +86,7 @@ void subscriber::run() {
 void subscriber::drive(boottime::time_point now, bool read) {
     if (connection_ == nullptr) {
         if (listening_ == 0 || forbidden_ || now < pause_until_) return;
-        connection_ = std::make_unique<connection>(server_, names_, name_news_.get());
+        connection_ = std::make_unique<connection>(server_, names_, name_news_.get(), [this] { seat_->let_go(); });
     }
     const auto found = connection_->drive(now, read);
     hear();

@@ -3,24 +3,39 @@
 
 #include <holdfast/backends/redis.hpp>
 
+#include <memory>
+
 namespace holdfast::contract {
 namespace {
 
 using namespace std::chrono_literals;
 
-/// One for the whole program: tests have names of their own.
-test::redis_server& the_server() {
-    static test::redis_server one;
-    return one;
+/// Started when first asked for, and for the whole program: tests have names of their own.
+const test::redis_server& the_server(std::size_t number) {
+    static std::vector<std::unique_ptr<test::redis_server>> all;
+    while (all.size() <= number) all.push_back(std::make_unique<test::redis_server>());
+    return *all[number];
 }
+
+struct layout {
+    std::string name;
+    redis::options opts = {};
+    std::size_t servers = 1;
+    bool by_socket = false;
+};
 
 class redis_environment final : public environment {
 public:
-    explicit redis_environment(const redis::options& opts, bool by_socket) : opts_(opts) {
-        if (by_socket) {
-            opts_.servers.front().socket_path = the_server().socket_path();
-        } else {
-            opts_.servers.front().port = the_server().port();
+    explicit redis_environment(const layout& how) : opts_(how.opts), servers_(how.servers) {
+        opts_.servers.clear();
+        for (std::size_t number = 0; number < servers_; ++number) {
+            redis::server_address where;
+            if (how.by_socket) {
+                where.socket_path = the_server(number).socket_path();
+            } else {
+                where.port = the_server(number).port();
+            }
+            opts_.servers.push_back(where);
         }
     }
 
@@ -33,34 +48,44 @@ public:
         if (key.size() > suffix.size() && key.ends_with(suffix)) {
             words.push_back(key.substr(0, key.size() - suffix.size()) + ".readers");
         }
-        test::redis_client client(the_server().socket_path());
-        client({"SELECT", std::to_string(opts_.database)});
-        return static_cast<int>(client(words).integer);
+        long long most = 0;
+        for (std::size_t number = 0; number < servers_; ++number) {
+            test::redis_client client(the_server(number).socket_path());
+            client({"SELECT", std::to_string(opts_.database)});
+            most = std::max(most, client(words).integer);
+        }
+        return static_cast<int>(most);
     }
 
 private:
     redis::options opts_;
+    const std::size_t servers_;
 };
 
-environment_variant variant(std::string name, redis::options opts, bool by_socket) {
+environment_variant variant(layout how) {
     // Renewed often, so that a loss is seen soon; the tests of waiting have to do with news, not with expiry.
-    opts.expiry = 4s;
-    opts.min_validity = 2s;
-    opts.extension_cadence = 50ms;
-    return {std::move(name), redis::make_provider(opts).capabilities(),
-            [opts, by_socket] { return std::make_unique<redis_environment>(opts, by_socket); }};
+    how.opts.expiry = 4s;
+    how.opts.min_validity = 2s;
+    how.opts.extension_cadence = 50ms;
+    return {how.name, redis::make_provider(how.opts).capabilities(),
+            [how] { return std::make_unique<redis_environment>(how); }};
 }
 
 }  // namespace
 
 std::vector<environment_variant> environment_variants() {
+#if defined(HOLDFAST_TEST_OTHER_LAYOUTS)
     redis::options prefixed;
     prefixed.key_prefix = "app:";
     prefixed.database = 3;
     return {
-        variant("tcp", {}, false),
-        variant("socket_prefix_database", prefixed, true),
+        variant({.name = "socket_prefix_database", .opts = prefixed, .by_socket = true}),
+        variant({.name = "three_servers", .servers = 3}),
+        variant({.name = "five_servers", .servers = 5}),
     };
+#else
+    return {variant({.name = "tcp"})};
+#endif
 }
 
 }  // namespace holdfast::contract

@@ -36,6 +36,16 @@ TEST(redis_url, names_a_server) {
     EXPECT_EQ(from("redis://localhost?database=3").database, 3);
 }
 
+TEST(redis_url, names_several_servers) {
+    const options made = from("redis://a,b:6380,[::1]:6381/1");
+    ASSERT_EQ(made.servers.size(), 3);
+    EXPECT_EQ(made.servers[1].host, "b");
+    EXPECT_EQ(made.servers[1].port, 6380);
+    EXPECT_EQ(made.servers[2].host, "::1");
+    EXPECT_EQ(made.database, 1);
+    EXPECT_EQ(from("redis://a:1,a:2").servers.size(), 2) << "two ports are two servers";
+}
+
 TEST(redis_url, names_a_user) {
     const options both = from("redis://ann:s%40cret@localhost");
     EXPECT_EQ(both.user, "ann");
@@ -77,6 +87,8 @@ TEST(redis_url, is_refused_with_what_would_be_right) {
     } rows[] = {
         {"redis:", "host is missing"},
         {"redis://", "host is missing"},
+        {"redis://a,", "host is missing"},
+        {"redis://a,b,A:6379", "listed twice"},
         {"redis://h:0", "from 1 to 65535"},
         {"redis://h:70000", "from 1 to 65535"},
         {"redis://h:x", "from 1 to 65535"},

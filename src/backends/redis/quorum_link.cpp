@@ -1,0 +1,467 @@
+#include <backends/redis/quorum_link.hpp>
+
+#include <poll.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <random>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+namespace {
+
+using core::verb;
+using core::verdict;
+
+/// A connection with more answers out than this belongs to a server that does not answer.
+constexpr std::size_t most_out = 64;
+/// After a vote that nobody won: short, and at random, so that the same ones do not meet again.
+constexpr std::chrono::milliseconds shortest_revote{5};
+constexpr std::chrono::milliseconds longest_revote{50};
+/// How long it is awaited that what was granted in vain is given back: by who has granted it, and by who may have.
+constexpr std::chrono::milliseconds longest_undo{500};
+constexpr std::chrono::milliseconds shortest_undo{20};
+
+/// One server's part of a link.
+struct leg {
+    request asked;
+    bool out = false;
+    bool granted = false;
+    /// Out, but asked only when what takes back an earlier grant has been answered: it could take the new one.
+    bool deferred = false;
+    /// What takes back a grant that came to nothing.
+    std::shared_ptr<request> undo;
+    /// For how long the reply waits until it is known that nothing is held there.
+    boottime::time_point undo_until{};
+    /// Who that grant was for.
+    std::string undone;
+};
+
+class quorum_link : public core::link {
+public:
+    quorum_link(const strategy& commands, std::size_t servers)
+        : commands_(commands), legs_(servers), used_(servers), tally_(servers) {}
+
+    core::progress start(const core::command& cmd, core::notifier& on_progress) override {
+        if (!strategy::asks(cmd)) {
+            set_reply(verdict::released);
+            return {true, core::never};
+        }
+        began_ = boottime::now();
+        give_up_at_ = began_ + (commands_.settings().expiry - commands_.settings().min_validity);
+        what_ = cmd.what;
+        who_ = cmd.who;
+        // A semaphore is kept by one server, the first.
+        command_ = cmd;
+        used_ = cmd.who->mode == core::access::ticket ? 1 : legs_.size();
+        tally_ = tally(used_);
+        refused_until_ = core::never;
+        fault_ = {};
+        undoing_ = cancelled_ = false;
+        on_progress_ = &on_progress;
+        begin(on_progress);
+        for (std::size_t at = 0; at < used_; ++at) ask(at, cmd, on_progress);
+        drive(began_);
+        return look(began_);
+    }
+
+    core::progress advance() override {
+        const auto now = boottime::now();
+        drive(now);
+        return look(now);
+    }
+
+    void request_cancel() override {
+        // Whatever has not been answered is taken back; so there is no need to wait for it.
+        if (what_ == verb::try_acquire && !undoing_) {
+            cancelled_ = true;
+            give_up_at_ = boottime::now();
+        }
+    }
+
+protected:
+    std::size_t servers() const noexcept { return legs_.size(); }
+    leg& leg_at(std::size_t at) noexcept { return legs_[at]; }
+
+    virtual void begin(core::notifier&) {}
+    virtual void end() noexcept {}
+    virtual void submit(std::size_t to, request& one, core::notifier& on_progress) = 0;
+    /// @return whether it was sent
+    virtual bool forget(std::size_t at, request& one) noexcept = 0;
+    virtual bool is_done(std::size_t at, const request& one) const = 0;
+    virtual std::shared_ptr<request> submit_detached(std::size_t to, std::string text, const script& which,
+                                                     core::notifier& on_progress) = 0;
+    /// Who is notified when a detached request is done; null: nobody.
+    virtual void set_asker(std::size_t, request&, core::notifier*) noexcept {}
+    virtual void drive(boottime::time_point) {}
+    virtual boottime::time_point again_at() const noexcept { return core::never; }
+
+private:
+    void ask(std::size_t at, const core::command& cmd, core::notifier& on_progress) {
+        leg& one = legs_[at];
+        if (one.out && !one.deferred) forget(at, one.asked);
+        one.asked = request{};
+        one.out = true;
+        one.granted = false;
+        one.deferred = cmd.what == verb::try_acquire && one.undo != nullptr && one.undone == cmd.who->owner;
+        if (one.deferred) {
+            set_asker(at, *one.undo, &on_progress);
+            return;
+        }
+        one.undo = nullptr;
+        submit_command(at, cmd, on_progress);
+    }
+
+    void submit_command(std::size_t at, const core::command& cmd, core::notifier& on_progress) {
+        request& one = legs_[at].asked;
+        commands_.fill(one, cmd);
+        one.reconnect_until = {};
+        one.one_of_many = true;
+        submit(at, one, on_progress);
+    }
+
+    /// True when it has been asked by now.
+    bool ask_deferred(std::size_t at) {
+        leg& one = legs_[at];
+        if (!one.deferred) return true;
+        if (!is_done(at, *one.undo)) return false;
+        one.deferred = false;
+        if (one.undo->answer == nullptr) {
+            // Nobody knows whether it will still be carried out, so this server has no vote for this owner any more.
+            one.out = false;
+            tally_.add(tally::answer::fault);
+            return false;
+        }
+        one.undo = nullptr;
+        submit_command(at, command_, *on_progress_);
+        return true;
+    }
+
+    core::progress look(boottime::time_point now) {
+        bool more = false;
+        for (std::size_t at = 0; at < used_; ++at) {
+            leg& one = legs_[at];
+            if (!one.out) continue;
+            const bool was_deferred = one.deferred;
+            if (!ask_deferred(at)) continue;
+            more = more || was_deferred;
+            if (!is_done(at, one.asked)) continue;
+            one.out = false;
+            count(one);
+        }
+        if (more) drive(now);
+        if (!undoing_ && !decide(now)) return {false, std::min(give_up_at_, again_at())};
+        if (undoing_) {
+            const auto until = undo_until(now);
+            if (now < until) return {false, std::min(until, again_at())};
+        }
+        for (std::size_t at = 0; at < used_; ++at) {
+            if (legs_[at].undo != nullptr) set_asker(at, *legs_[at].undo, nullptr);
+        }
+        end();
+        return {true, core::never};
+    }
+
+    /// Until when to await answers of undos; a past time when there are none.
+    boottime::time_point undo_until(boottime::time_point now) {
+        auto until = boottime::time_point::min();
+        for (std::size_t at = 0; at < used_; ++at) {
+            leg& one = legs_[at];
+            if (one.undo == nullptr || now >= one.undo_until) continue;
+            if (is_done(at, *one.undo)) {
+                one.undo_until = {};
+            } else {
+                until = std::max(until, one.undo_until);
+            }
+        }
+        return until;
+    }
+
+    void count(leg& one) {
+        core::reply said = commands_.judge(what_, who_->mode, one.asked, began_, false);
+        switch (said.result) {
+            case verdict::granted:
+            case verdict::released:
+                one.granted = true;
+                count_ = said.count;
+                tally_.add(tally::answer::yes);
+                break;
+            case verdict::refused:
+            case verdict::not_held:
+                refused_until_ = std::min(refused_until_, said.retry_at);
+                tally_.add(tally::answer::no);
+                break;
+            case verdict::timed_out:
+            case verdict::deadlock:
+            case verdict::doubt:
+            case verdict::failed:
+            case verdict::link_lost:
+                if (fault_.text.empty()) fault_ = std::move(said);
+                tally_.add(tally::answer::fault);
+                break;
+        }
+    }
+
+    /// True when the reply is there.
+    bool decide(boottime::time_point now) {
+        const bool over = now >= give_up_at_;
+        switch (what_) {
+            case verb::try_acquire:
+                if (tally_.won()) {
+                    grant(now);
+                    return true;
+                }
+                if (!tally_.cannot_win() && !over) return false;
+                take_back();
+                if (tally_.faulty() || !tally_.cannot_win()) {
+                    set_fault(over);
+                } else {
+                    refuse(now);
+                }
+                return true;
+            case verb::renew:
+                if (tally_.won()) {
+                    grant(now);
+                } else if (tally_.denied()) {
+                    set_reply(verdict::not_held);
+                } else if (tally_.cannot_win() || over) {
+                    set_fault(over);
+                } else {
+                    return false;
+                }
+                return true;
+            case verb::release:
+                if (tally_.won() || (tally_.complete() && tally_.yes() > 0)) {
+                    set_reply(verdict::released);
+                } else if (tally_.denied()) {
+                    set_reply(verdict::not_held);
+                } else if (tally_.faulty() || over) {
+                    set_fault(over);
+                } else {
+                    return false;
+                }
+                return true;
+            default:
+                // Withdrawals: what cannot be taken away ends with its time. Counts: of one server.
+                if (!tally_.won() && !tally_.cannot_win() && !over) return false;
+                if (what_ == verb::count && !tally_.won()) {
+                    set_fault(over);
+                } else {
+                    set_reply(what_ == verb::count ? verdict::granted : verdict::released).count = count_;
+                }
+                return true;
+        }
+    }
+
+    void grant(boottime::time_point now) {
+        auto sent = core::never;
+        for (std::size_t at = 0; at < used_; ++at) {
+            if (legs_[at].granted) sent = std::min(sent, legs_[at].asked.sent_at);
+        }
+        const auto& settings = commands_.settings();
+        core::reply& made = set_reply(verdict::granted);
+        made.lifetime = settings.expiry + (sent - began_);
+        // Too little would be left: as good as nothing, and given back at once.
+        if (what_ == verb::try_acquire && now - sent > settings.expiry - settings.min_validity) {
+            made.lifetime = std::chrono::nanoseconds(0);
+        }
+    }
+
+    void refuse(boottime::time_point now) {
+        core::reply& made = set_reply(verdict::refused);
+        made.retry_at = refused_until_;
+        if (tally_.yes() == 0) return;
+        thread_local std::minstd_rand random(std::random_device{}());
+        made.retry_at = std::min<boottime::time_point>(
+            made.retry_at, now + std::chrono::microseconds(std::uniform_int_distribution<long long>(
+                                     std::chrono::microseconds(shortest_revote).count(),
+                                     std::chrono::microseconds(longest_revote).count())(random)));
+    }
+
+    void set_fault(bool over) {
+        if (fault_.text.empty()) {
+            fault_.code = errc::unavailable;
+            fault_.text = over ? "no answer in time" : "no answer";
+        }
+        set_failure(fault_.code, fault_.native_code,
+                    "no majority of the " + std::to_string(used_) + " servers: " + fault_.text);
+    }
+
+    /// Nothing may stay of an acquire that failed: neither what was granted nor what may still be.
+    void take_back() {
+        const auto now = boottime::now();
+        for (std::size_t at = 0; at < used_; ++at) {
+            leg& one = legs_[at];
+            const bool sent = one.out && !one.deferred && forget(at, one.asked);
+            one.out = false;
+            if (!one.granted && !sent) continue;
+            const script* which = nullptr;
+            std::string text = commands_.undo(*who_, which);
+            one.undo = submit_detached(at, std::move(text), *which, *on_progress_);
+            one.undone = who_->owner;
+            // Whoever did not answer before the others is hardly waited for, but when it had no time to answer.
+            one.undo_until = now + (one.granted || cancelled_ ? longest_undo : shortest_undo);
+        }
+        undoing_ = true;
+        drive(now);
+    }
+
+    const strategy& commands_;
+    std::vector<leg> legs_;
+    std::size_t used_;
+    tally tally_;
+    verb what_ = verb::try_acquire;
+    const core::claim* who_ = nullptr;
+    core::command command_;
+    boottime::time_point began_{};
+    boottime::time_point give_up_at_{};
+    boottime::time_point refused_until_{};
+    core::reply fault_;
+    int count_ = 0;
+    core::notifier* on_progress_ = nullptr;
+    bool cancelled_ = false;
+    bool undoing_ = false;
+};
+
+class direct_quorum final : public quorum_link {
+public:
+    direct_quorum(const strategy& commands, const std::vector<server>& to, resolver& names)
+        : quorum_link(commands, to.size()) {
+        if (all_.open_with([] { return ::epoll_create1(EPOLL_CLOEXEC); }) < 0) {
+            throw error(errc::unavailable, "redis: no descriptor left");
+        }
+        for (const server& each : to) channels_.push_back(std::make_unique<polled_channel>(each, names, all_.get()));
+    }
+
+    int descriptor() const noexcept override { return all_.get(); }
+    short poll_events() const noexcept override { return POLLIN; }
+    bool reusable() const noexcept override {
+        const auto fit = [](const auto& each) { return each->out() <= most_out; };
+        return std::all_of(channels_.begin(), channels_.end(), fit);
+    }
+
+private:
+    /// A channel whose descriptor is in an epoll set.
+    class polled_channel final : public channel {
+    public:
+        polled_channel(const server& to, resolver& names, int set) : channel(to, names), set_(set) {}
+
+        void tell(core::notifier* when_name_found) noexcept { on_name_found_ = when_name_found; }
+        void enlist() noexcept {
+            const int now = descriptor();
+            const short events = poll_events();
+            if (now < 0 || (now == known_ && events == events_)) return;
+            epoll_event wanted{};
+            wanted.events = ((events & POLLIN) != 0 ? EPOLLIN : 0U) | ((events & POLLOUT) != 0 ? EPOLLOUT : 0U);
+            ::epoll_ctl(set_, now == known_ ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, now, &wanted);
+            known_ = now;
+            events_ = events;
+        }
+
+    private:
+        void connection_ends() noexcept override {
+            // In a forked child the set is still the parent's.
+            if (known_ >= 0 && generation_ == core::fork_generation()) {
+                ::epoll_ctl(set_, EPOLL_CTL_DEL, known_, nullptr);
+            }
+            known_ = -1;
+        }
+
+        const int set_;
+        const unsigned generation_ = core::fork_generation();
+        int known_ = -1;
+        short events_ = 0;
+    };
+
+    void begin(core::notifier& on_progress) override {
+        for (const auto& each : channels_) each->tell(&on_progress);
+    }
+    void end() noexcept override {
+        for (std::size_t at = 0; at < servers(); ++at) {
+            leg& one = leg_at(at);
+            // An answer that still comes is swallowed; but what was not sent will not be, and nobody is to be told.
+            if (one.out && !one.deferred && !one.asked.sent) channels_[at]->forget(one.asked);
+            if (one.deferred || !one.asked.sent) one.out = false;
+            channels_[at]->hush();
+        }
+    }
+    void submit(std::size_t to, request& one, core::notifier&) override { channels_[to]->submit(one, boottime::now()); }
+    bool forget(std::size_t at, request& one) noexcept override {
+        channels_[at]->forget(one);
+        return one.sent;
+    }
+    bool is_done(std::size_t, const request& one) const override { return one.done; }
+    std::shared_ptr<request> submit_detached(std::size_t to, std::string text, const script& which,
+                                             core::notifier&) override {
+        return channels_[to]->submit_detached(std::move(text), which, nullptr, boottime::now());
+    }
+    void drive(boottime::time_point now) override {
+        for (const auto& each : channels_) {
+            each->drive(now, true);
+            each->enlist();
+        }
+    }
+    boottime::time_point again_at() const noexcept override {
+        auto next = core::never;
+        for (const auto& each : channels_) next = std::min(next, each->again_at());
+        return next;
+    }
+
+    core::forked_descriptor all_;
+    std::vector<std::unique_ptr<polled_channel>> channels_;
+};
+
+class shared_quorum final : public quorum_link {
+public:
+    shared_quorum(const strategy& commands, const std::vector<std::shared_ptr<shared_channel>>& channels)
+        : quorum_link(commands, channels.size()), channels_(channels) {}
+    ~shared_quorum() override {
+        end();
+        for (std::size_t at = 0; at < servers(); ++at) {
+            if (leg_at(at).undo != nullptr) channels_[at]->set_asker(*leg_at(at).undo, nullptr);
+        }
+    }
+
+    bool reusable() const noexcept override { return false; }
+
+private:
+    void end() noexcept override {
+        for (std::size_t at = 0; at < servers(); ++at) {
+            leg& one = leg_at(at);
+            if (one.out && !one.deferred) channels_[at]->forget(one.asked);
+            one.out = false;
+        }
+    }
+    void submit(std::size_t to, request& one, core::notifier& on_progress) override {
+        one.asker = &on_progress;
+        channels_[to]->submit(one);
+    }
+    bool forget(std::size_t at, request& one) noexcept override { return channels_[at]->forget(one); }
+    bool is_done(std::size_t at, const request& one) const override { return channels_[at]->is_done(one); }
+    std::shared_ptr<request> submit_detached(std::size_t to, std::string text, const script& which,
+                                             core::notifier& on_progress) override {
+        return channels_[to]->submit_detached(std::move(text), which, &on_progress);
+    }
+    void set_asker(std::size_t at, request& one, core::notifier* asker) noexcept override {
+        channels_[at]->set_asker(one, asker);
+    }
+
+    const std::vector<std::shared_ptr<shared_channel>> channels_;
+};
+
+}  // namespace
+
+std::unique_ptr<core::link> make_direct_quorum(const strategy& commands, const std::vector<server>& servers,
+                                               resolver& names) {
+    return std::make_unique<direct_quorum>(commands, servers, names);
+}
+
+std::unique_ptr<core::link> make_shared_quorum(const strategy& commands,
+                                               const std::vector<std::shared_ptr<shared_channel>>& channels) {
+    return std::make_unique<shared_quorum>(commands, channels);
+}
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
