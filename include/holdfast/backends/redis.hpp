@@ -48,6 +48,9 @@ struct options {
     /// forbid publishing. Drawn at random, as .NET does. Ten times as seldom where news do come.
     std::chrono::milliseconds min_busy_wait = std::chrono::milliseconds(10);
     std::chrono::milliseconds max_busy_wait = std::chrono::milliseconds(800);
+    /// Fencing tokens, from one counter for all names with this prefix, which never expires: `holdfast:fencing`. They
+    /// can go back when the server loses data: a failover, a crash without persistence, a flush. One server only.
+    bool fencing = false;
     /// How long one attempt to connect may take. More than zero.
     std::chrono::milliseconds connect_timeout = std::chrono::seconds(2);
 };
@@ -65,7 +68,8 @@ HOLDFAST_API provider make_provider(const options& opts, const provider_settings
 
     `redis://[[user]:password@]host[:port][,host[:port]...][/database]`, `unix:///run/redis.sock?database=1`. Options:
    `database`, `prefix`, `expiry`, `min_validity`, `extension_cadence`, `min_busy_wait`, `max_busy_wait`,
-   `connect_timeout`, for the fields of @ref options; times are written `500ms`, `30s` or `2m`.
+   `connect_timeout`,
+    `fencing`, for the fields of @ref options; times are written `500ms`, `30s` or `2m`.
 */
 HOLDFAST_API void add_to(registry& target);
 

@@ -137,20 +137,11 @@ redis_backend::redis_backend(const options& opts) : strategy_(opts), servers_(se
     // For clocks that do not run alike, as Redlock has it: a hundredth, and what one millisecond may be rounded to.
     traits_.lease_margin = opts.expiry / 100 + std::chrono::milliseconds(2);
     traits_.renewal_cadence = opts.extension_cadence;
-}
 
-const holdfast::capabilities& redis_backend::capabilities() const noexcept {
-    static const holdfast::capabilities all{
-        .lock = true,
-        .reader_writer_lock = true,
-        .upgradeable_reader_writer_lock = false,
-        .semaphore = true,
-        .current_count = true,
-        .cross_process = true,
-        .loss_detection = loss_detection::before_expiry,
-        .fencing = fencing_support::none,
-    };
-    return all;
+    capabilities_.lock = capabilities_.reader_writer_lock = capabilities_.semaphore = true;
+    capabilities_.current_count = capabilities_.cross_process = true;
+    capabilities_.loss_detection = loss_detection::before_expiry;
+    if (opts.fencing) capabilities_.fencing = fencing_support::may_regress;
 }
 
 std::string redis_backend::map_name(core::primitive_kind kind, std::string_view name) const {

@@ -20,13 +20,16 @@ public:
     explicit redis_backend(const options& opts);
 
     std::string_view name() const noexcept override { return "redis"; }
-    const holdfast::capabilities& capabilities() const noexcept override;
+    const holdfast::capabilities& capabilities() const noexcept override { return capabilities_; }
     const core::backend_traits& traits() const noexcept override { return traits_; }
     std::string map_name(core::primitive_kind kind, std::string_view name) const override;
     std::unique_ptr<core::link> make_link(const core::claim& who, const core::backend_context& context) override;
     std::unique_ptr<core::link> make_shared_link(const core::claim& who, const core::backend_context& context) override;
     std::unique_ptr<core::watch> arm(const core::claim& who, core::link& asking, core::notifier& on_wake,
                                      const core::backend_context& context, core::waiter where) override;
+
+    std::vector<lock_entry> list(const list_query& query) override;
+    std::vector<finding> examine(const examination& how) override;
 
     const strategy& commands() const noexcept { return strategy_; }
     /// Whether releases by processes like ours are told to us.
@@ -37,6 +40,7 @@ private:
 
     const strategy strategy_;
     core::backend_traits traits_;
+    holdfast::capabilities capabilities_;
     const std::vector<server> servers_;
 
     std::mutex mutex_;

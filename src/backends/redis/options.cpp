@@ -96,6 +96,9 @@ options checked(const options& opts) {
         // Two votes for one server would make a majority of a minority.
         if (!places.insert(place_of(each)).second) refuse("a server is listed twice: " + place_of(each));
     }
+    if (made.fencing && made.servers.size() > 1) {
+        refuse("'fencing' is for one server: several have no counter in common");
+    }
     if (made.user && !made.user->empty() && !made.password) refuse("a user needs a password");
     if (made.database < 0) refuse("the database's number is not negative");
     if (names::find_invalid_utf8(made.key_prefix) != std::string_view::npos) refuse("the prefix is not valid UTF-8");
@@ -154,6 +157,7 @@ options options_from(const url& address) {
     read_time("min_busy_wait", made.min_busy_wait);
     read_time("max_busy_wait", made.max_busy_wait);
     read_time("connect_timeout", made.connect_timeout);
+    made.fencing = reader.boolean("fencing").value_or(false);
     reader.finish();
     return made;
 }

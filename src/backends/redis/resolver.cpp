@@ -1,5 +1,6 @@
 #include <backends/redis/resolver.hpp>
 
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
 #include <cstring>
@@ -52,6 +53,17 @@ std::shared_ptr<resolver::lookup> resolver::ask(const std::string& host, std::ui
             made->found_ = found->second.found;
             return made;
         }
+    }
+    if (!executor_) {
+        boost::asio::io_context here;
+        error_code code;
+        for (const auto& each : tcp::resolver(here).resolve(host, std::to_string(port),
+                                                            boost::asio::ip::resolver_base::numeric_service, code)) {
+            made->found_.push_back(address_of(each.endpoint()));
+        }
+        if (code) made->failed_ = code.message();
+        made->done_ = true;
+        return made;
     }
     made->asker_ = asker;
     auto asking = std::make_shared<tcp::resolver>(executor_());

@@ -31,6 +31,8 @@ struct socket_address {
 class resolver {
 public:
     explicit resolver(std::function<boost::asio::any_io_executor()> executor) : executor_(std::move(executor)) {}
+    /// Makes its asker wait after all: for calling threads that have nothing else to do.
+    resolver() = default;
     resolver(const resolver&) = delete;
     resolver& operator=(const resolver&) = delete;
 

@@ -46,10 +46,11 @@ local now = time[1] * 1000 + time[2] / 1000
 script::script(std::string source) : source_(std::move(source)), hash_(hash_of(source_)) {}
 
 std::string script::call(std::initializer_list<std::string_view> keys,
-                         std::initializer_list<std::string_view> arguments) const {
-    const std::string count = std::to_string(keys.size());
+                         std::initializer_list<std::string_view> arguments, std::string_view last_key) const {
+    const std::string count = std::to_string(keys.size() + (last_key.empty() ? 0 : 1));
     std::vector<std::string_view> words{"EVALSHA", hash_, count};
     words.insert(words.end(), keys.begin(), keys.end());
+    if (!last_key.empty()) words.push_back(last_key);
     words.insert(words.end(), arguments.begin(), arguments.end());
     return format(words);
 }
@@ -66,12 +67,14 @@ const script& scripts::lock_acquire() {
     static const script made(std::string(heard) + R"(
 local holder = redis.call('get', KEYS[1])
 if not holder then
+    local token = KEYS[2] and redis.call('incr', KEYS[2])
     redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
-    return 1
+    return {1, token}
 end
 if holder == ARGV[1] then
+    local token = KEYS[2] and redis.call('incr', KEYS[2])
     redis.call('pexpire', KEYS[1], ARGV[2])
-    return 1
+    return {1, token}
 end
 return {0, redis.call('pttl', KEYS[1]), heard(holder)}
 )");
@@ -103,10 +106,11 @@ local again = ARGV[3] == '1' and redis.call('sismember', KEYS[2], ARGV[1]) == 1
 if not again then
     local writer = redis.call('get', KEYS[1])
     if writer then return {0, redis.call('pttl', KEYS[1]), heard(writer)} end
-    redis.call('sadd', KEYS[2], ARGV[1])
 end
+local token = KEYS[3] and redis.call('incr', KEYS[3])
+redis.call('sadd', KEYS[2], ARGV[1])
 if redis.call('pttl', KEYS[2]) < tonumber(ARGV[2]) then redis.call('pexpire', KEYS[2], ARGV[2]) end
-return 1
+return {1, token}
 )");
     return made;
 }
@@ -133,15 +137,17 @@ const script& scripts::write_acquire() {
     static const script made(std::string(heard) + all_heard + R"(
 local writer = redis.call('get', KEYS[1])
 if writer == ARGV[1] then
+    local token = KEYS[3] and redis.call('incr', KEYS[3])
     redis.call('pexpire', KEYS[1], ARGV[2])
-    return 1
+    return {1, token}
 end
 local mark = ARGV[1] .. '_WRITERWAITING'
 if writer and writer ~= mark then return {0, redis.call('pttl', KEYS[1]), heard(writer)} end
 local readers = redis.call('scard', KEYS[2])
 if readers == 0 then
+    local token = KEYS[3] and redis.call('incr', KEYS[3])
     redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
-    return 1
+    return {1, token}
 end
 if writer then
     redis.call('pexpire', KEYS[1], ARGV[2])
@@ -184,9 +190,10 @@ if not again and redis.call('zcard', KEYS[1]) >= tonumber(ARGV[3]) then
     local known = redis.call('zcard', KEYS[1]) <= 8 and all_heard(redis.call('zrange', KEYS[1], 0, -1)) or 0
     return {0, math.ceil(tonumber(first[2]) - now), known}
 end
+local token = KEYS[2] and redis.call('incr', KEYS[2])
 redis.call('zadd', KEYS[1], now + ARGV[2], ARGV[1])
 if redis.call('pttl', KEYS[1]) < tonumber(ARGV[4]) then redis.call('pexpire', KEYS[1], ARGV[4]) end
-return 1
+return {1, token}
 )");
     return made;
 }

@@ -24,8 +24,9 @@ public:
     script& operator=(const script&) = delete;
 
     /// EVALSHA with these keys and arguments.
-    std::string call(std::initializer_list<std::string_view> keys,
-                     std::initializer_list<std::string_view> arguments) const;
+    /// @param last_key empty: none
+    std::string call(std::initializer_list<std::string_view> keys, std::initializer_list<std::string_view> arguments,
+                     std::string_view last_key = {}) const;
     /// The same call as EVAL, for a server that does not know the script yet.
     std::string with_source(const std::string& call) const;
 
@@ -34,7 +35,11 @@ private:
     const std::string hash_;
 };
 
-/// All replies are integers, but for a refusal that says more: {0, remaining milliseconds, whether releases are heard}.
+/** Acquires answer {1}, or {1, token} where a counter is the last of their keys, and a refusal {0, remaining
+    milliseconds, whether releases are heard}; the others integers.
+
+    The counter is counted up first: if that fails nothing has been granted.
+*/
 struct scripts {
     /// Also an acquire that was sent before and may have arrived. key; id, expiry
     static const script& lock_acquire();

@@ -17,6 +17,9 @@ using core::verb;
 using core::verdict;
 using std::chrono::milliseconds;
 
+/// The one key without an expiry.
+constexpr std::string_view counter_key = "holdfast:fencing";
+
 /// Where releases are told, polling is only for what was not heard.
 constexpr int rarer_with_news = 10;
 
@@ -26,22 +29,21 @@ std::string machine_and_process() {
     return std::string(name) + "_" + std::to_string(::getpid()) + "_";
 }
 
-/// The readers' key of a reader-writer lock whose writer key is @p writer.
+/// @pre @p writer is the writer's key of a reader-writer lock
 std::string readers_of(const std::string& writer) {
-    constexpr std::string_view suffix = ".writer";
-    return writer.substr(0, writer.size() - suffix.size()) + ".readers";
+    return *readers_key(writer);
 }
 
 void set_script(request& into, const script& which, std::initializer_list<std::string_view> keys,
-                std::initializer_list<std::string_view> arguments) {
+                std::initializer_list<std::string_view> arguments, std::string_view last_key = {}) {
     into.first_script = &which;
-    into.first = which.call(keys, arguments);
+    into.first = which.call(keys, arguments, last_key);
 }
 
 void set_again(request& into, const script& which, std::initializer_list<std::string_view> keys,
-               std::initializer_list<std::string_view> arguments) {
+               std::initializer_list<std::string_view> arguments, std::string_view last_key = {}) {
     into.again_script = &which;
-    into.again = which.call(keys, arguments);
+    into.again = which.call(keys, arguments, last_key);
 }
 
 core::reply reply_of(verdict result) {
@@ -60,12 +62,21 @@ core::reply failed(errc code, std::string text, bool sent) {
 
 }  // namespace
 
+std::optional<std::string> readers_key(const std::string& key) {
+    constexpr std::string_view suffix = ".writer";
+    if (key.size() < suffix.size() || key.compare(key.size() - suffix.size(), suffix.size(), suffix) != 0) {
+        return std::nullopt;
+    }
+    return key.substr(0, key.size() - suffix.size()) + ".readers";
+}
+
 strategy::strategy(const options& opts)
     : options_(opts),
       owner_prefix_(machine_and_process()),
       expiry_(std::to_string(opts.expiry.count())),
       set_expiry_(
-          std::to_string(std::min<long long>(3LL * opts.expiry.count(), std::numeric_limits<std::int32_t>::max()))) {}
+          std::to_string(std::min<long long>(3LL * opts.expiry.count(), std::numeric_limits<std::int32_t>::max()))),
+      counter_(opts.fencing ? opts.key_prefix + std::string(counter_key) : std::string()) {}
 
 std::string strategy::key_of(core::primitive_kind kind, std::string_view name) const {
     // A reader-writer lock is known by its writer's key, so that a lock of that very name shares its queue.
@@ -112,8 +123,8 @@ void strategy::fill_lock(request& into, const core::command& cmd, std::string_vi
         set_script(into, scripts::lock_release(), {key}, {id, channel_of(*cmd.who)});
     } else if (cmd.what == verb::renew) {
         set_script(into, scripts::lock_renew(), {key}, {id, expiry_});
-    } else if (cmd.staying) {
-        set_script(into, scripts::lock_acquire(), {key}, {id, expiry_});
+    } else if (cmd.staying || !counter_.empty()) {
+        set_script(into, scripts::lock_acquire(), {key}, {id, expiry_}, counter_);
     } else {
         // What .NET sends; a refusal of this one says nothing about the holder, which only those need who stay.
         into.first = format({"SET", key, id, "NX", "PX", expiry_});
@@ -129,8 +140,8 @@ void strategy::fill_read(request& into, const core::command& cmd, std::string_vi
     } else if (cmd.what == verb::renew) {
         set_script(into, scripts::read_renew(), {readers}, {id, expiry_});
     } else {
-        set_script(into, scripts::read_acquire(), {writer, readers}, {id, expiry_, "0"});
-        set_again(into, scripts::read_acquire(), {writer, readers}, {id, expiry_, "1"});
+        set_script(into, scripts::read_acquire(), {writer, readers}, {id, expiry_, "0"}, counter_);
+        set_again(into, scripts::read_acquire(), {writer, readers}, {id, expiry_, "1"}, counter_);
     }
 }
 
@@ -143,8 +154,8 @@ void strategy::fill_write(request& into, const core::command& cmd, std::string_v
     } else if (cmd.what == verb::renew) {
         set_script(into, scripts::lock_renew(), {writer}, {id, expiry_});
     } else {
-        set_script(into, scripts::write_acquire(), {writer, readers_of(writer)},
-                   {id, expiry_, cmd.staying ? "1" : "0"});
+        set_script(into, scripts::write_acquire(), {writer, readers_of(writer)}, {id, expiry_, cmd.staying ? "1" : "0"},
+                   counter_);
     }
 }
 
@@ -158,8 +169,8 @@ void strategy::fill_ticket(request& into, const core::command& cmd, std::string_
     } else if (cmd.what == verb::count) {
         set_script(into, scripts::ticket_count(), {key}, {tickets});
     } else {
-        set_script(into, scripts::ticket_acquire(), {key}, {id, expiry_, tickets, set_expiry_, "0"});
-        set_again(into, scripts::ticket_acquire(), {key}, {id, expiry_, tickets, set_expiry_, "1"});
+        set_script(into, scripts::ticket_acquire(), {key}, {id, expiry_, tickets, set_expiry_, "0"}, counter_);
+        set_again(into, scripts::ticket_acquire(), {key}, {id, expiry_, tickets, set_expiry_, "1"}, counter_);
     }
 }
 
@@ -187,15 +198,20 @@ core::reply strategy::judge(verb what, access mode, const request& done, boottim
     // What is no Redis, or refuses us for good, has not carried out anything.
     if (done.answer == nullptr) return failed(done.why.code, done.why.text, done.sent && done.why.transient);
     const redisReply& answer = *done.answer;
-    const bool yes = is_integer(answer) ? integer_of(answer) != 0 : !is_nil(answer) && !is_array(answer);
+    const bool has_parts = is_array(answer) && size_of(answer) > 0;
+    const redisReply& first = has_parts ? element_of(answer, 0) : answer;
+    const bool yes = is_integer(first) ? integer_of(first) != 0 : !is_nil(first);
     switch (what) {
         case verb::try_acquire: {
             if (!yes) {
                 core::reply made = reply_of(verdict::refused);
-                if (is_array(answer)) made.retry_at = retry_at(answer, mode, news_come);
+                if (has_parts) made.retry_at = retry_at(answer, mode, news_come);
                 return made;
             }
             core::reply made = reply_of(verdict::granted);
+            if (has_parts && size_of(answer) > 1) {
+                made.token = static_cast<std::uint64_t>(integer_of(element_of(answer, 1)));
+            }
             // The core counts from the beginning of the command, which may have had to connect first.
             made.lifetime = options_.expiry + (done.sent_at - began);
             // Too little would be left: as good as nothing, and given back at once.

@@ -5,11 +5,15 @@
 #include <backends/redis/channel.hpp>
 #include <core/backend.hpp>
 
+#include <optional>
 #include <string>
 
 namespace holdfast {
 inline namespace v0 {
 namespace redis {
+
+/// The readers' key of the reader-writer lock whose writer's key is @p key; nothing if it is none.
+std::optional<std::string> readers_key(const std::string& key);
 
 /** Commands to bytes and replies to verdicts, for one database.
 
@@ -48,6 +52,8 @@ private:
     const std::string owner_prefix_;
     const std::string expiry_;
     const std::string set_expiry_;
+    /// The fencing counter's key; empty: none.
+    const std::string counter_;
 };
 
 }  // namespace redis

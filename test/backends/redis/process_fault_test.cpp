@@ -418,6 +418,106 @@ TEST_P(redis_fault, connections_that_are_killed_all_the_time_cost_time_and_nothi
     EXPECT_TRUE(all_keys_expire(server));
 }
 
+TEST_P(redis_fault, fencing_tokens_grow_whatever_is_acquired) {
+    const redis_server server;
+    redis::options opts = options_for(server);
+    opts.fencing = true;
+    opts.key_prefix = "app:";
+    const provider locks = redis::make_provider(opts);
+    EXPECT_EQ(locks.capabilities().fencing, fencing_support::may_regress);
+    std::uint64_t last = 0;
+    const auto grows = [&](const lock_handle& held) {
+        ASSERT_TRUE(held.fencing_token().has_value());
+        EXPECT_GT(held.fencing_token()->value(), last);
+        last = held.fencing_token()->value();
+    };
+    for (int round = 0; round < 3; ++round) {
+        attempt how = acquire(locks.make_lock("name"), 5s);
+        grows(how.handle);
+        fakes::pending_acquire waiter(handlers_, GetParam(), locks.make_lock("name"), 20s);
+        EXPECT_FALSE(release(std::move(how.handle)).code);
+        grows(waiter.get().handle);
+        const reader_writer_lock table = locks.make_reader_writer_lock("table");
+        grows(table.acquire_read());
+        grows(table.acquire_write());
+        grows(locks.make_semaphore("tickets", 2).acquire());
+    }
+    EXPECT_EQ(server({"TTL", "app:holdfast:fencing"}).integer, -1);
+    // Nothing is granted without a token.
+    server({"SET", "app:holdfast:fencing", "nonsense"});
+    EXPECT_TRUE(acquire(locks.make_lock("other"), 5s).code);
+    EXPECT_EQ(server({"EXISTS", "app:other"}).integer, 0);
+}
+
+TEST(redis_inspection, lists_holders_and_waiters_and_nothing_else) {
+    const redis_server server;
+    redis::options opts = options_for(server);
+    opts.key_prefix = "a*";
+    const provider locks = redis::make_provider(opts);
+    server({"SET", "a*settings", "blue"});
+    server({"LPUSH", "a*queue", "x"});
+    server({"SET", "ab", "host_1_0123456789abcdef0123456789abcdef"});
+    server({"SET", "a*dotnet", "host_7_0123456789abcdef0123456789abcdef", "PX", "60000"});
+    const auto one = locks.make_lock("lock").acquire();
+    const auto ticket = locks.make_semaphore("tickets", 2).acquire();
+    const reader_writer_lock table = locks.make_reader_writer_lock("table");
+    const auto reader = table.acquire_read();
+    fakes::handler_thread handlers;
+    const std::jthread writer([&](const std::stop_token& stop) {
+        error_code code;
+        (void)table.acquire_write(20s, stop, code);
+    });
+    ASSERT_TRUE(fakes::eventually([&] { return server({"EXISTS", "a*table.writer"}).integer == 1; }));
+    const auto found = locks.list();
+    ASSERT_EQ(found.size(), 5);
+    const std::string self = "process " + std::to_string(::getpid()) + " on ";
+    const struct {
+        const char* key;
+        const char* access;
+        lock_entry::status state;
+    } rows[] = {{"a*dotnet", "exclusive", lock_entry::status::held},
+                {"a*lock", "exclusive", lock_entry::status::held},
+                {"a*table.readers", "read", lock_entry::status::held},
+                {"a*table.writer", "exclusive", lock_entry::status::waiting},
+                {"a*tickets", "ticket", lock_entry::status::held}};
+    for (std::size_t at = 0; at < found.size(); ++at) {
+        EXPECT_EQ(found[at].key, rows[at].key);
+        EXPECT_EQ(found[at].access, rows[at].access);
+        EXPECT_EQ(found[at].state, rows[at].state);
+        EXPECT_EQ(found[at].holder.rfind(at == 0 ? "process 7 on host" : self, 0), 0) << found[at].holder;
+    }
+    EXPECT_EQ(locks.list({.key = "a*lock"}).front().state, lock_entry::status::held);
+    EXPECT_EQ(locks.list({.key = "a*nobody"}).front().state, lock_entry::status::free);
+}
+
+testing::AssertionResult says(const std::vector<finding>& found, const char* subject, finding::grade severity) {
+    for (const finding& each : found) {
+        if (each.subject != subject) continue;
+        if (each.severity == severity) return testing::AssertionSuccess();
+        return testing::AssertionFailure() << each.text;
+    }
+    return testing::AssertionFailure() << "nothing about " << subject;
+}
+
+TEST(redis_inspection, examines_what_makes_a_server_unfit) {
+    using grade = finding::grade;
+    const redis_server server({"--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"});
+    const auto found = redis::make_provider(options_for(server)).examine();
+    EXPECT_TRUE(says(found, "version", grade::good));
+    EXPECT_TRUE(says(found, "latency", grade::good));
+    EXPECT_TRUE(says(found, "memory", grade::fault));
+    EXPECT_TRUE(says(found, "persistence", grade::warning));
+    EXPECT_TRUE(says(found, "channels", grade::good));
+    EXPECT_EQ(server({"DBSIZE"}).integer, 0) << "the examination left something behind";
+    server({"ACL", "SETUSER", "ann", "on", ">secret", "~*", "+@all", "resetchannels"});
+    redis::options opts = options_for(server);
+    opts.user = "ann";
+    opts.password = "secret";
+    EXPECT_TRUE(says(redis::make_provider(opts).examine(), "channels", grade::warning));
+    opts.password = "wrong";
+    EXPECT_TRUE(says(redis::make_provider(opts).examine({.timeout = 2s}), "connection", grade::fault));
+}
+
 TEST(redis_semaphore, counts_after_it_has_purged) {
     const redis_server server;
     const semaphore tickets = redis::make_provider(options_for(server)).make_semaphore("name", 3);

@@ -89,6 +89,7 @@ TEST(redis_url, is_refused_with_what_would_be_right) {
         {"redis://", "host is missing"},
         {"redis://a,", "host is missing"},
         {"redis://a,b,A:6379", "listed twice"},
+        {"redis://a,b,c?fencing", "one server"},
         {"redis://h:0", "from 1 to 65535"},
         {"redis://h:70000", "from 1 to 65535"},
         {"redis://h:x", "from 1 to 65535"},

@@ -1,0 +1,316 @@
+// What `list` and `examine` tell of a Redis server.
+#include <backends/redis/backend.hpp>
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+namespace {
+
+using grade = finding::grade;
+using status = lock_entry::status;
+
+/// One server, asked one thing after the other by the calling thread.
+class questioner {
+public:
+    questioner(const server& to, resolver& names, boottime::time_point until)
+        : server_(to), channel_(to, names), until_(until) {}
+
+    /// Throws @ref error when there is no answer, or an error.
+    reply_value ask(const std::vector<std::string_view>& words) {
+        request one;
+        one.first = format(words);
+        one.reconnect_until = until_;
+        auto now = boottime::now();
+        channel_.submit(one, now);
+        channel_.drive(now, false);
+        while (!one.done) {
+            if (now >= until_) {
+                channel_.forget(one);
+                throw error(errc::unavailable, "redis: " + server_.text() + " does not answer in time");
+            }
+            const auto next = std::min(until_, channel_.again_at());
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - now);
+            pollfd polled{channel_.descriptor(), channel_.poll_events(), 0};
+            ::poll(&polled, 1, static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1000)));
+            now = boottime::now();
+            channel_.drive(now, true);
+        }
+        if (one.answer == nullptr) throw error(one.why.code, "redis: " + one.why.text);
+        return std::move(one.answer);
+    }
+    std::string text(const std::vector<std::string_view>& words) {
+        const reply_value answer = ask(words);
+        return std::string(text_of(*answer));
+    }
+    long long number(const std::vector<std::string_view>& words) {
+        const reply_value answer = ask(words);
+        return is_integer(*answer) ? integer_of(*answer) : 0;
+    }
+    std::vector<std::string> texts(const std::vector<std::string_view>& words) {
+        const reply_value answer = ask(words);
+        std::vector<std::string> found;
+        for (std::size_t at = 0; is_array(*answer) && at < size_of(*answer); ++at) {
+            found.emplace_back(text_of(element_of(*answer, at)));
+        }
+        return found;
+    }
+
+private:
+    const server& server_;
+    channel channel_;
+    const boottime::time_point until_;
+};
+
+bool ends_with(std::string_view text, std::string_view end) noexcept {
+    return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+constexpr std::string_view waiting_suffix = "_WRITERWAITING";
+
+/// Of `MACHINE_PROCESS_32DIGITS`, as .NET and we write ids; false for anything else.
+bool take_apart(std::string_view id, std::string& machine, std::string& process) {
+    if (ends_with(id, waiting_suffix)) id.remove_suffix(waiting_suffix.size());
+    if (ends_with(id, owner_suffix)) id.remove_suffix(owner_suffix.size());
+    const auto last = id.rfind('_');
+    if (last == std::string_view::npos || last == 0 || id.size() - last - 1 != 32) return false;
+    if (id.substr(last + 1).find_first_not_of("0123456789abcdef") != std::string_view::npos) return false;
+    const auto middle = id.rfind('_', last - 1);
+    if (middle == std::string_view::npos) return false;
+    machine = id.substr(0, middle);
+    process = id.substr(middle + 1, last - middle - 1);
+    return !process.empty() && process.find_first_not_of("0123456789") == std::string::npos;
+}
+
+std::string milliseconds_text(long long count) {
+    return count < 0 ? "for ever" : std::to_string(count) + "ms";
+}
+
+lock_entry entry_of(const std::string& key, const char* access, std::string_view id, long long remaining) {
+    lock_entry made;
+    made.key = key;
+    made.access = access;
+    std::string machine;
+    std::string process;
+    if (take_apart(id, machine, process)) {
+        made.holder = "process " + process + " on " + machine;
+        made.details.emplace_back("host", machine);
+        made.details.emplace_back("pid", process);
+    } else {
+        made.holder = id;
+    }
+    if (ends_with(id, waiting_suffix)) made.state = status::waiting;
+    made.details.emplace_back("id", id);
+    made.details.emplace_back("remaining", milliseconds_text(remaining));
+    return made;
+}
+
+/// What stands at @p key, if it can be one of our locks. @param certain an id of another form is one as well
+void look_at(questioner& server, const std::string& key, bool certain, std::vector<lock_entry>& found) {
+    const auto known = [certain](std::string_view id) {
+        std::string machine;
+        std::string process;
+        return certain || take_apart(id, machine, process);
+    };
+    const std::string type = server.text({"TYPE", key});
+    if (type == "string") {
+        const std::string id = server.text({"GET", key});
+        if (!known(id)) return;
+        found.push_back(entry_of(key, "exclusive", id, server.number({"PTTL", key})));
+    } else if (type == "set" && ends_with(key, ".readers")) {
+        const long long remaining = server.number({"PTTL", key});
+        for (const std::string& id : server.texts({"SMEMBERS", key})) {
+            if (known(id)) found.push_back(entry_of(key, "read", id, remaining));
+        }
+    } else if (type == "zset") {
+        const auto time = server.texts({"TIME"});
+        const auto members = server.texts({"ZRANGE", key, "0", "-1", "WITHSCORES"});
+        if (time.size() < 2) return;
+        const double now = std::strtod(time[0].c_str(), nullptr) * 1000 + std::strtod(time[1].c_str(), nullptr) / 1000;
+        for (std::size_t at = 0; at + 1 < members.size(); at += 2) {
+            const double remaining = std::strtod(members[at + 1].c_str(), nullptr) - now;
+            if (!known(members[at]) || remaining <= 0) continue;
+            found.push_back(entry_of(key, "ticket", members[at], static_cast<long long>(remaining)));
+        }
+    }
+}
+
+/// For SCAN's pattern: the prefix itself, whatever is in it.
+std::string pattern_of(const std::string& prefix) {
+    std::string made;
+    for (const char c : prefix) {
+        if (c == '*' || c == '?' || c == '[' || c == ']' || c == '\\') made += '\\';
+        made += c;
+    }
+    return made + "*";
+}
+
+/// The `name:value` lines of INFO.
+std::map<std::string, std::string> info_of(questioner& server) {
+    std::map<std::string, std::string> found;
+    const std::string text = server.text({"INFO"});
+    for (std::size_t at = 0; at < text.size();) {
+        const auto end = std::min(text.find("\r\n", at), text.size());
+        const std::string line = text.substr(at, end - at);
+        const auto colon = line.find(':');
+        if (colon != std::string::npos) found[line.substr(0, colon)] = line.substr(colon + 1);
+        at = end + 2;
+    }
+    return found;
+}
+
+void look_at_version(const std::map<std::string, std::string>& info, std::vector<finding>& found) {
+    const auto version = info.find("redis_version");
+    if (version == info.end()) {
+        found.push_back({grade::warning, "version", "the server does not say what it is"});
+        return;
+    }
+    const bool old = std::atoi(version->second.c_str()) < 5;
+    found.push_back({old ? grade::fault : grade::good, "version",
+                     "Redis " + version->second + (old ? "; locks need 5 or later" : "")});
+    if (info.count("cluster_enabled") != 0 && info.at("cluster_enabled") == "1") {
+        found.push_back({grade::fault, "cluster", "the server is part of a cluster, which this version cannot use"});
+    }
+    if (info.count("role") != 0 && info.at("role") != "master") {
+        found.push_back({grade::fault, "role", "the server is a replica; locks need the master"});
+    }
+}
+
+void look_at_memory(const std::map<std::string, std::string>& info, std::vector<finding>& found) {
+    const auto policy = info.find("maxmemory_policy");
+    if (policy == info.end()) return;
+    const bool limited = info.count("maxmemory") != 0 && info.at("maxmemory") != "0";
+    const bool evicts = limited && policy->second != "noeviction";
+    // Every lock has an expiry, so the volatile policies choose among locks.
+    found.push_back({evicts ? grade::fault : grade::good, "memory",
+                     evicts ? "maxmemory-policy is " + policy->second +
+                                  ": a full server deletes locks that are held; set it to noeviction"
+                            : "locks are not evicted"});
+}
+
+void look_at_persistence(const std::map<std::string, std::string>& info, std::vector<finding>& found) {
+    const bool log = info.count("aof_enabled") != 0 && info.at("aof_enabled") == "1";
+    found.push_back(
+        {log ? grade::good : grade::warning, "persistence",
+         log ? "the append-only file is on"
+             : "no append-only file: a server that crashes forgets locks that are held, and fencing tokens"});
+    const auto replicas = info.find("connected_slaves");
+    if (replicas != info.end() && replicas->second != "0") {
+        found.push_back({grade::warning, "replication",
+                         replicas->second + " replicas: a failover may lose locks that were granted just before"});
+    }
+}
+
+void look_at_rights(questioner& server, const strategy& commands, std::vector<finding>& found) {
+    const std::string key = commands.settings().key_prefix + "holdfast:doctor:" + std::to_string(::getpid()) + "-" +
+                            std::to_string(boottime::now().time_since_epoch().count());
+    const std::string channel = "holdfast:1:" + std::to_string(commands.settings().database) + ":" + key;
+    try {
+        const reply_value taken = server.ask({"SET", key, "doctor", "NX", "PX", "10000"});
+        const reply_value freed =
+            server.ask({"EVAL",
+                        "redis.call('del', KEYS[1]) local sent = redis.pcall('publish', ARGV[1], '') "
+                        "return type(sent) == 'number' and 1 or 0",
+                        "1", key, channel});
+        found.push_back({grade::good, "rights", "keys can be set and deleted by scripts"});
+        const bool publishes = is_integer(*freed) && integer_of(*freed) == 1;
+        found.push_back({publishes ? grade::good : grade::warning, "channels",
+                         publishes
+                             ? "releases can be published"
+                             : "this user may not publish on holdfast:*, so waiters have to ask again and again"});
+    } catch (const error& refused) {
+        found.push_back({grade::fault, "rights", refused.diag().message});
+    }
+}
+
+}  // namespace
+
+std::vector<lock_entry> redis_backend::list(const list_query& query) {
+    const auto until = boottime::now() + query.timeout;
+    resolver names;
+    // Each of several servers should say the same; who holds a majority is for the reader to see.
+    std::vector<lock_entry> found;
+    for (const server& each : servers_) {
+        questioner asked(each, names, until);
+        std::vector<lock_entry> here;
+        if (!query.key.empty()) {
+            look_at(asked, query.key, true, here);
+            if (const auto readers = readers_key(query.key)) look_at(asked, *readers, true, here);
+        } else {
+            std::string cursor = "0";
+            const std::string pattern = pattern_of(strategy_.settings().key_prefix);
+            do {
+                const reply_value page = asked.ask({"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"});
+                if (!is_array(*page) || size_of(*page) < 2) break;
+                cursor = text_of(element_of(*page, 0));
+                const redisReply& keys = element_of(*page, 1);
+                for (std::size_t at = 0; at < size_of(keys); ++at) {
+                    look_at(asked, std::string(text_of(element_of(keys, at))), false, here);
+                }
+            } while (cursor != "0");
+        }
+        for (lock_entry& one : here) {
+            if (servers_.size() > 1) one.details.emplace_back("server", each.text());
+            found.push_back(std::move(one));
+        }
+    }
+    std::stable_sort(found.begin(), found.end(),
+                     [](const lock_entry& one, const lock_entry& other) { return one.key < other.key; });
+    if (found.empty() && !query.key.empty()) {
+        lock_entry free;
+        free.key = query.key;
+        free.state = status::free;
+        found.push_back(std::move(free));
+    }
+    return found;
+}
+
+std::vector<finding> redis_backend::examine(const examination& how) {
+    const auto until = boottime::now() + how.timeout;
+    resolver names;
+    std::vector<finding> found;
+    for (const server& each : servers_) {
+        std::vector<finding> here;
+        try {
+            questioner asked(each, names, until);
+            (void)asked.ask({"PING"});
+            constexpr int rounds = 20;
+            const auto began = boottime::now();
+            for (int round = 0; round < rounds; ++round) (void)asked.ask({"PING"});
+            const auto took = std::chrono::duration_cast<std::chrono::microseconds>(boottime::now() - began) / rounds;
+            const bool slow = took * 10 > strategy_.settings().expiry - strategy_.settings().min_validity;
+            here.push_back({slow ? grade::warning : grade::good, "latency",
+                            "a request takes " + std::to_string(took.count()) + " us" +
+                                (slow ? "; that is much for this expiry" : "")});
+            try {
+                const auto info = info_of(asked);
+                look_at_version(info, here);
+                look_at_memory(info, here);
+                look_at_persistence(info, here);
+            } catch (const error& refused) {
+                here.push_back({grade::warning, "version", refused.diag().message});
+            }
+            look_at_rights(asked, strategy_, here);
+        } catch (const error& failed) {
+            here.push_back({grade::fault, "connection", failed.diag().message});
+        }
+        for (finding& one : here) {
+            if (servers_.size() > 1) one.text = each.text() + ": " + one.text;
+            found.push_back(std::move(one));
+        }
+    }
+    if (servers_.size() > 1 && servers_.size() % 2 == 0) {
+        found.push_back({grade::warning, "servers", "an even number: one fewer would outlive as many failures"});
+    }
+    return found;
+}
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
