@@ -25,8 +25,8 @@ provider open(const std::string& url, const provider_settings& settings = {}) {
 }
 
 row make_row(std::string style, const paired_result& measured, double target, std::string floor) {
-    return {"postgres", "lock", std::move(style), measured.p50, measured.p99, measured.floor_p50, target,
-            std::move(floor)};
+    return {"postgres",         "lock", std::move(style), measured.p50, measured.p99,
+            measured.floor_p50, target, std::move(floor)};
 }
 
 /// Runs @p body, a coroutine, to its end on this thread.

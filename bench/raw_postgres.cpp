@@ -22,9 +22,10 @@ constexpr Oid oid_int8 = 20;
 
 raw_postgres::raw_postgres(const std::string& connection) : connection_(::PQconnectdb(connection.c_str())) {
     if (::PQstatus(connection_) != CONNECTION_OK) fail(connection_);
-    const std::array<std::array<const char*, 2>, 3> statements{{{"try", "SELECT pg_catalog.pg_try_advisory_lock($1)"},
-                                                                {"lock", "SELECT pg_catalog.pg_advisory_lock($1)"},
-                                                                {"unlock", "SELECT pg_catalog.pg_advisory_unlock($1)"}}};
+    const std::array<std::array<const char*, 2>, 3> statements{
+        {{"try", "SELECT pg_catalog.pg_try_advisory_lock($1)"},
+         {"lock", "SELECT pg_catalog.pg_advisory_lock($1)"},
+         {"unlock", "SELECT pg_catalog.pg_advisory_unlock($1)"}}};
     for (const auto& each : statements) {
         ::PQclear(::PQprepare(connection_, each[0], each[1], 1, &oid_int8));
     }

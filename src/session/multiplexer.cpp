@@ -149,8 +149,7 @@ public:
         // What is out makes sure by itself.
         if (out && (asked_->what == session_verb::release || asked_->what == session_verb::probe)) return;
         if (keeps_ == keeping::nothing || place_->over) return;
-        owner_->make_sure(asked_->who, place_,
-                          keeps_ == keeping::lock ? session_verb::release : session_verb::probe);
+        owner_->make_sure(asked_->who, place_, keeps_ == keeping::lock ? session_verb::release : session_verb::probe);
     }
 
     progress start(const command& cmd, notifier& on_progress) override {
@@ -567,8 +566,8 @@ void multiplexer::pump(const connection_ptr& where) {
         while (!waiting.empty()) {
             const request_ptr next = waiting.front();
             const int kind = batch_kind(next->what);
-            if (!batch.empty() && (kind == 0 || kind != batch_kind(batch.front()->what) ||
-                                   batch.size() >= largest_batch)) {
+            if (!batch.empty() &&
+                (kind == 0 || kind != batch_kind(batch.front()->what) || batch.size() >= largest_batch)) {
                 break;
             }
             waiting.pop_front();
@@ -754,9 +753,7 @@ void multiplexer::answered(const connection_ptr& where, const request_ptr& asked
                 forget_unused();
             }
             break;
-        case session_verb::cancel:
-            cancel_answered(asked->target);
-            break;
+        case session_verb::cancel: cancel_answered(asked->target); break;
         case session_verb::ping: where->pinged = false; break;
     }
     if (asked->owner != nullptr) {
@@ -941,7 +938,8 @@ void multiplexer::tidy() {
     }
 }
 
-/// Closes what is spare for long, or too much. Not by a timer, which would keep a user's executor from coming to an end.
+/// Closes what is spare for long, or too much. Not by a timer, which would keep a user's executor from coming to an
+/// end.
 void multiplexer::close_spare() {
     if (connections_.size() < 2) return;
     const auto now = boottime::now();

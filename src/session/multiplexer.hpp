@@ -57,8 +57,8 @@ struct multiplexer_options {
 
     A session is never asked for a name that it holds or is being asked for, since servers' locks are reentrant there.
 
-    The reader of a connection's socket is its leader: a calling thread that waits for its own command, and reads for all
-    others meanwhile; or the executor.
+    The reader of a connection's socket is its leader: a calling thread that waits for its own command, and reads for
+   all others meanwhile; or the executor.
 
     Thread safety: safe. One mutex guards all of it; nothing that is called under it blocks.
 */

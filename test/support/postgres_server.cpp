@@ -42,19 +42,6 @@ std::string program(const std::string& name) {
     fail("no " + name + " in /usr/lib/postgresql; on Debian: apt-get install postgresql-15");
 }
 
-int free_port() {
-    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    const bool bound = ::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) == 0 &&
-                       ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-    ::close(socket);
-    if (!bound) fail("no free port");
-    return ::ntohs(address.sin_port);
-}
-
 const passwd* other_user() {
     if (::geteuid() != 0) return nullptr;
     const passwd* const user = ::getpwnam("postgres");
@@ -73,6 +60,19 @@ using connection = std::unique_ptr<PGconn, decltype(&::PQfinish)>;
 using result = std::unique_ptr<PGresult, decltype(&::PQclear)>;
 
 }  // namespace
+
+int free_port() {
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    const bool bound = ::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) == 0 &&
+                       ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+    ::close(socket);
+    if (!bound) fail("no free port");
+    return ::ntohs(address.sin_port);
+}
 
 postgres_server::postgres_server(std::vector<std::string> settings) : settings_(std::move(settings)) {
     if (const passwd* const user = other_user()) {
@@ -135,11 +135,11 @@ void postgres_server::start() {
     for (int attempt = 0;; ++attempt) {
         if (first) port_ = free_port();
         std::vector<std::string> command{program("postgres"), "-D", directory_ / "data"};
-        for (const std::string& each :
-             {std::string("listen_addresses=127.0.0.1"), "port=" + std::to_string(port_),
-              "unix_socket_directories=" + directory_.path(), std::string("fsync=off"),
-              std::string("synchronous_commit=off"), std::string("full_page_writes=off"),
-              std::string("shared_buffers=16MB"), std::string("autovacuum=off"), std::string("log_min_messages=warning")}) {
+        for (const std::string& each : {std::string("listen_addresses=127.0.0.1"), "port=" + std::to_string(port_),
+                                        "unix_socket_directories=" + directory_.path(), std::string("fsync=off"),
+                                        std::string("synchronous_commit=off"), std::string("full_page_writes=off"),
+                                        std::string("shared_buffers=16MB"), std::string("autovacuum=off"),
+                                        std::string("log_min_messages=warning")}) {
             command.insert(command.end(), {"-c", each});
         }
         for (const std::string& each : settings_) command.insert(command.end(), {"-c", each});

@@ -11,6 +11,9 @@
 
 namespace holdfast::test {
 
+/// A port of the loopback interface that nobody had a moment ago.
+int free_port();
+
 /** A server in a temporary directory, on a free port of the loopback interface; it ends with the thread that made it.
 
     Run as the user `postgres` where the tests are run by root, whom PostgreSQL refuses.

@@ -62,10 +62,10 @@ struct statement {
 };
 
 // Qualified, so that nobody's search_path or function of the same name comes between.
-#define HOLDFAST_KEYED(name)                                                                                           \
-    {"SELECT pg_catalog." name "($1)", {oid_int8}, 1}, {"SELECT pg_catalog." name "_shared($1)", {oid_int8}, 1},       \
-        {"SELECT pg_catalog." name "($1, $2)", {oid_int4, oid_int4}, 2}, {                                             \
-        "SELECT pg_catalog." name "_shared($1, $2)", {oid_int4, oid_int4}, 2                                           \
+#define HOLDFAST_KEYED(name)                                                                                     \
+    {"SELECT pg_catalog." name "($1)", {oid_int8}, 1}, {"SELECT pg_catalog." name "_shared($1)", {oid_int8}, 1}, \
+        {"SELECT pg_catalog." name "($1, $2)", {oid_int4, oid_int4}, 2}, {                                       \
+        "SELECT pg_catalog." name "_shared($1, $2)", {oid_int4, oid_int4}, 2                                     \
     }
 
 enum : std::size_t { try_lock = 0, lock = 4, unlock = 8, batch_statement = 12, limit, holdings, waiters, cancel, ping };
@@ -74,7 +74,8 @@ const statement statements[] = {
     HOLDFAST_KEYED("pg_try_advisory_lock"),
     HOLDFAST_KEYED("pg_advisory_lock"),
     HOLDFAST_KEYED("pg_advisory_unlock"),
-    // Many tries and unlocks in one go. CASE calls nothing but the branch it takes, and a function scan keeps its order.
+    // Many tries and unlocks in one go. CASE calls nothing but the branch it takes, and a function scan keeps its
+    // order.
     {"SELECT CASE op"
      " WHEN 0 THEN pg_catalog.pg_try_advisory_lock(k)"
      " WHEN 1 THEN pg_catalog.pg_try_advisory_lock_shared(k)"
@@ -223,12 +224,19 @@ connection::connection(const options& opts) : pooler_(opts.pooler), prepared_(st
     const std::string between = std::to_string(std::max<std::int64_t>(seconds / 6, 1));
     const std::string user_timeout = std::to_string(opts.lost_after.count());
     const std::string application = "holdfast/" + program_name() + "/" + std::to_string(::getpid());
-    const std::array<const char*, 7> keywords{
-        "fallback_application_name", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
-        "dbname",                    nullptr};
-    const std::array<const char*, 7> values{application.c_str(),  idle.c_str(),
-                                            between.c_str(),      "3",
-                                            user_timeout.c_str(), opts.connection.empty() ? nullptr : opts.connection.c_str(),
+    const std::array<const char*, 7> keywords{"fallback_application_name",
+                                              "keepalives_idle",
+                                              "keepalives_interval",
+                                              "keepalives_count",
+                                              "tcp_user_timeout",
+                                              "dbname",
+                                              nullptr};
+    const std::array<const char*, 7> values{application.c_str(),
+                                            idle.c_str(),
+                                            between.c_str(),
+                                            "3",
+                                            user_timeout.c_str(),
+                                            opts.connection.empty() ? nullptr : opts.connection.c_str(),
                                             nullptr};
     connection_ = with_socket([&] { return connection_ = ::PQconnectStartParams(keywords.data(), values.data(), 1); });
     if (connection_ == nullptr) throw std::bad_alloc();
@@ -538,7 +546,8 @@ void connection::take_answers(const PGresult& result) {
             case session_verb::wait: answer.result = verdict::granted; break;
             case session_verb::release:
                 answer.result = truth(row) ? verdict::released : verdict::not_held;
-                if (answer.result == verdict::not_held) answer.text = "the server says that this session does not hold it";
+                if (answer.result == verdict::not_held)
+                    answer.text = "the server says that this session does not hold it";
                 break;
             case session_verb::probe: answer.result = holds(each->who) ? verdict::granted : verdict::not_held; break;
             case session_verb::cancel:

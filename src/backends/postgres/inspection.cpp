@@ -105,15 +105,17 @@ finding look_at_recovery(inquiry& server) {
 }
 
 finding look_at_pooler(inquiry& server, pooler said) {
-    const bool pooled = server.one("SELECT pg_catalog.pg_backend_pid()") != std::to_string(::PQbackendPID(server.get()));
+    const bool pooled =
+        server.one("SELECT pg_catalog.pg_backend_pid()") != std::to_string(::PQbackendPID(server.get()));
     if (!pooled) return {grade::good, "pooler", "there is none between us and the server"};
     if (said == pooler::none) {
         return {grade::fault, "pooler",
                 "there is a connection pooler before the server; if it gives each client a session of its own, say "
                 "pooler=session; with one in transaction mode these locks cannot be kept"};
     }
-    return {grade::warning, "pooler",
-            "there is a connection pooler before the server, and nobody can see its mode: make sure that it is session"};
+    return {
+        grade::warning, "pooler",
+        "there is a connection pooler before the server, and nobody can see its mode: make sure that it is session"};
 }
 
 finding look_at_privileges(inquiry& server) {
@@ -122,9 +124,10 @@ finding look_at_privileges(inquiry& server) {
                    " AND pg_catalog.has_function_privilege('pg_catalog.pg_advisory_unlock(bigint)', 'EXECUTE')"
                    " AND pg_catalog.has_function_privilege('pg_catalog.pg_cancel_backend(integer)', 'EXECUTE')"
                    " AND pg_catalog.has_table_privilege('pg_catalog.pg_locks', 'SELECT')") != "t") {
-        return {grade::fault, "privileges",
-                "this role may not call the advisory lock functions and pg_cancel_backend, and read pg_locks; everybody "
-                "may unless somebody has revoked it"};
+        return {
+            grade::fault, "privileges",
+            "this role may not call the advisory lock functions and pg_cancel_backend, and read pg_locks; everybody "
+            "may unless somebody has revoked it"};
     }
     return {grade::good, "privileges", "this role may do all that locks need"};
 }
@@ -143,7 +146,8 @@ finding look_at_lock_table(inquiry& server) {
 
 finding look_at_connections(inquiry& server, const options& opts) {
     const std::string all = server.one("SHOW max_connections");
-    const std::string used = server.one("SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'");
+    const std::string used =
+        server.one("SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'");
     const std::string text = used + " of " + all + " connections in use; this provider would take up to " +
                              std::to_string(opts.max_connections);
     if (opts.multiplexing && std::atoi(all.c_str()) - std::atoi(used.c_str()) >= opts.max_connections) {

@@ -69,10 +69,12 @@ TEST_F(postgres_crowd, ten_thousand_wait_for_ten_thousand_names) {
     std::vector<lock_handle> handles(count);
     std::atomic<int> waiting{count};
     ask(from, handles, waiting, failed);
-    ASSERT_TRUE(test::eventually([&] {
-        const auto now = from.count();
-        return now.standing == 32 && now.in_room == count - 32;
-    }, 60s));
+    ASSERT_TRUE(test::eventually(
+        [&] {
+            const auto now = from.count();
+            return now.standing == 32 && now.in_room == count - 32;
+        },
+        60s));
     EXPECT_LE(from.count().connections, 34);
     for (lock_handle& each : held) each.async_release([](error_code) {});
     EXPECT_TRUE(test::eventually([&] { return waiting == 0; }, 100s)) << waiting << " still wait";

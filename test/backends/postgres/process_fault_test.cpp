@@ -3,9 +3,13 @@
 
 #include <holdfast/open.hpp>
 
+#include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <future>
+#include <optional>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -201,9 +205,8 @@ class postgres_small_table : public postgres_test {
 protected:
     const test::postgres_server& server() const override { return server_; }
 
-    test::postgres_server server_{
-        {"max_connections=20", "max_locks_per_transaction=10", "autovacuum_max_workers=1", "max_worker_processes=0",
-         "max_wal_senders=0"}};
+    test::postgres_server server_{{"max_connections=20", "max_locks_per_transaction=10", "autovacuum_max_workers=1",
+                                   "max_worker_processes=0", "max_wal_senders=0"}};
 };
 
 TEST_F(postgres_small_table, a_server_without_room_for_locks_says_so_and_nothing_leaks) {
@@ -318,6 +321,100 @@ TEST_F(postgres_restart, a_wrong_address_is_an_error_that_says_what_is_wrong) {
     says(refused("postgres://postgres:hunter2@" + host + "/postgres?sslmode=require"), errc::unavailable, "SSL");
     says(refused("postgres://postgres:hunter2@" + host + "/postgres?target_session_attrs=standby"), errc::unavailable,
          "standby");
+}
+
+TEST_F(postgres_restart, a_standby_is_refused) {
+    server_.stop(SIGINT);
+    std::ofstream(server_.directory() + "/data/standby.signal").flush();
+    server_.start();
+    const std::string host = "127.0.0.1:" + std::to_string(server_.port());
+    const refusal how = refused("postgres://postgres@" + host + "/postgres");
+    EXPECT_EQ(make_error_code(how.code), errc::unsupported) << how.text;
+    EXPECT_NE(how.text.find("standby"), std::string::npos) << how.text;
+    EXPECT_EQ(
+        make_error_code(refused("postgres://postgres@" + host + "/postgres?target_session_attrs=read-write").code),
+        errc::unavailable);
+    const auto found = make().locks.examine({});
+    EXPECT_TRUE(std::any_of(found.begin(), found.end(), [](const finding& each) {
+        return each.subject == "primary" && each.severity == finding::grade::fault;
+    }));
+}
+
+/// PgBouncer in session mode before a server.
+class postgres_pooled : public postgres_test {
+protected:
+    void SetUp() override {
+        postgres_test::SetUp();
+        const std::string config = directory_ / "pgbouncer.ini";
+        std::ofstream(config) << "[databases]\npostgres = host=127.0.0.1 port=" << server().port()
+                              << " user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = " << port_
+                              << "\nunix_socket_dir =\nauth_type = any\npool_mode = session\n";
+        std::filesystem::permissions(directory_.path(),
+                                     std::filesystem::perms::group_exec | std::filesystem::perms::others_exec,
+                                     std::filesystem::perm_options::add);
+        // It refuses to be root, and must not outlive us.
+        std::vector<std::string> command{"setpriv", "--pdeathsig", "KILL"};
+        if (::geteuid() == 0) command.insert(command.end(), {"--reuid", "nobody", "--clear-groups"});
+        command.insert(command.end(), {"/usr/sbin/pgbouncer", "-q", config});
+        pooler_.emplace(command);
+    }
+    std::string url(const std::string& more) const {
+        return "postgres://postgres@127.0.0.1:" + std::to_string(port_) + "/postgres" + more;
+    }
+
+private:
+    const test::temporary_directory directory_;
+    const int port_ = test::free_port();
+    std::optional<test::second_process> pooler_;
+};
+
+TEST_F(postgres_pooled, a_pooler_is_noticed_and_works_in_session_mode) {
+    refusal how;
+    ASSERT_TRUE(test::eventually([&] {
+        how = refused(url(""));
+        return how.code != errc::unavailable;
+    })) << how.text;
+    EXPECT_EQ(make_error_code(how.code), errc::unsupported) << how.text;
+    EXPECT_NE(how.text.find("pooler"), std::string::npos) << how.text;
+
+    registry schemes;
+    postgres::add_to(schemes);
+    const provider pooled = schemes.open(url("?pooler=session"));
+    const auto direct = make();
+    auto held = pooled.make_lock("pooled").acquire(10s);
+    EXPECT_FALSE(direct.locks.make_lock("pooled").try_acquire());
+    auto waiting = std::async(std::launch::async, [&] { return direct.locks.make_lock("pooled").acquire(10s); });
+    held.release();
+    EXPECT_EQ(waiting.get().state(), held_state::held);
+    // Waits and their ends go through it as well.
+    const auto other = direct.locks.make_lock("pooled too").acquire();
+    EXPECT_FALSE(pooled.make_lock("pooled too").try_acquire(50ms));
+    std::stop_source stop;
+    auto cancelled = std::async(std::launch::async, [&] {
+        error_code code;
+        auto got = pooled.make_lock("pooled too").acquire(30s, stop.get_token(), code);
+        return code;
+    });
+    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+    stop.request_stop();
+    EXPECT_EQ(cancelled.get(), errc::cancelled);
+}
+
+TEST_F(postgres_fault, a_forked_child_neither_uses_nor_ends_the_parent_s_session) {
+    const auto from = make();
+    auto held = from.locks.make_lock("forked").acquire();
+    EXPECT_EQ(test::in_child([&] {
+                  test::require(held.state() == held_state::unknown, "the child says that it holds the lock");
+                  error_code code;
+                  auto none = from.locks.make_lock("forked too").acquire(1s, {}, code);
+                  test::require(code == errc::invalid_state, "the child can acquire: " + code.message());
+                  // A provider of its own works.
+                  const auto own = make();
+                  test::require(!own.locks.make_lock("forked").try_acquire(), "the child has got the parent's lock");
+              }),
+              "");
+    EXPECT_EQ(held.state(), held_state::held);
+    held.release();
 }
 
 }  // namespace

@@ -10,8 +10,8 @@ namespace {
 class postgres_inspection : public postgres_test {
 protected:
     static std::string detail(const lock_entry& of, const std::string& name) {
-        const auto found = std::find_if(of.details.begin(), of.details.end(),
-                                        [&](const auto& each) { return each.first == name; });
+        const auto found =
+            std::find_if(of.details.begin(), of.details.end(), [&](const auto& each) { return each.first == name; });
         return found == of.details.end() ? "" : found->second;
     }
     static const finding& about(const std::vector<finding>& all, const std::string& subject) {

@@ -198,9 +198,8 @@ TEST_P(postgres_few_connections, readers_behind_a_waiting_writer_stay_behind_it)
     const auto table = from.locks.make_reader_writer_lock("few line");
     std::vector<lock_handle> readers;
     for (int count = 0; count < 3; ++count) readers.push_back(table.acquire_read(10s));
-    auto writer = std::async(std::launch::async, [&] {
-        return elsewhere.locks.make_reader_writer_lock("few line").acquire_write();
-    });
+    auto writer = std::async(std::launch::async,
+                             [&] { return elsewhere.locks.make_reader_writer_lock("few line").acquire_write(); });
     ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
     EXPECT_FALSE(table.try_acquire_read());
     readers.clear();
