@@ -21,6 +21,8 @@ namespace {
 constexpr std::size_t largest_batch = 512;
 /// When a cancel that has had no effect is sent again.
 constexpr std::chrono::milliseconds cancel_again = std::chrono::milliseconds(50);
+/// When a descriptor that could not be had is asked for again.
+constexpr std::chrono::milliseconds arm_again = std::chrono::milliseconds(100);
 /// How long no further connection is tried for waiting after one could not be had.
 constexpr std::chrono::milliseconds no_place_for = std::chrono::seconds(5);
 constexpr int most_failures = 3;
@@ -39,7 +41,8 @@ int batch_kind(session_verb what) noexcept {
 struct reactor_end {
     reactor_end(const boost::asio::any_io_executor& executor, int source) : descriptor(executor) {
         const int made = own.open_with([source] { return ::fcntl(source, F_DUPFD_CLOEXEC, 0); });
-        if (made >= 0) descriptor.assign(made);
+        error_code failed;
+        if (made >= 0) descriptor.assign(made, failed);
     }
     reactor_end(const reactor_end&) = delete;
     reactor_end& operator=(const reactor_end&) = delete;
@@ -74,6 +77,11 @@ public:
     bool spare() const noexcept { return names.empty() && idle() && !stands && cancels_out == 0; }
     /// Stands waiting, and the operation that wanted it has gone.
     bool waits_for_nobody() const noexcept { return stands && !flying.empty() && flying.front()->owner == nullptr; }
+    /// What could not be had for want of a descriptor.
+    bool lacks_reactor() const noexcept { return reactor_leads && reactor == nullptr; }
+    bool lacks_monitor() const noexcept {
+        return !watchers.empty() && !monitored && line->status() != session_wire::state::connecting;
+    }
     std::size_t load() const noexcept { return pending.size() + flying.size(); }
 
     std::uint64_t id = 0;
@@ -104,7 +112,8 @@ public:
 struct multiplexer::end_watch {
     explicit end_watch(const boost::asio::any_io_executor& executor) : descriptor(executor) {
         const int made = own.open_with([] { return ::epoll_create1(EPOLL_CLOEXEC); });
-        if (made >= 0) descriptor.assign(made);
+        error_code failed;
+        if (made >= 0) descriptor.assign(made, failed);
     }
     end_watch(const end_watch&) = delete;
     end_watch& operator=(const end_watch&) = delete;
@@ -125,8 +134,9 @@ public:
     entry(const entry&) = delete;
     entry& operator=(const entry&) = delete;
     ~entry() {
-        owner_.tidy();
+        // Whoever called has had its look: what comes now, it has to be told.
         owner_.calling_ = nullptr;
+        owner_.tidy();
     }
 
 private:
@@ -960,16 +970,20 @@ const boost::asio::any_io_executor& multiplexer::executor() {
     return *executor_;
 }
 
+bool multiplexer::have_reactor(const connection_ptr& where) {
+    if (where->reactor == nullptr) {
+        auto made = std::make_shared<reactor_end>(executor(), where->line->descriptor());
+        if (!made->descriptor.is_open()) return false;
+        where->reactor = std::move(made);
+    }
+    return true;
+}
+
 /// The executor reads @p where.
 void multiplexer::arm(const connection_ptr& where) {
-    if (where->reactor == nullptr) {
-        where->reactor = std::make_shared<reactor_end>(executor(), where->line->descriptor());
-    }
-    if (!where->reactor->descriptor.is_open()) {
-        reply why;
-        why.text = "no descriptor left";
-        where->line->end(std::move(why));
-        ended(where);
+    if (!have_reactor(where)) {
+        // No descriptor is to be had; the locks on this connection are not to suffer for that.
+        schedule(boottime::now() + arm_again);
         return;
     }
     const short events = where->line->events();
@@ -1031,6 +1045,8 @@ void multiplexer::tick() {
     const auto all = connections_;
     for (const connection_ptr& each : all) {
         if (each->over) continue;
+        if (each->lacks_reactor()) arm(each);
+        if (each->lacks_monitor()) monitor(each);
         if (each->line->status() == session_wire::state::connecting) {
             if (each->reactor_leads && now >= each->connect_by) drive(each);
         } else if (each->waits_for_nobody()) {
@@ -1051,6 +1067,7 @@ boottime::time_point multiplexer::next_tick() const {
     auto next = room_due_;
     const auto now = boottime::now();
     for (const connection_ptr& each : connections_) {
+        if (each->lacks_reactor() || each->lacks_monitor()) next = std::min(next, now + arm_again);
         if (each->line->status() == session_wire::state::connecting) {
             if (each->reactor_leads) next = std::min(next, each->connect_by);
         } else if (each->waits_for_nobody()) {
@@ -1065,18 +1082,21 @@ boottime::time_point multiplexer::next_tick() const {
 /// From now on the end of @p where is seen without anybody's asking.
 void multiplexer::monitor(const connection_ptr& where) {
     if (where->monitored || where->over || where->line->status() == session_wire::state::connecting) return;
-    where->monitored = true;
     if (ends_ == nullptr) {
-        ends_ = std::make_unique<end_watch>(executor());
-        await_ends();
+        auto made = std::make_unique<end_watch>(executor());
+        if (made->descriptor.is_open()) {
+            ends_ = std::move(made);
+            await_ends();
+        }
     }
-    if (where->reactor == nullptr) {
-        where->reactor = std::make_shared<reactor_end>(executor(), where->line->descriptor());
+    if (ends_ != nullptr && have_reactor(where)) {
+        epoll_event wanted{};
+        wanted.events = EPOLLRDHUP;
+        wanted.data.u64 = where->id;
+        where->monitored = ::epoll_ctl(ends_->own.get(), EPOLL_CTL_ADD, where->reactor->own.get(), &wanted) == 0;
     }
-    epoll_event wanted{};
-    wanted.events = EPOLLRDHUP;
-    wanted.data.u64 = where->id;
-    ::epoll_ctl(ends_->own.get(), EPOLL_CTL_ADD, where->reactor->own.get(), &wanted);
+    // Whoever wants to know of the end must not be left without.
+    if (!where->monitored) schedule(boottime::now() + arm_again);
     if (options_.keepalive.count() > 0) schedule(boottime::now() + options_.keepalive);
 }
 

@@ -33,7 +33,7 @@ struct multiplexer_options {
     int max_waiting_connections = 32;
     /// How often those are tried again who wait without a connection.
     std::chrono::milliseconds retry_cadence{250};
-    std::chrono::milliseconds connect_timeout{10000};
+    std::chrono::milliseconds connect_timeout{4000};
     /// After this time a connection that nobody needs is closed with the next occasion; one is kept.
     std::chrono::milliseconds idle_timeout{30000};
     /// The longest that one wait stands in the server before it queues again; zero: no limit.
@@ -124,6 +124,7 @@ private:
     void tidy();
     void close_spare();
 
+    bool have_reactor(const connection_ptr& where);
     void arm(const connection_ptr& where);
     void await(const connection_ptr& where, bool writing);
     void post_pump(const connection_ptr& where);

@@ -87,7 +87,8 @@ public:
     /// What a `cancel` of this session's wait has to name.
     virtual std::int64_t session() const noexcept = 0;
 
-    /// Once ended: `failed` when it was never open, else `link_lost`; with the server's own text where it said something.
+    /// Once ended: `failed` when it was never open, else `link_lost`; with the server's own text where it said
+    /// something.
     virtual const reply& ending() const noexcept = 0;
 };
 

@@ -40,10 +40,10 @@ struct options {
     /// The longest that a wait stands in the server before it queues again, because a statement that waits holds VACUUM
     /// back. Zero: as long as the wait takes.
     std::chrono::milliseconds max_server_wait{0};
-    /// How long connecting may take; more than zero.
-    std::chrono::milliseconds connect_timeout{10000};
-    /// How soon a connection whose other end has gone without a word is given up; at least 1 s. TCP keepalive and its
-    /// user timeout are set accordingly, unless the connection string sets them.
+    /// How long connecting may take, over all hosts; more than zero. It counts instead of libpq's parameter.
+    std::chrono::milliseconds connect_timeout{4000};
+    /// How soon a connection whose other end has gone without a word is given up, here and by the server; at least 1 s.
+    /// TCP keepalive and its user timeout are set accordingly, here unless the connection string sets them.
     std::chrono::milliseconds lost_after{15000};
     /// How often the server is asked something on a connection that holds locks and is idle otherwise. Zero: never.
     std::chrono::milliseconds keepalive{0};

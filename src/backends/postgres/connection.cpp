@@ -152,6 +152,18 @@ std::string without_details(std::string_view message, std::string& sqlstate) {
     return std::string(trimmed(made));
 }
 
+/// When TCP asks whether the other end is there, so that three questions without an answer take as long as wanted.
+struct keepalive_times {
+    explicit keepalive_times(std::chrono::milliseconds whole) {
+        const auto seconds = std::chrono::ceil<std::chrono::seconds>(whole).count();
+        idle = std::to_string(std::max<std::int64_t>(seconds / 2, 1));
+        interval = std::to_string(std::max<std::int64_t>(seconds / 6, 1));
+    }
+
+    std::string idle;
+    std::string interval;
+};
+
 std::string program_name() {
     std::ifstream in("/proc/self/comm");
     std::string name;
@@ -217,27 +229,28 @@ auto connection::with_socket(Call call) {
     return result;
 }
 
-connection::connection(const options& opts) : pooler_(opts.pooler), prepared_(statement_count, false) {
-    // What comes before the connection string can be set otherwise there.
-    const auto seconds = std::max<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(opts.lost_after).count(), 1);
-    const std::string idle = std::to_string(std::max<std::int64_t>(seconds / 3, 1));
-    const std::string between = std::to_string(std::max<std::int64_t>(seconds / 6, 1));
-    const std::string user_timeout = std::to_string(opts.lost_after.count());
+connection::connection(const options& opts)
+    : pooler_(opts.pooler), lost_after_(opts.lost_after), prepared_(statement_count, false) {
+    const keepalive_times times(lost_after_);
+    const std::string user_timeout = std::to_string(lost_after_.count());
     const std::string application = "holdfast/" + program_name() + "/" + std::to_string(::getpid());
-    const std::array<const char*, 7> keywords{"fallback_application_name",
-                                              "keepalives_idle",
-                                              "keepalives_interval",
-                                              "keepalives_count",
-                                              "tcp_user_timeout",
-                                              "dbname",
-                                              nullptr};
-    const std::array<const char*, 7> values{application.c_str(),
-                                            idle.c_str(),
-                                            between.c_str(),
-                                            "3",
-                                            user_timeout.c_str(),
-                                            opts.connection.empty() ? nullptr : opts.connection.c_str(),
-                                            nullptr};
+    const char* const given = opts.connection.empty() ? nullptr : opts.connection.c_str();
+    // What comes before the connection string can be set otherwise there. Without GSS encryption, which nearly nobody
+    // has, libpq need not look for its tickets, which blocks.
+    const std::array<std::array<const char*, 2>, 8> settings{{{"fallback_application_name", application.c_str()},
+                                                              {"keepalives_idle", times.idle.c_str()},
+                                                              {"keepalives_interval", times.interval.c_str()},
+                                                              {"keepalives_count", "3"},
+                                                              {"tcp_user_timeout", user_timeout.c_str()},
+                                                              {"gssencmode", "disable"},
+                                                              {"dbname", given},
+                                                              {nullptr, nullptr}}};
+    std::array<const char*, settings.size()> keywords{};
+    std::array<const char*, settings.size()> values{};
+    for (std::size_t i = 0; i < settings.size(); ++i) {
+        keywords.at(i) = settings.at(i)[0];
+        values.at(i) = settings.at(i)[1];
+    }
     connection_ = with_socket([&] { return connection_ = ::PQconnectStartParams(keywords.data(), values.data(), 1); });
     if (connection_ == nullptr) throw std::bad_alloc();
     ::PQsetErrorVerbosity(connection_, PQERRORS_VERBOSE);
@@ -333,6 +346,15 @@ void connection::set_up() {
         "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_backend_pid(),"
         " pg_catalog.set_config('statement_timeout', '0', false), pg_catalog.set_config('lock_timeout', '0', false),"
         " pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false)";
+    // The server's end: without this it keeps the session of a machine that has vanished, and its locks, for two hours.
+    const keepalive_times times(lost_after_);
+    text += ", pg_catalog.set_config('tcp_keepalives_idle', '" + times.idle +
+            "', false), pg_catalog.set_config('tcp_keepalives_interval', '" + times.interval +
+            "', false), pg_catalog.set_config('tcp_keepalives_count', '3', false)";
+    constexpr int has_tcp_user_timeout = 120000;
+    if (::PQserverVersion(connection_) >= has_tcp_user_timeout) {
+        text += ", pg_catalog.set_config('tcp_user_timeout', '" + std::to_string(lost_after_.count()) + "', false)";
+    }
     constexpr int has_idle_session_timeout = 140000;
     if (::PQserverVersion(connection_) >= has_idle_session_timeout) {
         text +=

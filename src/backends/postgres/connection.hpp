@@ -70,6 +70,7 @@ private:
     auto with_socket(Call call);
 
     const postgres::pooler pooler_;
+    const std::chrono::milliseconds lost_after_;
     PGconn* connection_ = nullptr;
     core::forked_descriptor socket_;
     state state_ = state::connecting;

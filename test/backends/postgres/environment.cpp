@@ -22,8 +22,8 @@ public:
         const std::string low = std::to_string(std::stoul(text.substr(pair ? 9 : 8), nullptr, 16));
         return test::postgres_server::shared().count(
             "SELECT count(pg_terminate_backend(pid, 10000)) FROM (SELECT DISTINCT pid FROM pg_locks"
-            " WHERE locktype = 'advisory' AND granted AND classid = " + high + " AND objid = " + low +
-            " AND objsubid = " + (pair ? "2" : "1") + ") holders");
+            " WHERE locktype = 'advisory' AND granted AND classid = " +
+            high + " AND objid = " + low + " AND objsubid = " + (pair ? "2" : "1") + ") holders");
     }
 
 private:

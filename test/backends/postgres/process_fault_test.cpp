@@ -13,7 +13,10 @@
 #include <thread>
 #include <vector>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace holdfast {
@@ -304,6 +307,28 @@ refusal refused(const std::string& url) {
         return {static_cast<errc>(thrown.boost_code().value()), std::string(thrown.what()) + thrown.diag().message};
     }
     return {errc::invalid_state, "it was granted"};
+}
+
+TEST_F(postgres_fault, a_host_that_is_silent_costs_no_more_than_the_caller_s_time) {
+    // Its connections wait in the kernel's line for ever.
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    ASSERT_EQ(::bind(socket, reinterpret_cast<const sockaddr*>(&address), size), 0);
+    ASSERT_EQ(::listen(socket, 16), 0);
+    ASSERT_EQ(::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    postgres::options opts;
+    opts.connection = "host=127.0.0.1 sslmode=disable port=" + std::to_string(::ntohs(address.sin_port));
+    opts.connect_timeout = 60s;
+    const auto locks = postgres::make_provider(opts);
+    const auto from = std::chrono::steady_clock::now();
+    error_code code;
+    auto none = locks.make_lock("silent").acquire(200ms, {}, code);
+    EXPECT_EQ(code, errc::unavailable);
+    EXPECT_LT(std::chrono::steady_clock::now() - from, 10s);
+    ::close(socket);
 }
 
 TEST_F(postgres_restart, a_wrong_address_is_an_error_that_says_what_is_wrong) {

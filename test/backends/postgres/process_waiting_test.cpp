@@ -224,6 +224,27 @@ TEST_P(postgres_few_connections, threads_hand_one_lock_to_each_other) {
     EXPECT_EQ(overlaps, 0);
 }
 
+TEST_P(postgres_few_connections, many_threads_on_several_names_all_come_to_an_end) {
+    const auto one = few();
+    const auto two = few();
+    std::vector<std::atomic<int>> inside(6);
+    std::atomic<int> overlaps{0};
+    std::vector<std::jthread> threads;
+    for (int number = 0; number < 24; ++number) {
+        threads.emplace_back([&, number] {
+            const counted_provider& from = number % 2 == 0 ? one : two;
+            for (int round = 0; round < 20; ++round) {
+                const auto name = static_cast<std::size_t>(number + round) % inside.size();
+                const auto held = from.locks.make_lock("several " + std::to_string(name)).acquire();
+                if (++inside[name] != 1) ++overlaps;
+                --inside[name];
+            }
+        });
+    }
+    threads.clear();
+    EXPECT_EQ(overlaps, 0);
+}
+
 TEST_P(postgres_few_connections, waiters_for_many_names_all_come_to_an_end) {
     const auto from = few();
     const auto elsewhere = make();
