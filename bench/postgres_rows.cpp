@@ -103,6 +103,7 @@ void pair_rows(const std::string& url, const std::string& connection, const std:
 
     constexpr int at_once = 1000;
     std::vector<lock> many;
+    many.reserve(at_once);
     for (int i = 0; i < at_once; ++i) many.push_back(on_executor.make_lock("bench many " + std::to_string(i)));
     const auto concurrent = measure_rounds([&] { return concurrent_pairs(many, io); },
                                            [&] {

@@ -100,9 +100,10 @@ void postgres_server::run(const std::vector<std::string>& command, const std::st
     const passwd* const user = other_user();
     const uid_t user_id = user == nullptr ? 0 : user->pw_uid;
     const gid_t group_id = user == nullptr ? 0 : user->pw_gid;
+    std::vector<std::string> words = command;
     std::vector<char*> arguments;
-    arguments.reserve(command.size() + 1);
-    for (const auto& each : command) arguments.push_back(const_cast<char*>(each.c_str()));
+    arguments.reserve(words.size() + 1);
+    for (auto& each : words) arguments.push_back(each.data());
     arguments.push_back(nullptr);
     const pid_t parent = ::getpid();
     id = ::fork();

@@ -50,7 +50,7 @@ private:
 
     void connect();
     void set_up();
-    bool send(std::size_t statement, const parameters& with, purpose what = purpose::answer);
+    bool send(std::size_t number, const parameters& with, purpose what = purpose::answer);
     void flush();
     void read();
     void take(const PGresult& result);

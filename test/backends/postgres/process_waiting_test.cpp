@@ -31,6 +31,7 @@ private:
 
 std::vector<lock> named(const provider& locks, const std::string& start, int count) {
     std::vector<lock> made;
+    made.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i) made.push_back(locks.make_lock(start + " of many " + std::to_string(i)));
     return made;
 }
