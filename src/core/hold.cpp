@@ -109,6 +109,7 @@ void hold::arm_loss() {
 bool hold::begin_release() noexcept {
     if (ending_.exchange(true, std::memory_order_acq_rel)) return false;
     who_.target->key->hand_over();
+    if (provider_->traits().family == family::lease) provider_->renewals().remove(*this);
     end_watching(false);
     return true;
 }

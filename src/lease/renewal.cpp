@@ -16,6 +16,9 @@ namespace {
 // Renewals due within one tick go out together; it is far below every cadence.
 constexpr std::chrono::milliseconds tick_length{10};
 
+// How long the timer runs on when there is nothing to renew any more.
+constexpr std::chrono::milliseconds idle_timer{50};
+
 }  // namespace
 
 renewal::step renewal::look(boottime::time_point now) noexcept {
@@ -98,20 +101,48 @@ renewal_queue::~renewal_queue() {
 
 void renewal_queue::add(const std::shared_ptr<hold>& lease, boottime::time_point granted_at) {
     const auto& traits = owner_.traits();
-    put(std::make_shared<entry>(entry{lease, renewal(traits.renewal_cadence, granted_at, lease->valid_until())}));
+    put(std::make_shared<entry>(
+        entry{lease, lease.get(), renewal(traits.renewal_cadence, granted_at, lease->valid_until())}));
 }
 
 void renewal_queue::put(std::shared_ptr<entry> item) {
     const std::lock_guard guard(mutex_);
+    // Whoever releases says so before it removes; so it is either not put here any more, or removed.
+    const auto lease = item->lease.lock();
+    if (lease == nullptr || lease->is_ending()) return;
     const auto when = item->plan.next_look();
-    due_.emplace(when, std::move(item));
+    const hold* const name = item->name;
+    places_[name] = due_.emplace(when, std::move(item));
     if (when < timer_at_) schedule();
+}
+
+void renewal_queue::remove(const hold& lease) noexcept {
+    std::shared_ptr<entry> removed;
+    const std::lock_guard guard(mutex_);
+    const auto found = places_.find(&lease);
+    if (found == places_.end()) return;
+    removed = std::move(found->second->second);
+    due_.erase(found->second);
+    places_.erase(found);
+    // A user's executor has work as long as a timer runs. Not ended at once, which the next lease would have to undo.
+    const auto soon = boottime::now() + idle_timer;
+    if (!due_.empty() || timer_at_ <= soon) return;
+    timer_at_ = soon;
+    try {
+        set_timer();
+    } catch (const std::exception&) {
+        // Then it goes off when it was to.
+    }
 }
 
 /// Sets the timer for the entry that is due first. The mutex is held.
 void renewal_queue::schedule() {
     if (due_.empty()) return;
     timer_at_ = due_.begin()->first;
+    set_timer();
+}
+
+void renewal_queue::set_timer() {
     if (timer_ == nullptr) timer_ = std::make_shared<timer>(owner_.executor());
     timer_->expires_after(std::max<boottime::duration>(timer_at_ - boottime::now(), boottime::duration::zero()));
     timer_->async_wait([this, provider = owner_.weak_from_this(), timer = timer_](const error_code& code) {
@@ -127,7 +158,10 @@ void renewal_queue::tick() {
     {
         const std::lock_guard guard(mutex_);
         const auto end = due_.upper_bound(now + tick_length);
-        for (auto each = due_.begin(); each != end; ++each) now_due.push_back(std::move(each->second));
+        for (auto each = due_.begin(); each != end; ++each) {
+            places_.erase(each->second->name);
+            now_due.push_back(std::move(each->second));
+        }
         due_.erase(due_.begin(), end);
         timer_at_ = boottime::time_point::max();
         schedule();

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <unordered_map>
 
 namespace holdfast {
 inline namespace v0 {
@@ -62,12 +63,17 @@ public:
     ~renewal_queue();
 
     void add(const std::shared_ptr<hold>& lease, boottime::time_point granted_at);
+    /// After its release has begun, so that short leases do not pile up here until they would have been renewed.
+    void remove(const hold& lease) noexcept;
 
 private:
     struct entry {
         std::weak_ptr<hold> lease;
+        /// The same, to find it by; never looked into.
+        const hold* name;
         renewal plan;
     };
+    using queue = std::multimap<boottime::time_point, std::shared_ptr<entry>>;
     class timer;
     class renewing;
 
@@ -75,10 +81,12 @@ private:
     void tick();
     void attend(const std::shared_ptr<entry>& item, boottime::time_point now);
     void put(std::shared_ptr<entry> item);
+    void set_timer();
 
     provider_state& owner_;
     std::mutex mutex_;
-    std::multimap<boottime::time_point, std::shared_ptr<entry>> due_;
+    queue due_;
+    std::unordered_map<const hold*, queue::iterator> places_;
     std::shared_ptr<timer> timer_;
     boottime::time_point timer_at_ = boottime::time_point::max();
 };
