@@ -8,6 +8,9 @@
 #if defined(HOLDFAST_WITH_SYSTEM)
 #include "system_rows.hpp"
 #endif
+#if defined(HOLDFAST_WITH_REDIS)
+#include "redis_rows.hpp"
+#endif
 
 #include <holdfast/error.hpp>
 
@@ -56,6 +59,10 @@ bool measure_rows(const url& address, [[maybe_unused]] const std::string& text, 
 #if defined(HOLDFAST_WITH_POSTGRES)
     } else if (address.scheme() == "postgres" || address.scheme() == "postgresql") {
         postgres_rows(text, report);
+#endif
+#if defined(HOLDFAST_WITH_REDIS)
+    } else if (address.scheme() == "redis") {
+        redis_rows(text, report);
 #endif
     } else {
         return false;

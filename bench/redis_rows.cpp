@@ -1,0 +1,193 @@
+#include "redis_rows.hpp"
+
+#include "handoff.hpp"
+
+#include <holdfast/backends/redis.hpp>
+#include <holdfast/url.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace holdfast::bench {
+namespace {
+
+using namespace std::chrono_literals;
+using boost::asio::ip::tcp;
+
+provider make_provider(const std::string& text, const provider_settings& settings = {}) {
+    registry all;
+    redis::add_to(all);
+    return all.open(text, settings);
+}
+
+row make_row(std::string style, const paired_result& measured, double target, std::string floor) {
+    return {"redis", "lock",          std::move(style), measured.p50, measured.p99, measured.floor_p50,
+            target,  std::move(floor)};
+}
+
+std::string command(const std::vector<std::string>& words) {
+    std::string made = "*" + std::to_string(words.size()) + "\r\n";
+    for (const std::string& word : words) made += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
+    return made;
+}
+
+/// What the same exchanges cost at the least: a blocking socket, bytes made beforehand, replies of one line.
+class raw_redis {
+public:
+    explicit raw_redis(const std::string& text) : socket_(io_) {
+        const std::string where = url::parse(text).authority();
+        const auto colon = where.rfind(':');
+        const std::string port = colon == std::string::npos ? "6379" : where.substr(colon + 1);
+        boost::asio::connect(socket_, tcp::resolver(io_).resolve(where.substr(0, colon), port));
+        socket_.set_option(tcp::no_delay(true));
+        // Of the same length and the same effect as ours.
+        ask(command({"SCRIPT", "LOAD", script_}));
+        const std::string hash = line_;
+        acquire_ = command(
+            {"SET", "holdfast-bench:raw", "machine_12345_0123456789abcdef0123456789abcdef_raw", "NX", "PX", "30000"});
+        release_ = command({"EVALSHA", hash, "1", "holdfast-bench:raw",
+                            "machine_12345_0123456789abcdef0123456789abcdef_raw", "holdfast-bench:raw"});
+    }
+
+    bool try_acquire() { return ask(acquire_)[0] == '+'; }
+    void release() { ask(release_); }
+    void subscribe() {
+        ask(command({"SUBSCRIBE", "holdfast-bench:raw"}));
+        for (int lines = 0; lines < 5; ++lines) read_line();
+    }
+    void await_message() {
+        for (int lines = 0; lines < 7; ++lines) read_line();
+    }
+
+private:
+    const std::string& ask(const std::string& bytes) {
+        boost::asio::write(socket_, boost::asio::buffer(bytes));
+        read_line();
+        // The one reply with a second line is SCRIPT LOAD's.
+        if (line_[0] == '$' && line_ != "$-1") read_line();
+        return line_;
+    }
+    void read_line() {
+        const auto size = boost::asio::read_until(socket_, boost::asio::dynamic_buffer(buffer_), "\r\n");
+        line_ = buffer_.substr(0, size - 2);
+        buffer_.erase(0, size);
+    }
+
+    static constexpr const char* script_ =
+        "if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('del', KEYS[1]) "
+        "redis.pcall('publish', ARGV[2], '') return 1";
+
+    boost::asio::io_context io_;
+    tcp::socket socket_;
+    std::string buffer_;
+    std::string line_;
+    std::string acquire_;
+    std::string release_;
+};
+
+boost::asio::awaitable<void> pairs(const lock& target, int count, samples* taken) {
+    for (int i = 0; i < count; ++i) {
+        const auto from = std::chrono::steady_clock::now();
+        auto held = co_await target.async_acquire(10s, boost::asio::use_awaitable);
+        co_await held.async_release(boost::asio::use_awaitable);
+        if (taken == nullptr) continue;
+        taken->push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - from).count());
+    }
+}
+
+void pair_rows(const std::string& text, const std::function<void(const row&)>& report) {
+    const pairing plan;
+    const std::string floor = "SET NX PX, EVALSHA";
+    pin_to(0);
+    raw_redis raw(text);
+    const auto raw_pair = [&raw] {
+        raw.try_acquire();
+        raw.release();
+    };
+    {
+        const provider locks = make_provider(text);
+        const lock one = locks.make_lock("holdfast-bench:pair");
+        report(make_row("sync pair", measure_pairs([&] { one.acquire().release(); }, raw_pair, plan), 1.15, floor));
+    }
+    boost::asio::io_context io(1);
+    const provider locks = make_provider(text, {.executor = io.get_executor()});
+    const lock one = locks.make_lock("holdfast-bench:pair");
+    const auto coroutine = [&] {
+        samples taken;
+        boost::asio::co_spawn(io, pairs(one, plan.per_round, &taken), boost::asio::detached);
+        io.restart();
+        io.run();
+        return taken;
+    };
+    report(make_row("async pair",
+                    measure_rounds(
+                        coroutine, [&] { return time_each(raw_pair, plan.per_round); }, plan.rounds),
+                    1.15, floor));
+
+    constexpr int many = 1000;
+    constexpr int each_makes = 20;
+    std::vector<lock> names;
+    for (int number = 0; number < many; ++number) {
+        names.push_back(locks.make_lock("holdfast-bench:" + std::to_string(number)));
+    }
+    const auto concurrent = [&] {
+        const auto from = std::chrono::steady_clock::now();
+        for (const lock& name : names) {
+            boost::asio::co_spawn(io, pairs(name, each_makes, nullptr), boost::asio::detached);
+        }
+        io.restart();
+        io.run();
+        const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - from;
+        return samples{took.count() / (many * each_makes)};
+    };
+    report(make_row("async pair, 1000 at once",
+                    measure_rounds(
+                        concurrent, [&] { return time_each(raw_pair, 100); }, 5),
+                    0, floor + ", one by one"));
+    unpin();
+}
+
+contender our_contender(const std::string& text) {
+    auto one = std::make_shared<lock>(make_provider(text).make_lock("holdfast-bench:hand-off"));
+    auto held = std::make_shared<lock_handle>();
+    return {[one, held] { *held = one->acquire(60s); }, [held] { held->release(); }};
+}
+
+contender raw_contender(const std::string& text) {
+    auto asks = std::make_shared<raw_redis>(text);
+    auto hears = std::make_shared<raw_redis>(text);
+    hears->subscribe();
+    const auto acquire = [asks, hears] {
+        while (!asks->try_acquire()) hears->await_message();
+    };
+    return {acquire, [asks] { asks->release(); }};
+}
+
+void handoff_rows(const std::string& text, const std::function<void(const row&)>& report) {
+    for (const bool pinned : {true, false}) {
+        const auto measured =
+            measure_rounds([&] { return measure_handoff([&] { return our_contender(text); }, pinned, 60); },
+                           [&] { return measure_handoff([&] { return raw_contender(text); }, pinned, 60); }, 5);
+        report(make_row(pinned ? "sync hand-off, one processor" : "sync hand-off, two processors", measured, 1.3,
+                        "subscribe, publish, try"));
+    }
+}
+
+}  // namespace
+
+void redis_rows(const std::string& text, const std::function<void(const row&)>& report) {
+    pair_rows(text, report);
+    handoff_rows(text, report);
+}
+
+}  // namespace holdfast::bench

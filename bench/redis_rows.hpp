@@ -1,0 +1,17 @@
+// The rows of the Redis backend.
+#ifndef HOLDFAST_BENCH_REDIS_ROWS_HPP
+#define HOLDFAST_BENCH_REDIS_ROWS_HPP
+
+#include "measure.hpp"
+
+#include <functional>
+#include <string>
+
+namespace holdfast::bench {
+
+/// Measures on the server that @p text, a `redis://` URL without user, password and database, names.
+void redis_rows(const std::string& text, const std::function<void(const row&)>& report);
+
+}  // namespace holdfast::bench
+
+#endif
