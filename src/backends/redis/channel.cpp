@@ -48,7 +48,8 @@ std::shared_ptr<request> channel::submit_detached(std::string text, const script
 
 void channel::forget(const request& one) noexcept {
     std::erase(waiting_, &one);
-    std::replace(sent_.begin(), sent_.end(), const_cast<request*>(&one), static_cast<request*>(nullptr));
+    std::replace_if(
+        sent_.begin(), sent_.end(), [&one](const request* each) { return each == &one; }, nullptr);
 }
 
 void channel::give_up(request& one, errc why) {

@@ -207,17 +207,18 @@ void look_at_persistence(const std::map<std::string, std::string>& info, std::ve
     }
 }
 
+constexpr const char* free_and_publish = R"(
+redis.call('del', KEYS[1])
+return type(redis.pcall('publish', ARGV[1], '')) == 'number' and 1 or 0
+)";
+
 void look_at_rights(questioner& server, const strategy& commands, std::vector<finding>& found) {
     const std::string key = commands.settings().key_prefix + "holdfast:doctor:" + std::to_string(::getpid()) + "-" +
                             std::to_string(boottime::now().time_since_epoch().count());
     const std::string channel = "holdfast:1:" + std::to_string(commands.settings().database) + ":" + key;
     try {
         const reply_value taken = server.ask({"SET", key, "doctor", "NX", "PX", "10000"});
-        const reply_value freed =
-            server.ask({"EVAL",
-                        "redis.call('del', KEYS[1]) local sent = redis.pcall('publish', ARGV[1], '') "
-                        "return type(sent) == 'number' and 1 or 0",
-                        "1", key, channel});
+        const reply_value freed = server.ask({"EVAL", free_and_publish, "1", key, channel});
         found.push_back({grade::good, "rights", "keys can be set and deleted by scripts"});
         const bool publishes = is_integer(*freed) && integer_of(*freed) == 1;
         found.push_back({publishes ? grade::good : grade::warning, "channels",

@@ -449,6 +449,28 @@ TEST_P(redis_fault, fencing_tokens_grow_whatever_is_acquired) {
     EXPECT_EQ(server({"EXISTS", "app:other"}).integer, 0);
 }
 
+TEST_P(redis_fault, a_forked_child_leaves_the_parents_lock_alone) {
+    const redis_server server;
+    const provider locks = redis::make_provider(options_for(server));
+    const lock one = locks.make_lock("name");
+    attempt how = acquire(one, 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    const std::string wrong = test::in_child([&] {
+        test::require(how.handle.state() == held_state::unknown, "the child knows of the parent's lock");
+        error_code code;
+        (void)one.acquire(5s, {}, code);
+        test::require(code == errc::invalid_state, code.message());
+        how.handle = {};
+    });
+    EXPECT_EQ(wrong, "");
+    const auto before = how.handle.valid_until();
+    EXPECT_TRUE(fakes::eventually([&] { return how.handle.valid_until() > before; })) << "not renewed after the fork";
+    EXPECT_EQ(how.handle.state(), held_state::held);
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    attempt again = acquire(one, 5s);
+    EXPECT_FALSE(again.code) << again.diag.message;
+}
+
 TEST(redis_inspection, lists_holders_and_waiters_and_nothing_else) {
     const redis_server server;
     redis::options opts = options_for(server);
