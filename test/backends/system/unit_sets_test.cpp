@@ -387,17 +387,26 @@ class WithoutStops : public testing::Test {
 protected:
     WithoutStops() {
         held_ = locks_.make_lock("x").acquire();
-        const int id = place_.id();
-        for (int index = 0; index < system::layout::of(system::set_kind::tickets, 0).stops; ++index) {
-            sembuf take{static_cast<unsigned short>(system::layout::marks + index), 2, 0};
-            EXPECT_EQ(::semop(id, &take, 1), 0);
-        }
+        id_ = place_.id();
+        EXPECT_TRUE(change_all(2));
         provider_settings settings;
         settings.observer = seen_;
         others_.emplace(place_.open(settings));
     }
+    // Or the set would be in use for ever.
+    ~WithoutStops() override { change_all(-2); }
+
+    bool change_all(short by) const {
+        bool done = true;
+        for (int index = 0; index < system::layout::of(system::set_kind::tickets, 0).stops; ++index) {
+            sembuf take{static_cast<unsigned short>(system::layout::marks + index), by, IPC_NOWAIT};
+            done = ::semop(id_, &take, 1) == 0 && done;
+        }
+        return done;
+    }
 
     const published_sets place_;
+    int id_ = -1;
     const provider locks_ = place_.open();
     const std::shared_ptr<notices> seen_ = std::make_shared<notices>();
     std::optional<provider> others_;
