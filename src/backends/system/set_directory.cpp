@@ -249,7 +249,8 @@ set_directory::resolution set_directory::find(set_kind kind, const std::string& 
             const auto set = set_at(where, kind, ordinal, wanted, why);
             // One that is there and cannot be used may have the name: a second slot for it would not exclude anybody.
             if (set == nullptr && !why.text.empty()) return resolution::failed;
-            if (set == nullptr) break;
+            // Those that were made later may be there although this one is not any more.
+            if (set == nullptr) continue;
             const int first =
                 static_cast<int>(number % static_cast<unsigned>(set->arrangement().buckets)) * layout::bucket_slots;
             bucket entries;
@@ -422,18 +423,16 @@ int set_directory::publish(const set_identity& who, int file, bool interrupted, 
     return made.id;
 }
 
-/// From the last one on, since whoever looks for a name stops at the first that is missing.
 int set_directory::remove_unused(const locked_directory& where, set_kind kind) {
     int removed = 0;
     auto& known = sets_[static_cast<std::size_t>(kind)];
-    for (std::size_t at = known.size(); at-- > 0;) {
+    for (std::size_t at = 0; at < known.size(); ++at) {
         const std::string path = path_of(kind, static_cast<int>(at));
-        if (::access(path_of(kind, static_cast<int>(at) + 1).c_str(), F_OK) == 0) break;
         auto& set = known[at];
         failure why;
         // What we know of it may be gone, and another set be there instead.
         if (set_at(where, kind, static_cast<int>(at), false, why) == nullptr) continue;
-        if (set.use_count() != 1) break;
+        if (set.use_count() != 1) continue;
         set->retire();
         struct stat ours {};
         struct stat there {};
@@ -443,7 +442,7 @@ int set_directory::remove_unused(const locked_directory& where, set_kind kind) {
                             is_unused(set->id(), set->identity());
         if (!unused || ::unlink(path.c_str()) != 0) {
             ::flock(set->file(), LOCK_SH | LOCK_NB);
-            break;
+            continue;
         }
         if (::semctl(set->id(), 0, IPC_RMID) == 0) ++removed;
         set.reset();
@@ -475,7 +474,7 @@ std::vector<set_directory::used_name> set_directory::names() {
         for (int ordinal = 0; ordinal < layout::most_sets; ++ordinal) {
             failure why;
             const auto set = set_at(*where, kind, ordinal, false, why);
-            if (set == nullptr && why.text.empty()) break;
+            if (set == nullptr && why.text.empty()) continue;
             if (set == nullptr) throw error(why.code, why.text);
             for (int index = 0; index < set->arrangement().slots(); ++index) {
                 const int users = set->value(set->arrangement().users_of(index));

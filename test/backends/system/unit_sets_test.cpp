@@ -94,6 +94,22 @@ TEST(SystemSets, ServeManyNamesAndGrow) {
     EXPECT_EQ(place.leftovers(), 0);
 }
 
+TEST(SystemSets, AreFoundBehindOneThatWasDeleted) {
+    const published_sets place;
+    const provider locks = place.open();
+    std::vector<lock_handle> held;
+    for (int at = 0; at < 1000; ++at) held.push_back(locks.make_lock(std::to_string(at)).acquire(0s));
+    ASSERT_TRUE(std::filesystem::exists(place.file("tickets-2")));
+    const auto names = system::set_directory(place.opts()).names();
+    const int last = place.id("tickets-2");
+    std::filesystem::remove(place.file("tickets-1"));
+    const provider others = place.open();
+    for (const auto& each : names) {
+        if (each.semaphores != last) continue;
+        EXPECT_FALSE(others.make_lock(each.mapped.substr(5)).try_acquire()) << each.mapped;
+    }
+}
+
 TEST(SystemSets, GiveTheSlotsOfForgottenNamesToNewOnes) {
     const published_sets place;
     const provider locks = place.open();
