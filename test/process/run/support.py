@@ -85,7 +85,11 @@ class Pipe:
     """A pipe that the command writes to, with reads that end."""
 
     def __init__(self, case):
-        self.reader, self.writer = os.pipe()
+        # Beyond the numbers that scripts use: what the one redirection has opened, the next one must not take for ours.
+        ends = os.pipe()
+        self.reader, self.writer = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
+        for end in ends:
+            os.close(end)
         os.set_inheritable(self.writer, True)
         case.addCleanup(self.close)
         self.text = b""
