@@ -132,7 +132,8 @@ TEST_P(MoreWaitersThanHelpers, ProbeAndSaySoAndAllHaveTheirLock) {
 INSTANTIATE_TEST_SUITE_P(Files, MoreWaitersThanHelpers, testing::Values(way::sync_finite, way::sync_stop, way::async),
                          [](const auto& one) { return name_of(one.param); });
 
-constexpr uid_t nobody_else = 54321;
+/// A user of this run of the test only: two runs at once would give each other what they are to have used up.
+const uid_t nobody_else = 1'000'000 + static_cast<uid_t>(::getpid());
 
 void become_nobody() {
     require(::setgid(nobody_else) == 0 && ::setuid(nobody_else) == 0, "cannot change the user");
