@@ -345,8 +345,8 @@ private:
     nanoseconds kill_at_ = never;
 };
 
-/// fork() with one table of descriptors, and one list of semaphores to give back, for both. Not through the C library, whose fork runs handlers that would close
-/// the locks' descriptors: here that would close them for holdfast, too.
+/// fork() with one table of descriptors, and one list of semaphores to give back, for both. Not through the C library,
+/// whose fork runs handlers that would close the locks' descriptors: here that would close them for holdfast, too.
 pid_t fork_with_shared_locks() noexcept {
 #if defined(__s390x__)
     return static_cast<pid_t>(syscall(SYS_clone, 0, CLONE_FILES | CLONE_SYSVSEM | SIGCHLD, 0, 0, 0));

@@ -26,8 +26,8 @@ class provider_state;
 
 /// @brief What every provider can be told, whatever its backend.
 struct provider_settings {
-    /// Where asynchronous work runs; its context must outlive what was begun on it. Unset: the library's own I/O thread,
-    /// started when first needed.
+    /// Where asynchronous work runs; its context must outlive what was begun on it. Unset: the library's own I/O
+    /// thread, started when first needed.
     std::optional<boost::asio::any_io_executor> executor = {};
     /// Is told of every step. Unset: nobody.
     std::shared_ptr<holdfast::observer> observer = {};
