@@ -147,22 +147,21 @@ private:
 /// One lock's way to its connection.
 class session_link final : public link {
 public:
-    explicit session_link(std::shared_ptr<multiplexer> owner)
-        : owner_(std::move(owner)), asked_(std::make_shared<session_request>()) {}
+    explicit session_link(std::shared_ptr<multiplexer> owner) : owner_(std::move(owner)) {}
 
     ~session_link() override {
         if (owner_->generation_ != fork_generation()) return;
         const multiplexer::entry inside(*owner_);
-        const bool out = asked_->owner != nullptr && !asked_->done;
+        const bool out = asked_ != nullptr && asked_->owner != nullptr && !asked_->done;
         if (out) owner_->detach(asked_);
-        asked_->owner = nullptr;
         // What is out makes sure by itself.
         if (out && (asked_->what == session_verb::release || asked_->what == session_verb::probe)) return;
         if (keeps_ == keeping::nothing || place_->over) return;
-        owner_->make_sure(asked_->who, place_, keeps_ == keeping::lock ? session_verb::release : session_verb::probe);
+        owner_->make_sure(who_, place_, keeps_ == keeping::lock ? session_verb::release : session_verb::probe);
     }
 
     progress start(const command& cmd, notifier& on_progress) override {
+        if (asked_ == nullptr) asked_ = std::make_shared<session_request>();
         session_request& asked = *asked_;
         const multiplexer::entry inside(*owner_, asked_.get());
         if (asked.who.target != cmd.who->target || asked.who.mode != cmd.who->mode) asked.who = *cmd.who;
@@ -198,7 +197,7 @@ public:
 
     void request_cancel() override {
         const multiplexer::entry inside(*owner_);
-        if (!asked_->done) cancel();
+        if (asked_ != nullptr && !asked_->done) cancel();
     }
 
     int descriptor() const noexcept override { return polled_; }
@@ -302,10 +301,16 @@ private:
                 break;
         }
         asked.at = nullptr;
+        if (keeps_ == keeping::nothing) return;
+        if (who_.target == nullptr) who_ = asked.who;
+        // Not needed until the release: what is held by the ten thousand has to be small.
+        asked_.reset();
     }
 
     const std::shared_ptr<multiplexer> owner_;
-    const std::shared_ptr<session_request> asked_;
+    std::shared_ptr<session_request> asked_;
+    /// What `place_` holds for us.
+    claim who_;
     std::shared_ptr<session_connection> place_;
     keeping keeps_ = keeping::nothing;
     int polled_ = -1;
