@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <thread>
 
@@ -99,10 +100,13 @@ bool parker::park(boottime::time_point until, int descriptor, short events) noex
     pollfd polled[2] = {{event, POLLIN, 0}, {descriptor, events, 0}};
     ::ppoll(polled, 2, wait, nullptr);
 
-    state_.exchange(idle, std::memory_order_acq_rel);
-    if ((polled[0].revents & POLLIN) != 0) {
+    if (state_.exchange(idle, std::memory_order_acq_rel) == roused && event >= 0) {
+        // Whoever roused us may not have written yet, and must have before this thread can end and close the event.
         std::uint64_t count = 0;
-        (void)!::read(event, &count, sizeof count);
+        while (::read(event, &count, sizeof count) < 0 && (errno == EAGAIN || errno == EINTR)) {
+            pollfd written{event, POLLIN, 0};
+            ::ppoll(&written, 1, nullptr, nullptr);
+        }
     }
     return polled[1].revents != 0;
 }
