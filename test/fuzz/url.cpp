@@ -1,10 +1,7 @@
 // URLs: any text is taken apart or refused with a reason, and no way out shows a secret.
 #include "check.hpp"
 
-#include <holdfast/memory.hpp>
-#ifdef HOLDFAST_WITH_FILE
-#include <holdfast/backends/file.hpp>
-#endif
+#include <holdfast/holdfast.hpp>
 
 #include <fuzzer/FuzzedDataProvider.h>
 
@@ -25,18 +22,6 @@ std::string secret_for(std::string_view input) {
     std::uint64_t hash = 0xcbf29ce484222325;
     for (const char c : input) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
     return "s3cr3t" + std::to_string(hash);
-}
-
-const registry& private_registry() {
-    static const registry made = [] {
-        registry target;
-        add_memory_to(target);
-#ifdef HOLDFAST_WITH_FILE
-        file::add_to(target);
-#endif
-        return target;
-    }();
-    return made;
 }
 
 void check_hidden(std::string_view shown, const std::string& secret) {
@@ -62,7 +47,7 @@ void check_url(const std::string& text, const std::string& secret) {
     }
     std::optional<provider> opened;
     try {
-        opened = private_registry().open(text);
+        opened = open(text);
     } catch (const error& refused) {
         check_refusal(refused);
         check_hidden(refused.what(), secret);
