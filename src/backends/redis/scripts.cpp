@@ -35,6 +35,15 @@ local function all_heard(ids)
 end
 )";
 
+// A member in a key without an expiry would be there for ever, so whoever cannot set one takes its member back.
+const char* const keep = R"(
+local function keep(key, expiry)
+    local done = redis.pcall('pttl', key)
+    if type(done) == 'number' and done < tonumber(expiry) then done = redis.pcall('pexpire', key, expiry) end
+    return type(done) == 'table' and done.err and done
+end
+)";
+
 // By the server's clock, in milliseconds and fractions of them, as .NET counts.
 const char* const now = R"(
 local time = redis.call('time')
@@ -101,15 +110,19 @@ return 1
 }
 
 const script& scripts::read_acquire() {
-    static const script made(std::string(heard) + R"(
+    static const script made(std::string(heard) + keep + R"(
 local again = ARGV[3] == '1' and redis.call('sismember', KEYS[2], ARGV[1]) == 1
 if not again then
     local writer = redis.call('get', KEYS[1])
     if writer then return {0, redis.call('pttl', KEYS[1]), heard(writer)} end
 end
 local token = KEYS[3] and redis.call('incr', KEYS[3])
-redis.call('sadd', KEYS[2], ARGV[1])
-if redis.call('pttl', KEYS[2]) < tonumber(ARGV[2]) then redis.call('pexpire', KEYS[2], ARGV[2]) end
+local added = redis.call('sadd', KEYS[2], ARGV[1])
+local wrong = keep(KEYS[2], ARGV[2])
+if wrong then
+    if added == 1 then redis.pcall('srem', KEYS[2], ARGV[1]) end
+    return wrong
+end
 return {1, token}
 )");
     return made;
@@ -182,7 +195,7 @@ return 1
 }
 
 const script& scripts::ticket_acquire() {
-    static const script made(std::string(heard) + all_heard + now + R"(
+    static const script made(std::string(heard) + all_heard + keep + now + R"(
 redis.call('zremrangebyscore', KEYS[1], '-inf', now)
 local again = ARGV[5] == '1' and redis.call('zscore', KEYS[1], ARGV[1])
 if not again and redis.call('zcard', KEYS[1]) >= tonumber(ARGV[3]) then
@@ -191,8 +204,12 @@ if not again and redis.call('zcard', KEYS[1]) >= tonumber(ARGV[3]) then
     return {0, math.ceil(tonumber(first[2]) - now), known}
 end
 local token = KEYS[2] and redis.call('incr', KEYS[2])
-redis.call('zadd', KEYS[1], now + ARGV[2], ARGV[1])
-if redis.call('pttl', KEYS[1]) < tonumber(ARGV[4]) then redis.call('pexpire', KEYS[1], ARGV[4]) end
+local added = redis.call('zadd', KEYS[1], now + ARGV[2], ARGV[1])
+local wrong = keep(KEYS[1], ARGV[4])
+if wrong then
+    if added == 1 then redis.pcall('zrem', KEYS[1], ARGV[1]) end
+    return wrong
+end
 return {1, token}
 )");
     return made;
