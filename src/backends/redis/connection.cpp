@@ -47,7 +47,10 @@ std::string server::text() const {
     return (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
 }
 
-failure failure_of(std::string_view text) {
+namespace {
+
+/// @param quoted what to add to the meaning
+failure meaning_of(std::string_view text, std::string_view quoted) {
     struct row {
         const char* word;
         errc code;
@@ -80,9 +83,22 @@ failure failure_of(std::string_view text) {
     };
     for (const row& each : rows) {
         if (!starts_with(text, each.word)) continue;
-        return {each.code, 0, std::string(each.meaning) + ": " + std::string(text), each.transient};
+        return {each.code, 0, std::string(each.meaning) + ": " + std::string(quoted), each.transient};
     }
-    return {errc::unavailable, 0, std::string(text), false};
+    return {errc::unavailable, 0, std::string(quoted), false};
+}
+
+}  // namespace
+
+failure failure_of(std::string_view text) {
+    return meaning_of(text, text);
+}
+
+failure secretive_failure_of(std::string_view text) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    const bool is_code =
+        !word.empty() && word.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") == std::string_view::npos;
+    return meaning_of(text, is_code && word.size() < 20 ? word : "an error");
 }
 
 connection::connection(const server& to, resolver& names, core::notifier* on_name_found, std::function<void()> closing)
@@ -205,8 +221,7 @@ void connection::hear_greeting() {
         const reply_value heard = receive();
         if (heard == nullptr) return;
         if (is_error(*heard)) {
-            const failure why = failure_of(text_of(*heard));
-            // Never with what was sent: that is a secret.
+            const failure why = secretive_failure_of(text_of(*heard));
             fail(why.code, std::string(greetings_.front()) + ": " + why.text, why.transient);
             return;
         }

@@ -80,6 +80,8 @@ private:
 
 /// What an error reply of the server amounts to.
 failure failure_of(std::string_view text);
+/// The same without the server's words, which may repeat what was sent: for what was sent with a secret.
+failure secretive_failure_of(std::string_view text);
 
 }  // namespace redis
 }  // namespace v0
