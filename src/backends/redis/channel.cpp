@@ -15,6 +15,16 @@ bool starts_with(std::string_view text, std::string_view beginning) noexcept {
     return text.substr(0, beginning.size()) == beginning;
 }
 
+/// Whether it is sent in its second form.
+bool is_again(const request& one) noexcept {
+    return one.losses > 0 && !one.again.empty();
+}
+
+/// What it is a call of; null for a plain command.
+const script* script_of(const request& one) noexcept {
+    return is_again(one) ? one.again_script : one.first_script;
+}
+
 }  // namespace
 
 void channel::submit(request& one, boottime::time_point now) {
@@ -91,10 +101,9 @@ bool channel::go_on(boottime::time_point now, bool read) {
 
 void channel::send_waiting(boottime::time_point now) {
     for (request* one : waiting_) {
-        const bool again = one->losses > 0 && !one->again.empty();
-        const std::string& text = again ? one->again : one->first;
-        const script* which = again ? one->again_script : one->first_script;
-        connection_->send(one->with_source ? which->with_source(text) : text);
+        const std::string& text = is_again(*one) ? one->again : one->first;
+        const script* const which = script_of(*one);
+        connection_->send(one->with_source && which != nullptr ? which->with_source(text) : text);
         one->sent = true;
         one->sent_at = now;
         one->repeated = one->losses > 0;
@@ -108,7 +117,7 @@ void channel::hear(boottime::time_point now) {
         reply_value answer = connection_->receive();
         if (answer == nullptr) return;
         proven_ = true;
-        failures_ = 0;
+        if (!is_error(*answer)) failures_ = 0;
         request* const one = sent_.front();
         sent_.pop_front();
         if (one != nullptr) heard(*one, std::move(answer), now);
@@ -118,9 +127,9 @@ void channel::hear(boottime::time_point now) {
 void channel::heard(request& one, reply_value answer, boottime::time_point now) {
     if (is_error(*answer)) {
         const std::string_view text = text_of(*answer);
-        // Whatever an error was, nothing was carried out.
-        one.sent = false;
-        if (starts_with(text, "NOSCRIPT") && !one.with_source) {
+        // Whatever the error was, this sending changed nothing; an earlier one that was lost may have.
+        one.sent = one.losses > 0;
+        if (starts_with(text, "NOSCRIPT") && !one.with_source && script_of(one) != nullptr) {
             one.with_source = true;
             waiting_.push_front(&one);
             return;
@@ -142,12 +151,15 @@ void channel::heard(request& one, reply_value answer, boottime::time_point now) 
 void channel::lost(boottime::time_point now) {
     const failure why = connection_->why();
     last_failure_ = why;
+    const bool stranger = why.code == errc::protocol && !proven_;
     connection_ends();
     connection_.reset();
     // A connection that was once good may have died of age: the first new one is made at once.
     pause_until_ = proven_ ? now : now + next_pause();
     for (auto each = sent_.rbegin(); each != sent_.rend(); ++each) {
         if (*each == nullptr) continue;
+        // What has never spoken the protocol has not carried out anything.
+        if (stranger && (*each)->losses == 0) (*each)->sent = false;
         ++(*each)->losses;
         waiting_.push_front(*each);
     }

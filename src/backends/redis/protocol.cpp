@@ -17,6 +17,9 @@ void reply_deleter::operator()(redisReply* reply) const noexcept {
 bool is_integer(const redisReply& reply) noexcept {
     return reply.type == REDIS_REPLY_INTEGER;
 }
+bool is_status(const redisReply& reply) noexcept {
+    return reply.type == REDIS_REPLY_STATUS;
+}
 bool is_nil(const redisReply& reply) noexcept {
     return reply.type == REDIS_REPLY_NIL;
 }

@@ -24,6 +24,7 @@ struct reply_deleter {
 using reply_value = std::unique_ptr<redisReply, reply_deleter>;
 
 bool is_integer(const redisReply& reply) noexcept;
+bool is_status(const redisReply& reply) noexcept;
 bool is_nil(const redisReply& reply) noexcept;
 bool is_error(const redisReply& reply) noexcept;
 bool is_array(const redisReply& reply) noexcept;

@@ -23,6 +23,9 @@ constexpr std::string_view counter_key = "holdfast:fencing";
 /// Where releases are told, polling is only for what was not heard.
 constexpr int rarer_with_news = 10;
 
+/// In milliseconds: what a key may live beyond it is not to be counted with. No pause is nearly as long.
+constexpr long long longest_look_ahead = 24LL * 60 * 60 * 1000;
+
 std::string machine_and_process() {
     char name[256] = {};
     if (::gethostname(name, sizeof name - 1) != 0 || name[0] == '\0') name[0] = '-';
@@ -50,6 +53,26 @@ core::reply reply_of(verdict result) {
     core::reply made;
     made.result = result;
     return made;
+}
+
+bool is_yes_or_no(const redisReply& reply) noexcept {
+    return is_integer(reply) && (integer_of(reply) == 0 || integer_of(reply) == 1);
+}
+
+/// Whether the answer is one that the command can have. Nothing else may be taken for a yes.
+bool is_expected(verb what, const request& done) noexcept {
+    const redisReply& answer = *done.answer;
+    if (what == verb::count) return is_integer(answer) && integer_of(answer) >= 0;
+    if (what != verb::try_acquire) return is_yes_or_no(answer);
+    const bool again = done.repeated && !done.again.empty();
+    if ((again ? done.again_script : done.first_script) == nullptr) {
+        return is_nil(answer) || (is_status(answer) && text_of(answer) == "OK");
+    }
+    if (!is_array(answer) || size_of(answer) == 0 || !is_yes_or_no(element_of(answer, 0))) return false;
+    for (std::size_t at = 1; at < size_of(answer); ++at) {
+        if (!is_integer(element_of(answer, at))) return false;
+    }
+    return true;
 }
 
 core::reply failed(errc code, std::string text, bool sent) {
@@ -195,8 +218,9 @@ std::string strategy::undo(const core::claim& who, const script*& which) const {
 
 core::reply strategy::judge(verb what, access mode, const request& done, boottime::time_point began,
                             bool news_come) const {
-    // What is no Redis, or refuses us for good, has not carried out anything.
-    if (done.answer == nullptr) return failed(done.why.code, done.why.text, done.sent && done.why.transient);
+    if (done.answer == nullptr) return failed(done.why.code, done.why.text, done.sent);
+    if (!is_expected(what, done))
+        return failed(errc::protocol, "the server's answer is none to the command", done.sent);
     const redisReply& answer = *done.answer;
     const bool has_parts = is_array(answer) && size_of(answer) > 0;
     const redisReply& first = has_parts ? element_of(answer, 0) : answer;
@@ -256,8 +280,8 @@ boottime::time_point strategy::retry_at(const redisReply& refusal, access mode, 
     if (mode == access::exclusive) pause = std::min<std::chrono::nanoseconds>(pause, options_.expiry / 3);
     auto next = now + pause;
     // The server rounds down.
-    if (remaining >= 0) next = std::min(next, now + milliseconds(remaining + 1));
-    return next;
+    if (remaining >= 0) next = std::min(next, now + milliseconds(std::min(remaining, longest_look_ahead) + 1));
+    return std::max(next, now + milliseconds(1));
 }
 
 }  // namespace redis

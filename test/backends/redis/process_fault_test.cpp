@@ -9,6 +9,7 @@
 #include <boost/asio/use_future.hpp>
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -193,7 +194,7 @@ TEST_P(redis_fault, a_user_without_channels_waits_by_asking) {
     EXPECT_EQ(told->texts().size(), 1);
 }
 
-/// Accepts connections, answers each with the same text, and nothing else.
+/// Accepts connections, answers the first words of each with the same text, and nothing else.
 class stranger {
 public:
     explicit stranger(std::string answer) : answer_(std::move(answer)) {
@@ -211,6 +212,8 @@ public:
             std::vector<int> all;
             for (int one = 0; (one = ::accept(listener_, nullptr, nullptr)) >= 0;) {
                 all.push_back(one);
+                pollfd asked{one, POLLIN, 0};
+                (void)::poll(&asked, 1, 2000);
                 (void)!::send(one, answer_.data(), answer_.size(), MSG_NOSIGNAL);
             }
             for (const int one : all) ::close(one);
@@ -243,6 +246,59 @@ TEST_P(redis_fault, what_is_no_redis_is_told) {
     how = acquire(redis::make_provider(opts).make_lock("name"), 5s);
     EXPECT_EQ(how.code, errc::protocol) << how.diag.message;
     EXPECT_EQ(how.diag.message.find("secret"), std::string::npos);
+}
+
+TEST_P(redis_fault, a_server_that_repeats_the_password_does_not_make_us_tell_it) {
+    const stranger old("-ERR unknown command 'AUTH', with args beginning with: 'bob' 'topsecret'\r\n");
+    redis::options opts;
+    opts.servers.front().port = old.port();
+    opts.user = "bob";
+    opts.password = "topsecret";
+    const attempt how = acquire(redis::make_provider(opts).make_lock("name"), 5s);
+    EXPECT_TRUE(how.code);
+    EXPECT_NE(how.diag.message.find("login"), std::string::npos) << how.diag.message;
+    EXPECT_EQ(how.diag.message.find("topsecret"), std::string::npos) << how.diag.message;
+}
+
+TEST_P(redis_fault, an_answer_to_something_else_grants_nothing) {
+    for (const char* answer :
+         {":7\r\n", ":1\r\n", "+QUEUED\r\n", "$2\r\nOK\r\n", "*0\r\n", "-NOSCRIPT No script.\r\n"}) {
+        const stranger confused(answer);
+        redis::options opts;
+        opts.servers.front().port = confused.port();
+        opts.expiry = 2s;
+        opts.min_validity = 1s;
+        opts.extension_cadence = 500ms;
+        const attempt how = acquire(redis::make_provider(opts).make_lock("name"), timeout::zero());
+        EXPECT_TRUE(how.code == errc::protocol || how.code == errc::in_doubt || how.code == errc::unavailable)
+            << answer << how.code.message();
+    }
+}
+
+TEST_P(redis_fault, who_may_not_set_an_expiry_leaves_nothing_for_ever) {
+    const redis_server server;
+    server({"ACL", "SETUSER", "ann", "on", ">secret", "~*", "&*", "+@all", "-pexpire"});
+    redis::options opts = options_for(server);
+    opts.user = "ann";
+    opts.password = "secret";
+    const provider locks = redis::make_provider(opts);
+    error_code code;
+    (void)locks.make_reader_writer_lock("rw").acquire_read(5s, {}, code);
+    EXPECT_TRUE(code);
+    (void)locks.make_semaphore("tickets", 2).acquire(5s, {}, code);
+    EXPECT_TRUE(code);
+    EXPECT_EQ(server({"DBSIZE"}).integer, 0);
+}
+
+TEST_P(redis_fault, a_key_of_nearly_endless_life_is_not_asked_for_without_a_pause) {
+    const redis_server server;
+    const lock one = redis::make_provider(options_for(server)).make_lock("name");
+    server({"SET", "name", "dotnet_1_00000000000000000000000000000000", "PXAT", "9000000000000000000"});
+    EXPECT_FALSE(acquire(one, 500ms).handle);
+    const std::string stats = server({"INFO", "stats"}).text;
+    const auto at = stats.find("total_commands_processed:");
+    ASSERT_NE(at, std::string::npos);
+    EXPECT_LT(std::stol(stats.substr(at + 25)), 500);
 }
 
 TEST_P(redis_fault, what_does_not_answer_is_given_up) {
