@@ -82,7 +82,7 @@ private:
         }
         item_->plan.ended(result, sent_at_, now, how.valid_until);
         if (const auto lease = item_->lease.lock()) {
-            if (how.succeeded) {
+            if (how.succeeded && !lease->was_lost()) {
                 lease->extend(how.valid_until);
                 if (auto* watcher = shared_provider_->observer()) watcher->renewed(who_.target->name);
             }
@@ -109,7 +109,7 @@ void renewal_queue::put(std::shared_ptr<entry> item) {
     const std::lock_guard guard(mutex_);
     // Whoever releases says so before it removes; so it is either not put here any more, or removed.
     const auto lease = item->lease.lock();
-    if (lease == nullptr || lease->is_ending()) return;
+    if (lease == nullptr || lease->is_ending() || lease->was_lost()) return;
     const auto when = item->plan.next_look();
     const hold* const name = item->name;
     places_[name] = due_.emplace(when, std::move(item));
@@ -180,7 +180,7 @@ void renewal_queue::tick() {
 void renewal_queue::attend(const std::shared_ptr<entry>& item, boottime::time_point now) {
     const auto lease = item->lease.lock();
     // Release forbids renewal before it talks to the server.
-    if (lease == nullptr || lease->is_ending()) return;
+    if (lease == nullptr || lease->is_ending() || lease->was_lost()) return;
     switch (item->plan.look(now + tick_length)) {
         case renewal::step::lost: lease->mark_lost(); break;
         case renewal::step::wait: put(item); break;
