@@ -158,6 +158,13 @@ resolver& redis_backend::names(const core::backend_context& context) {
     return *resolver_;
 }
 
+std::shared_ptr<resolver> redis_backend::shared_names(const core::backend_context& context) {
+    if (shared_names_ == nullptr) {
+        shared_names_ = std::make_shared<resolver>([executor = context.executor()] { return executor; });
+    }
+    return shared_names_;
+}
+
 std::unique_ptr<core::link> redis_backend::make_link(const core::claim&, const core::backend_context& context) {
     const std::lock_guard guard(mutex_);
     if (servers_.size() > 1) return make_direct_quorum(strategy_, servers_, names(context));
@@ -168,7 +175,8 @@ std::unique_ptr<core::link> redis_backend::make_shared_link(const core::claim&, 
     const std::lock_guard guard(mutex_);
     if (shared_.empty()) {
         for (const server& each : servers_) {
-            shared_.push_back(shared_channel::make(each, names(context), context.executor()));
+            shared_.push_back(
+                shared_channel::make(std::make_shared<const server>(each), shared_names(context), context.executor()));
         }
     }
     if (servers_.size() > 1) return make_shared_quorum(strategy_, shared_);
@@ -183,8 +191,8 @@ std::unique_ptr<core::watch> redis_backend::arm(const core::claim& who, core::li
     const std::lock_guard guard(mutex_);
     auto& news = first ? first_news_ : last_news_;
     if (news == nullptr) {
-        news = subscriber::make(first ? servers_.front() : servers_.back(), names(context), context.executor(),
-                                context.observer);
+        news = subscriber::make(std::make_shared<const server>(first ? servers_.front() : servers_.back()),
+                                shared_names(context), context.executor(), context.observer);
         if (servers_.size() == 1) news_.store(news.get(), std::memory_order_release);
     }
     return std::make_unique<release_watch>(news, strategy_.channel_of(who), on_wake);

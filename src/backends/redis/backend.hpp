@@ -37,6 +37,7 @@ public:
 
 private:
     resolver& names(const core::backend_context& context);
+    std::shared_ptr<resolver> shared_names(const core::backend_context& context);
 
     const strategy strategy_;
     core::backend_traits traits_;
@@ -45,6 +46,8 @@ private:
 
     std::mutex mutex_;
     std::unique_ptr<resolver> resolver_;
+    /// Of what may outlive us: has its executor itself.
+    std::shared_ptr<resolver> shared_names_;
     std::vector<std::shared_ptr<shared_channel>> shared_;
     std::shared_ptr<subscriber> first_news_;
     std::shared_ptr<subscriber> last_news_;

@@ -94,9 +94,14 @@ void reactor_seat::let_go() noexcept {
 
 void reactor_seat::post() {
     if (posted_.exchange(true)) return;
-    boost::asio::post(executor_, [self = weak_from_this()] {
-        if (const auto alive = self.lock()) alive->work_();
-    });
+    try {
+        boost::asio::post(executor_, [self = weak_from_this()] {
+            if (const auto alive = self.lock()) alive->work_();
+        });
+    } catch (...) {
+        posted_ = false;
+        throw;
+    }
 }
 
 bool reactor_seat::begin_work() noexcept {

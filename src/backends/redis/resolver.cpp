@@ -31,6 +31,8 @@ bool resolver::lookup::take(std::vector<socket_address>& found, std::string& fai
 }
 
 void resolver::lookup::abandon() {
+    // In a forked child the mutex may be held by a thread that is not there.
+    if (core::fork_generation() != generation_) return;
     const std::lock_guard guard(mutex_);
     asker_ = nullptr;
 }

@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_BACKENDS_REDIS_RESOLVER_HPP
 #define HOLDFAST_BACKENDS_REDIS_RESOLVER_HPP
 
+#include <core/fork.hpp>
 #include <core/link.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -51,6 +52,7 @@ public:
     private:
         friend class resolver;
 
+        const unsigned generation_ = core::fork_generation();
         std::mutex mutex_;
         core::notifier* asker_ = nullptr;
         bool done_ = false;

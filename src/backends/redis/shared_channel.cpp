@@ -21,13 +21,15 @@ private:
 
 shared_channel::shared_channel() = default;
 
-std::shared_ptr<shared_channel> shared_channel::make(const server& to, resolver& names,
+std::shared_ptr<shared_channel> shared_channel::make(std::shared_ptr<const server> to, std::shared_ptr<resolver> names,
                                                      const boost::asio::any_io_executor& executor) {
     auto made = std::make_shared<shared_channel>();
     made->seat_ = std::make_shared<reactor_seat>(executor, [self = std::weak_ptr<shared_channel>(made)] {
         if (const auto alive = self.lock()) alive->run();
     });
-    made->channel_ = std::make_unique<seated_channel>(to, names, made->seat_);
+    made->server_ = std::move(to);
+    made->names_ = std::move(names);
+    made->channel_ = std::make_unique<seated_channel>(*made->server_, *made->names_, made->seat_);
     return made;
 }
 
@@ -57,6 +59,8 @@ void shared_channel::set_asker(request& one, core::notifier* asker) noexcept {
 }
 
 bool shared_channel::forget(const request& one) noexcept {
+    // In a forked child the mutex may be held by a thread that is not there.
+    if (core::fork_generation() != generation_) return false;
     const std::lock_guard guard(mutex_);
     channel_->forget(one);
     return one.sent;

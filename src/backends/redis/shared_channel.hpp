@@ -21,8 +21,7 @@ class reactor_seat;
 */
 class shared_channel final {
 public:
-    /// @param to, names outlive it
-    static std::shared_ptr<shared_channel> make(const server& to, resolver& names,
+    static std::shared_ptr<shared_channel> make(std::shared_ptr<const server> to, std::shared_ptr<resolver> names,
                                                 const boost::asio::any_io_executor& executor);
     shared_channel();
     shared_channel(const shared_channel&) = delete;
@@ -46,6 +45,9 @@ private:
 
     void run();
 
+    // Kept, because a turn of the executor may outlive the provider.
+    std::shared_ptr<const server> server_;
+    std::shared_ptr<resolver> names_;
     mutable std::mutex mutex_;
     std::shared_ptr<reactor_seat> seat_;
     std::unique_ptr<seated_channel> channel_;

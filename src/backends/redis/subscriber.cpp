@@ -23,13 +23,14 @@ private:
     reactor_seat& seat_;
 };
 
-subscriber::subscriber(const server& to, resolver& names, std::shared_ptr<observer> watcher)
-    : server_(to), names_(names), observer_(std::move(watcher)) {}
+subscriber::subscriber(std::shared_ptr<const server> to, std::shared_ptr<resolver> names,
+                       std::shared_ptr<observer> watcher)
+    : server_(std::move(to)), names_(std::move(names)), observer_(std::move(watcher)) {}
 
-std::shared_ptr<subscriber> subscriber::make(const server& to, resolver& names,
+std::shared_ptr<subscriber> subscriber::make(std::shared_ptr<const server> to, std::shared_ptr<resolver> names,
                                              const boost::asio::any_io_executor& executor,
                                              std::shared_ptr<observer> watcher) {
-    auto made = std::make_shared<subscriber>(to, names, std::move(watcher));
+    auto made = std::make_shared<subscriber>(std::move(to), std::move(names), std::move(watcher));
     made->seat_ = std::make_shared<reactor_seat>(executor, [self = std::weak_ptr<subscriber>(made)] {
         if (const auto alive = self.lock()) alive->run();
     });
@@ -46,16 +47,21 @@ subscriber::~subscriber() {
 void subscriber::add(const std::string& channel, core::notifier& listener) {
     const std::lock_guard guard(mutex_);
     topic& where = topics_[channel];
+    where.listeners.reserve(where.listeners.size() + 1);
     const bool is_new = where.listeners.empty() && where.idle_since == boottime::time_point();
+    // What may throw comes first, since nobody removes a listener that was not added.
+    if (!forbidden_) {
+        if (is_new && ready_) connection_->send(format({"SUBSCRIBE", channel}));
+        if (is_new || !ready_) seat_->post();
+    }
     where.listeners.push_back(&listener);
     where.idle_since = {};
     ++listening_;
-    if (forbidden_) return;
-    if (is_new && ready_) connection_->send(format({"SUBSCRIBE", channel}));
-    if (is_new || !ready_) seat_->post();
 }
 
 void subscriber::remove(const std::string& channel, core::notifier& listener) noexcept {
+    // In a forked child the mutex may be held by a thread that is not there.
+    if (core::fork_generation() != generation_) return;
     const std::lock_guard guard(mutex_);
     const auto found = topics_.find(channel);
     if (found == topics_.end()) return;
@@ -86,7 +92,7 @@ void subscriber::run() {
 void subscriber::drive(boottime::time_point now, bool read) {
     if (connection_ == nullptr) {
         if (listening_ == 0 || forbidden_ || now < pause_until_) return;
-        connection_ = std::make_unique<connection>(server_, names_, name_news_.get(), [this] { seat_->let_go(); });
+        connection_ = std::make_unique<connection>(*server_, *names_, name_news_.get(), [this] { seat_->let_go(); });
     }
     const auto found = connection_->drive(now, read);
     hear();
@@ -110,7 +116,6 @@ void subscriber::subscribe_all() {
         ++each;
     }
     if (words.size() > 1) connection_->send(format(words));
-    works_.store(true, std::memory_order_release);
 }
 
 void subscriber::hear() {
@@ -124,7 +129,13 @@ void subscriber::hear() {
 void subscriber::heard(const redisReply& message) {
     if (is_error(message)) {
         const failure why = failure_of(text_of(message));
-        if (why.code == errc::permission) forbid(why.text);
+        if (why.code == errc::permission) {
+            forbid(why.text);
+        } else {
+            // Until the next connection, or a confirmation, nothing is sure to come.
+            works_.store(false, std::memory_order_release);
+            wake_all();
+        }
         return;
     }
     if (!is_array(message) || size_of(message) < 2) return;
@@ -133,6 +144,7 @@ void subscriber::heard(const redisReply& message) {
     if (found == topics_.end()) return;
     if (what == "subscribe") {
         found->second.confirmed = true;
+        works_.store(true, std::memory_order_release);
     } else if (what != "message") {
         return;
     }

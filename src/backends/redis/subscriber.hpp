@@ -27,11 +27,10 @@ namespace redis {
 */
 class subscriber final {
 public:
-    /// @param to, names outlive it
-    static std::shared_ptr<subscriber> make(const server& to, resolver& names,
+    static std::shared_ptr<subscriber> make(std::shared_ptr<const server> to, std::shared_ptr<resolver> names,
                                             const boost::asio::any_io_executor& executor,
                                             std::shared_ptr<observer> watcher);
-    subscriber(const server& to, resolver& names, std::shared_ptr<observer> watcher);
+    subscriber(std::shared_ptr<const server> to, std::shared_ptr<resolver> names, std::shared_ptr<observer> watcher);
     subscriber(const subscriber&) = delete;
     subscriber& operator=(const subscriber&) = delete;
     ~subscriber();
@@ -62,8 +61,9 @@ private:
     void wake_all() noexcept;
     boottime::time_point again_at() const noexcept;
 
-    const server& server_;
-    resolver& names_;
+    // Kept, because a turn of the executor may outlive the provider.
+    const std::shared_ptr<const server> server_;
+    const std::shared_ptr<resolver> names_;
     const std::shared_ptr<observer> observer_;
     const unsigned generation_ = core::fork_generation();
     std::atomic<bool> works_{false};
