@@ -137,6 +137,7 @@ void pair_rows(const std::string& text, const std::function<void(const row&)>& r
     constexpr int many = 1000;
     constexpr int each_makes = 20;
     std::vector<lock> names;
+    names.reserve(many);
     for (int number = 0; number < many; ++number) {
         names.push_back(locks.make_lock("holdfast-bench:" + std::to_string(number)));
     }
