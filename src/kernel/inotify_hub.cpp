@@ -121,7 +121,7 @@ void inotify_hub::forget(listener& who) noexcept {
     }
 }
 
-bool inotify_hub::wait(parker& self, boottime::time_point until, bool unread) {
+void inotify_hub::wait(parker& self, boottime::time_point until) {
     {
         std::unique_lock guard(mutex_);
         if (leader_ != nullptr) {
@@ -131,28 +131,19 @@ bool inotify_hub::wait(parker& self, boottime::time_point until, bool unread) {
             guard.lock();
             std::erase(followers_, &self);
             // Roused because the leader has gone: the next wait leads.
-            return false;
+            return;
         }
         leader_ = &self;
     }
-    if (unread) drain();
     // Back to the caller after every delivery, for only the caller can tell whether it was roused: a rouse that comes
     // together with an event is used up when `park` returns. It leads on in its next wait; nobody is roused to lead
     // meanwhile, because a leader that does not come back removes or retires its listener.
-    const bool ready = self.park(until, descriptor_, POLLIN);
-    const bool alone = [this] {
-        const std::lock_guard guard(mutex_);
-        if (followers_.empty()) leader_ = nullptr;
-        return leader_ == nullptr;
-    }();
-    if (alone) return ready;
-    if (ready) {
+    if (self.park(until, descriptor_, POLLIN)) {
         drain();
         self.calm();
     }
     const std::lock_guard guard(mutex_);
     leader_ = nullptr;
-    return false;
 }
 
 void inotify_hub::drain() {

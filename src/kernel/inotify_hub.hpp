@@ -58,15 +58,10 @@ public:
     /// Removes what `retire` has left, and nobody else listens to.
     void sweep() noexcept;
 
-    /** Waits on the calling thread until it is roused or @p until, delivering events meanwhile if nobody else does; may
-        return without a reason. Whoever has waited for the last time must `remove` its listener: others may have relied
-        on it to deliver.
-
-        @param unread what the last wait returned: those events are delivered first
-        @return true when there are events that nobody has read. Most often they are the caller's, which looks for
-            itself sooner than they could be read; if it was wrong, it waits again.
-    */
-    bool wait(parker& self, boottime::time_point until, bool unread);
+    /// Waits on the calling thread until it is roused or @p until, delivering events meanwhile if nobody else does; may
+    /// return without a reason. Whoever has waited for the last time must `remove` its listener: others may have relied
+    /// on it to deliver.
+    void wait(parker& self, boottime::time_point until);
 
     /// Delivers events on @p executor for as long as the result lives.
     std::shared_ptr<void> deliver_on(const boost::asio::any_io_executor& executor);

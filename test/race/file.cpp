@@ -244,7 +244,7 @@ public:
         const auto end = boottime::now() + 10s;
         EXPECT_EQ(hub_->add(file, IN_ATTRIB, *this), 0);
         is_waiting_.store(true);
-        for (bool unread = false; !is_over_.load() && boottime::now() < end;) unread = hub_->wait(parker_, end, unread);
+        while (!is_over_.load() && boottime::now() < end) hub_->wait(parker_, end);
         hub_->remove(*this);
         // Whoever rouses a thread keeps it from ending meanwhile.
         while (!was_told_.load() && boottime::now() < end) std::this_thread::yield();

@@ -82,7 +82,6 @@ private:
     std::chrono::milliseconds probe_{shortest_probe};
     bool deaf_ = false;
     bool told_ = false;
-    bool unread_ = false;
     /// How many of `after_close` are used up since the last close.
     std::atomic<std::size_t> closes_seen_{after_close.size()};
 };
@@ -280,11 +279,7 @@ void file_watch::wait_on_caller(core::parker& self, boottime::time_point until) 
         on_wake_.notify(core::signal_wake);
         self.calm();
     } else if (hub_ != nullptr && !deaf_) {
-        unread_ = hub_->wait(self, until, unread_);
-        if (unread_) {
-            on_wake_.notify(core::signal_wake);
-            self.calm();
-        }
+        hub_->wait(self, until);
     } else {
         self.park(until);
     }

@@ -72,7 +72,7 @@ TEST(InotifyHub, ARouseThatComesWithAnothersEventEndsTheWait) {
         std::atomic<bool> ended{false};
         std::jthread leader([&] {
             thread = ::gettid();
-            for (bool unread = false; !ended;) unread = hub->wait(self, boottime::now() + 5s, unread);
+            while (!ended) hub->wait(self, boottime::now() + 5s);
         });
         while (thread == 0 || !sleeps(thread)) std::this_thread::yield();
         const auto began = boottime::now();
@@ -97,13 +97,13 @@ TEST(InotifyHub, SomebodyLeadsAfterAllWhoCouldHaveHaveLeft) {
             parker self;
             watched_file own(*hub, directory / std::to_string(number), &self);
             begun.count_down();
-            for (bool unread = false; boottime::now() < until;) unread = hub->wait(self, until, unread);
+            while (boottime::now() < until) hub->wait(self, until);
         };
         std::jthread first(leave_soon, 1);
         std::jthread second(leave_soon, 2);
         begun.wait();
         std::jthread waiting([&] {
-            for (bool unread = false; mine.events() == 0;) unread = hub->wait(last, boottime::now() + 5s, unread);
+            while (mine.events() == 0) hub->wait(last, boottime::now() + 5s);
         });
         first.join();
         second.join();
