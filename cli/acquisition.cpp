@@ -55,8 +55,8 @@ std::optional<std::string> chosen_url(const run_options& options) {
     return url;
 }
 
-acquisition::acquisition(const run_options& options, acquisition_listener& listener)
-    : options_(options), listener_(listener), url_(chosen_url(options)) {
+acquisition::acquisition(const run_options& options, std::optional<std::string> url, acquisition_listener& listener)
+    : options_(options), listener_(listener), url_(std::move(url)) {
     const bool files = !url_ || is_file_url(*url_);
     if (options.keep_files && !files) throw usage_error("--keep-files goes with lock files only (file: URLs)");
     entries_.reserve(options.locks.size());

@@ -46,8 +46,9 @@ public:
 
     /** Makes the providers and the locks; asks nobody anything.
 
+        @param url as `chosen_url` says
         @throws error, usage_error, directory_error */
-    acquisition(const run_options& options, acquisition_listener& listener);
+    acquisition(const run_options& options, std::optional<std::string> url, acquisition_listener& listener);
 
     /** Acquires them one after the other within one timeout.
 

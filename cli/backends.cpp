@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <climits>
-#include <string_view>
 
 #include <unistd.h>
 
@@ -15,25 +14,21 @@ provider open_provider(const std::string& address) {
     return holdfast::open(address);
 }
 
-#if defined(HOLDFAST_CLI_DRIVERS_FROM_BIN)
-
-namespace {
-
-/// The directory that this program is in, with a slash; empty where the system does not tell.
-std::string own_directory() {
+std::string program_path() {
     char path[PATH_MAX];
     const auto size = ::readlink("/proc/self/exe", path, sizeof path);
-    const std::string_view text(path, size > 0 ? static_cast<std::size_t>(size) : 0);
-    return std::string(text.substr(0, text.rfind('/') + 1));
+    return std::string(path, size > 0 ? static_cast<std::size_t>(size) : 0);
 }
 
-}  // namespace
+#if defined(HOLDFAST_CLI_DRIVERS_FROM_BIN)
 
 void use_drivers_for(const std::string& address, const program_arguments& all) {
     const auto known = default_registry().schemes();
     const std::string scheme = address.substr(0, address.find(':'));
-    const std::string directory = own_directory();
-    if (directory.empty() || std::find(known.begin(), known.end(), scheme) != known.end()) return;
+    if (std::find(known.begin(), known.end(), scheme) != known.end()) return;
+    const std::string self = program_path();
+    if (self.empty()) return;
+    const std::string directory = self.substr(0, self.rfind('/') + 1);
     // Beside us in a build tree. If neither is there, this program says what it has.
     for (const char* const place : {HOLDFAST_CLI_DRIVERS_FROM_BIN, "holdfast-drivers"}) {
         ::execv((directory + place).c_str(), all.values);

@@ -23,6 +23,9 @@ struct program_arguments {
 */
 void use_drivers_for(const std::string& address, const program_arguments& all);
 
+/// This program's own file; empty where the system does not tell.
+std::string program_path();
+
 /// A provider from a URL, with the backends of this program. Throws @ref error as `holdfast::open` does.
 provider open_provider(const std::string& address);
 

@@ -11,12 +11,9 @@
 #include <CLI/Formatter.hpp>
 #include <nlohmann/json.hpp>
 
-#include <climits>
 #include <cstdio>
 #include <memory>
 #include <string>
-
-#include <unistd.h>
 
 namespace holdfast::cli {
 namespace {
@@ -50,12 +47,6 @@ void print_json(const bench::row& each) {
     std::fflush(stdout);
 }
 
-std::string own_path() {
-    char path[PATH_MAX];
-    const auto size = ::readlink("/proc/self/exe", path, sizeof path);
-    return size > 0 ? std::string(path, static_cast<std::size_t>(size)) : "holdfast";
-}
-
 int run(const bench_options& options, const program_arguments& all) {
     use_drivers_for(options.url, all);
     const url address = url::parse(options.url);
@@ -64,7 +55,8 @@ int run(const bench_options& options, const program_arguments& all) {
                     "ratio");
     }
     const auto report = options.json ? print_json : print_text;
-    if (!bench::measure_rows(address, options.url, own_path(), report)) {
+    const std::string command = program_path();
+    if (!bench::measure_rows(address, options.url, command.empty() ? "holdfast" : command, report)) {
         throw error(errc::invalid_options, "there is nothing to measure for the scheme '" + address.scheme() + ":'");
     }
     return exit_code::success;

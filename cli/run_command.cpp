@@ -13,9 +13,11 @@
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -270,11 +272,12 @@ private:
     command_plan plan_;
 };
 
-int acquire_and_run(const program_arguments& all, const run_options& options, reporter& report) {
+int acquire_and_run(const program_arguments& all, const run_options& options, std::optional<std::string> url,
+                    reporter& report) {
     const inherited_signals signals = block_signals();
     const int descriptor = open_signal_descriptor();
     if (descriptor < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
-    acquisition locks(options, report);
+    acquisition locks(options, std::move(url), report);
     switch (locks.acquire(descriptor)) {
         case acquisition::outcome::held: break;
         case acquisition::outcome::conflict: report.conflict(locks.refused()); return options.conflict_exit_code;
@@ -291,6 +294,7 @@ int acquire_and_run(const program_arguments& all, const run_options& options, re
 int run_command(const program_arguments& all, int first) {
     reserve_standard_descriptors();
     run_options options;
+    std::optional<std::string> url;
     std::optional<reporter> report;
     try {
         options = parse_run_options(all.count - first, all.values + first);
@@ -298,7 +302,8 @@ int run_command(const program_arguments& all, int first) {
             const std::string_view text = run_help();
             return write(STDOUT_FILENO, text.data(), text.size()) < 0 ? exit_code::os_error : exit_code::success;
         }
-        if (const auto url = chosen_url(options)) use_drivers_for(*url, all);
+        url = chosen_url(options);
+        if (url) use_drivers_for(*url, all);
         hide_secrets(options);
         report.emplace(options);
     } catch (const usage_error& wrong) {
@@ -309,7 +314,7 @@ int run_command(const program_arguments& all, int first) {
         return exit_code::os_error;
     }
     try {
-        return acquire_and_run(all, options, *report);
+        return acquire_and_run(all, options, std::move(url), *report);
     } catch (const usage_error& wrong) {
         return report->failed(exit_code::usage, wrong.what());
     } catch (const directory_error& wrong) {
