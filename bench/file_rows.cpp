@@ -1,17 +1,14 @@
 #include "file_rows.hpp"
 
 #include "handoff.hpp"
+#include "lock_bodies.hpp"
 #include "raw_file.hpp"
 #include "startup.hpp"
 
 #include <holdfast/holdfast.hpp>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
-#include <future>
 #include <memory>
 #include <mutex>
 
@@ -30,26 +27,6 @@ provider make_provider(const std::string& directory, bool keep, const provider_s
 row make_row(std::string kind, std::string style, const paired_result& measured, double target, std::string floor) {
     return {"file",       std::move(kind),    std::move(style), measured.p50,
             measured.p99, measured.floor_p50, target,           std::move(floor)};
-}
-
-/// One round of pairs made by a coroutine that stays on the I/O thread, each timed by itself.
-samples coroutine_pairs(const lock& target, boost::asio::io_context& io, int count) {
-    samples taken;
-    boost::asio::co_spawn(
-        io,
-        [&]() -> boost::asio::awaitable<void> {
-            for (int i = 0; i < count; ++i) {
-                const auto from = std::chrono::steady_clock::now();
-                auto held = co_await target.async_acquire(10s, boost::asio::use_awaitable);
-                co_await held.async_release(boost::asio::use_awaitable);
-                taken.push_back(
-                    std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - from).count());
-            }
-        },
-        boost::asio::detached);
-    io.restart();
-    io.run();
-    return taken;
 }
 
 struct raw_pair {
@@ -94,25 +71,12 @@ contender raw_contender(const std::string& path, bool keep) {
     return {[raw] { raw->acquire(); }, [raw, keep] { keep ? raw->release_kept() : raw->release_deleting(); }};
 }
 
-contender sync_contender(const std::string& directory, bool keep, timeout limit) {
-    const lock one = make_provider(directory, keep).make_lock("hand-off");
-    auto held = std::make_shared<lock_handle>();
-    return {[one, held, limit] { *held = one.acquire(limit); }, [held] { held->release(); }};
+contender our_contender(const std::string& directory, bool keep, acquire_function acquire) {
+    return contender_of(make_provider(directory, keep).make_lock("hand-off"), std::move(acquire));
 }
 
-contender async_contender(const std::string& directory, bool keep) {
-    const lock one = make_provider(directory, keep).make_lock("hand-off");
-    auto held = std::make_shared<lock_handle>();
-    // Not use_future: it completes on the threads of Asio's system_context, and those do not survive our fork.
-    const auto acquire = [one, held] {
-        std::promise<error_code> ended;
-        one.async_acquire(60s, [&](const error_code& code, lock_handle handle) {
-            *held = std::move(handle);
-            ended.set_value(code);
-        });
-        if (const error_code code = ended.get_future().get()) throw error(code, {});
-    };
-    return {acquire, [held] { held->release(); }};
+lock_handle acquire_for_ever(const lock& target) {
+    return target.acquire();
 }
 
 struct handoff_case {
@@ -128,14 +92,17 @@ void handoff_rows(const std::string& directory, const std::function<void(const r
     constexpr int per_round = 60;
     const std::string raw_path = make_provider(directory, true).make_lock("hand-off").mapped_name().data();
     const handoff_case cases[] = {
-        {"lock, kept file", "sync hand-off", true, [&] { return sync_contender(directory, true, 60s); }, 1.5},
+        {"lock, kept file", "sync hand-off", true, [&] { return our_contender(directory, true, acquire_blocking); },
+         1.5},
         {"lock, kept file", "sync hand-off, for ever", true,
-         [&] { return sync_contender(directory, true, timeout::infinite()); }, 1.5},
-        {"lock, kept file", "async hand-off", true, [&] { return async_contender(directory, true); }, 0},
-        {"lock, deleted file", "sync hand-off", false, [&] { return sync_contender(directory, false, 60s); }, 1.5},
+         [&] { return our_contender(directory, true, acquire_for_ever); }, 1.5},
+        {"lock, kept file", "async hand-off", true, [&] { return our_contender(directory, true, acquire_async); }, 0},
+        {"lock, deleted file", "sync hand-off", false,
+         [&] { return our_contender(directory, false, acquire_blocking); }, 1.5},
         {"lock, deleted file", "sync hand-off, for ever", false,
-         [&] { return sync_contender(directory, false, timeout::infinite()); }, 1.5},
-        {"lock, deleted file", "async hand-off", false, [&] { return async_contender(directory, false); }, 0},
+         [&] { return our_contender(directory, false, acquire_for_ever); }, 1.5},
+        {"lock, deleted file", "async hand-off", false, [&] { return our_contender(directory, false, acquire_async); },
+         0},
     };
     for (const bool pinned : {true, false}) {
         const std::string where = pinned ? ", one processor" : ", two processors";
@@ -146,7 +113,7 @@ void handoff_rows(const std::string& directory, const std::function<void(const r
             report(make_row(each.kind, each.style + where, measured, each.target, "blocking flock"));
         }
     }
-    const auto ours = [&] { return sync_contender(directory, true, 60s); };
+    const auto ours = [&] { return our_contender(directory, true, acquire_blocking); };
     const auto floor = [&] { return raw_contender(raw_path + ".raw", true); };
     const auto crash = measure_rounds([&] { return measure_crash(ours, false, 20); },
                                       [&] { return measure_crash(floor, false, 20); }, 3);

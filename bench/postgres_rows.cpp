@@ -1,6 +1,7 @@
 #include "postgres_rows.hpp"
 
 #include "handoff.hpp"
+#include "lock_bodies.hpp"
 #include "raw_postgres.hpp"
 
 #include <backends/postgres/options.hpp>
@@ -29,29 +30,8 @@ row make_row(std::string style, const paired_result& measured, double target, st
             measured.floor_p50, target, std::move(floor)};
 }
 
-/// Runs @p body, a coroutine, to its end on this thread.
-template <class Body>
-void run(boost::asio::io_context& io, Body body) {
-    boost::asio::co_spawn(io, std::move(body), boost::asio::detached);
-    io.restart();
-    io.run();
-}
-
 double us_since(std::chrono::steady_clock::time_point from) {
     return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - from).count();
-}
-
-samples coroutine_pairs(const lock& target, boost::asio::io_context& io, int count) {
-    samples taken;
-    run(io, [&]() -> boost::asio::awaitable<void> {
-        for (int i = 0; i < count; ++i) {
-            const auto from = std::chrono::steady_clock::now();
-            auto held = co_await target.async_acquire(10s, boost::asio::use_awaitable);
-            co_await held.async_release(boost::asio::use_awaitable);
-            taken.push_back(us_since(from));
-        }
-    });
-    return taken;
 }
 
 /// Pairs on names of their own, all at once; the time of each is its share of the whole.
@@ -77,9 +57,7 @@ contender raw_contender(const std::string& connection) {
 }
 
 contender our_contender(const std::string& url) {
-    const lock one = open(url).make_lock("bench hand-off");
-    auto held = std::make_shared<lock_handle>();
-    return {[one, held] { *held = one.acquire(60s); }, [held] { held->release(); }};
+    return contender_of(open(url).make_lock("bench hand-off"), acquire_blocking);
 }
 
 void pair_rows(const std::string& url, const std::string& connection, const std::function<void(const row&)>& report) {

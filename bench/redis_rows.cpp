@@ -1,6 +1,7 @@
 #include "redis_rows.hpp"
 
 #include "handoff.hpp"
+#include "lock_bodies.hpp"
 
 #include <holdfast/backends/redis.hpp>
 #include <holdfast/url.hpp>
@@ -95,13 +96,10 @@ private:
     std::string release_;
 };
 
-boost::asio::awaitable<void> pairs(const lock& target, int count, samples* taken) {
+boost::asio::awaitable<void> pairs(lock target, int count) {
     for (int i = 0; i < count; ++i) {
-        const auto from = std::chrono::steady_clock::now();
         auto held = co_await target.async_acquire(10s, boost::asio::use_awaitable);
         co_await held.async_release(boost::asio::use_awaitable);
-        if (taken == nullptr) continue;
-        taken->push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - from).count());
     }
 }
 
@@ -122,16 +120,9 @@ void pair_rows(const std::string& text, const std::function<void(const row&)>& r
     boost::asio::io_context io(1);
     const provider locks = make_provider(text, {.executor = io.get_executor()});
     const lock one = locks.make_lock("holdfast-bench:pair");
-    const auto coroutine = [&] {
-        samples taken;
-        boost::asio::co_spawn(io, pairs(one, plan.per_round, &taken), boost::asio::detached);
-        io.restart();
-        io.run();
-        return taken;
-    };
     report(make_row("async pair",
-                    measure_rounds(
-                        coroutine, [&] { return time_each(raw_pair, plan.per_round); }, plan.rounds),
+                    measure_rounds([&] { return coroutine_pairs(one, io, plan.per_round); },
+                                   [&] { return time_each(raw_pair, plan.per_round); }, plan.rounds),
                     1.15, floor));
 
     constexpr int many = 1000;
@@ -144,7 +135,7 @@ void pair_rows(const std::string& text, const std::function<void(const row&)>& r
     const auto concurrent = [&] {
         const auto from = std::chrono::steady_clock::now();
         for (const lock& name : names) {
-            boost::asio::co_spawn(io, pairs(name, each_makes, nullptr), boost::asio::detached);
+            boost::asio::co_spawn(io, pairs(name, each_makes), boost::asio::detached);
         }
         io.restart();
         io.run();
@@ -159,9 +150,7 @@ void pair_rows(const std::string& text, const std::function<void(const row&)>& r
 }
 
 contender our_contender(const std::string& text) {
-    auto one = std::make_shared<lock>(make_provider(text).make_lock("holdfast-bench:hand-off"));
-    auto held = std::make_shared<lock_handle>();
-    return {[one, held] { *held = one->acquire(60s); }, [held] { held->release(); }};
+    return contender_of(make_provider(text).make_lock("holdfast-bench:hand-off"), acquire_blocking);
 }
 
 contender raw_contender(const std::string& text) {

@@ -2,6 +2,7 @@
 
 #include "crowd.hpp"
 #include "handoff.hpp"
+#include "lock_bodies.hpp"
 
 #include <holdfast/backends/system.hpp>
 #include <holdfast/core.hpp>
@@ -20,7 +21,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <future>
 #include <memory>
 #include <stop_token>
 #include <system_error>
@@ -160,24 +160,8 @@ void pair_rows(const std::string& directory, const std::function<void(const row&
     unpin();
 }
 
-using acquire_function = std::function<lock_handle(const lock&)>;
-
-contender contender_of(const std::string& directory, const acquire_function& acquire) {
-    const lock one = open_in(directory).make_lock("hand-off");
-    auto held = std::make_shared<lock_handle>();
-    return {[one, held, acquire] { *held = acquire(one); }, [held] { held->release(); }};
-}
-
-lock_handle acquire_async(const lock& one) {
-    std::promise<lock_handle> ended;
-    one.async_acquire(60s, [&](const error_code& code, lock_handle handle) {
-        if (code) {
-            ended.set_exception(std::make_exception_ptr(error(code, {})));
-        } else {
-            ended.set_value(std::move(handle));
-        }
-    });
-    return ended.get_future().get();
+contender our_contender(const std::string& directory, const acquire_function& acquire) {
+    return contender_of(open_in(directory).make_lock("hand-off"), acquire);
 }
 
 void handoff_rows(const std::string& directory, const std::function<void(const row&)>& report) {
@@ -190,7 +174,7 @@ void handoff_rows(const std::string& directory, const std::function<void(const r
     };
     const handoff_case cases[] = {
         {"sync hand-off, for ever", [](const lock& one) { return one.acquire(); }, 1.3},
-        {"sync hand-off", [](const lock& one) { return one.acquire(60s); }, 1.3},
+        {"sync hand-off", &acquire_blocking, 1.3},
         {"sync hand-off, can be cancelled",
          [stop = std::make_shared<std::stop_source>()](const lock& one) { return one.acquire(60s, stop->get_token()); },
          1.3},
@@ -202,13 +186,13 @@ void handoff_rows(const std::string& directory, const std::function<void(const r
             const raw_semaphore raw(1);
             const auto measured = measure_rounds(
                 [&] {
-                    return measure_handoff([&] { return contender_of(directory, each.acquire); }, pinned, per_round);
+                    return measure_handoff([&] { return our_contender(directory, each.acquire); }, pinned, per_round);
                 },
                 [&] { return measure_handoff([&] { return raw.as_contender(); }, pinned, per_round); }, rounds);
             report(make_row("lock", each.style + where, measured, each.target, "blocking semop"));
         }
     }
-    const auto ours = [&] { return contender_of(directory, cases[0].acquire); };
+    const auto ours = [&] { return our_contender(directory, cases[0].acquire); };
     const raw_semaphore raw(1);
     const auto crash = measure_rounds([&] { return measure_crash(ours, false, 20); },
                                       [&] { return measure_crash([&] { return raw.as_contender(); }, false, 20); }, 3);
