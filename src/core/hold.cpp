@@ -26,7 +26,8 @@ hold::hold(std::shared_ptr<provider_state> provider, claim who, std::unique_ptr<
 
 hold::~hold() {
     if (provider_->forked() && keeper_ != nullptr) keeper_->abandon();
-    end_watching(false);
+    // Nobody can begin to watch what is ending.
+    if (!is_ending()) end_watching(false);
 }
 
 boottime::time_point hold::valid_until() const noexcept {
@@ -110,7 +111,7 @@ bool hold::begin_release() noexcept {
     if (ending_.exchange(true, std::memory_order_acq_rel)) return false;
     who_.target->key->hand_over();
     if (provider_->traits().family == family::lease) provider_->renewals().remove(*this);
-    end_watching(false);
+    end_watching(false, &released_);
     return true;
 }
 
@@ -120,6 +121,8 @@ std::optional<int> hold::native_descriptor() {
 }
 
 std::unique_ptr<link> hold::take_keeper() {
+    if (released_ != nullptr) return std::move(released_);
+    // An upgrade that was still running may have brought it back since.
     const std::lock_guard guard(mutex_);
     return std::move(keeper_);
 }
@@ -162,7 +165,7 @@ void hold::extend(boottime::time_point until) noexcept {
     }
 }
 
-void hold::end_watching(bool lost) {
+void hold::end_watching(bool lost, std::unique_ptr<link>* keeper) {
     // Everything is called and destroyed outside the mutex, since it may take others or come back to us.
     std::shared_ptr<void> watching;
     std::vector<std::pair<std::size_t, std::function<void(bool)>>> waiting;
@@ -172,6 +175,7 @@ void hold::end_watching(bool lost) {
         // A lost link is watched on until its release: destroying the watch here would race with the link's end there.
         if (!lost) std::swap(watching, loss_watch_);
         waiting.swap(on_end_);
+        if (keeper != nullptr) *keeper = std::move(keeper_);
         if (lost) source = lost_source_;
     }
     if (source) stop_on_lost_thread(*source);

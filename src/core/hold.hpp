@@ -61,11 +61,14 @@ private:
     enum class upgrade_phase { none, running, done };
 
     void arm_loss();
-    void end_watching(bool lost);
+    /// @param keeper where to put the link, in the same round of the mutex
+    void end_watching(bool lost, std::unique_ptr<link>* keeper = nullptr);
 
     const std::shared_ptr<provider_state> provider_;
     const claim who_;
     std::unique_ptr<link> keeper_;
+    /// What the releasing thread took from `keeper_`; nobody else looks at it.
+    std::unique_ptr<link> released_;
     const std::optional<std::uint64_t> token_;
     std::atomic<boottime::rep> valid_until_;
     std::atomic<bool> ending_{false};

@@ -21,6 +21,10 @@ key_state::key_state(std::string mapped)
     : mapped_(std::move(mapped)),
       handed_over_(hand_over_counts[std::hash<std::string>()(mapped_) % hand_over_counts.size()].value) {}
 
+key_state::~key_state() {
+    delete spare_.load(std::memory_order_acquire);
+}
+
 const std::string& resource::mapped() const noexcept {
     return key->mapped();
 }
@@ -38,8 +42,7 @@ key_state::admission key_state::enter(ticket& who, notifier& owner) {
     who.next = nullptr;
     (last_ == nullptr ? first_ : last_->next) = &who;
     last_ = &who;
-    // Whoever enters is not told about its own turn by a notification: it is still here to hear it.
-    grant_turns();
+    grant_turns(&who);
     return who.has_turn ? admission::turn : admission::queued;
 }
 
@@ -64,19 +67,15 @@ void key_state::leave(ticket& who) {
     grant_turns();
 }
 
-std::unique_ptr<link> key_state::take_spare() {
-    const std::lock_guard guard(mutex_);
-    return std::move(spare_);
+std::unique_ptr<link> key_state::take_spare() noexcept {
+    return std::unique_ptr<link>(spare_.exchange(nullptr, std::memory_order_acq_rel));
 }
 
-void key_state::put_spare(std::unique_ptr<link> spare) {
-    std::unique_ptr<link> surplus;
-    const std::lock_guard guard(mutex_);
-    surplus = std::move(spare_);
-    spare_ = std::move(spare);
+void key_state::put_spare(std::unique_ptr<link> spare) noexcept {
+    const std::unique_ptr<link> surplus(spare_.exchange(spare.release(), std::memory_order_acq_rel));
 }
 
-void key_state::grant_turns() {
+void key_state::grant_turns(const ticket* entering) {
     bool asking = false;
     bool only_readers = true;
     for (ticket* other = first_; other != nullptr; other = other->next) {
@@ -91,7 +90,8 @@ void key_state::grant_turns() {
         other->has_turn = true;
         asking = true;
         only_readers = reader;
-        other->owner->notify(signal_turn);
+        // Whoever enters is still here to hear of its turn.
+        if (other != entering) other->owner->notify(signal_turn);
     }
 }
 

@@ -40,6 +40,7 @@ public:
     explicit key_state(std::string mapped);
     key_state(const key_state&) = delete;
     key_state& operator=(const key_state&) = delete;
+    ~key_state();
 
     const std::string& mapped() const noexcept { return mapped_; }
 
@@ -53,8 +54,8 @@ public:
     void leave(ticket& who);
 
     /// A link of the kernel family that may be used again for this name.
-    std::unique_ptr<link> take_spare();
-    void put_spare(std::unique_ptr<link> spare);
+    std::unique_ptr<link> take_spare() noexcept;
+    void put_spare(std::unique_ptr<link> spare) noexcept;
 
     /// What a holder did before it called `hand_over`, which it does before it releases, the next one in this process
     /// sees once it has called `take_over`. A kernel or a server keeps the two apart, but neither the language nor the
@@ -63,7 +64,8 @@ public:
     void take_over() const noexcept { (void)handed_over_.load(std::memory_order_acquire); }
 
 private:
-    void grant_turns();
+    /// Tells everybody who has the turn now, but for @p entering.
+    void grant_turns(const ticket* entering = nullptr);
     void unlink(ticket& who);
 
     const std::string mapped_;
@@ -72,7 +74,8 @@ private:
     std::mutex mutex_;
     ticket* first_ = nullptr;
     ticket* last_ = nullptr;
-    std::unique_ptr<link> spare_;
+    /// Owned. Not under the mutex, which would cost every acquire and release another round of it.
+    std::atomic<link*> spare_{nullptr};
 };
 
 }  // namespace core

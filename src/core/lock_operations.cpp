@@ -136,7 +136,7 @@ public:
 private:
     void finish() override {
         settle(false);
-        outcome how = operation_.result();
+        outcome how = operation_.take_result();
         after_release(*shared_provider_, *who_.target, was_lost_, how);
         if (!how.succeeded) describe(*shared_provider_, *who_.target, how, diag_);
         if (done_ != nullptr) done_->complete(code_of(how), {});
@@ -153,7 +153,7 @@ outcome release_sync(hold& held) {
     release_operation operation(held.who(), provider.traits(), provider.release_timeout());
     auto keeper = held.take_keeper();
     run_sync(provider, operation, held.who(), {}, keeper, link_keeps::nothing);
-    outcome how = operation.result();
+    outcome how = operation.take_result();
     after_release(provider, *held.who().target, held.was_lost(), how);
     return how;
 }

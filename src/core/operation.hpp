@@ -101,6 +101,7 @@ public:
 
     /// Valid once `resume` has answered `complete`.
     const outcome& result() const noexcept { return result_; }
+    outcome take_result() noexcept { return std::move(result_); }
 
 protected:
     action finish_with(errc code, const reply* cause = nullptr) {

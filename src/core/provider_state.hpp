@@ -32,7 +32,7 @@ public:
     provider_state(std::shared_ptr<core::backend> backend, const provider_settings& settings);
 
     core::backend& backend() const noexcept { return *backend_; }
-    const backend_traits& traits() const noexcept { return backend_->traits(); }
+    const backend_traits& traits() const noexcept { return traits_; }
     holdfast::observer* observer() const noexcept { return settings_.observer.get(); }
     const backend_context& context() const noexcept { return context_; }
     std::chrono::milliseconds release_timeout() const noexcept { return settings_.release_timeout; }
@@ -59,6 +59,7 @@ private:
     std::shared_ptr<runtime> runtime_;
 
     const std::shared_ptr<core::backend> backend_;
+    const backend_traits& traits_;
     const provider_settings settings_;
     const unsigned generation_ = fork_generation();
     backend_context context_;

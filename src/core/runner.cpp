@@ -38,14 +38,19 @@ std::unique_ptr<link> backend::make_shared_link(const claim&, const backend_cont
     return nullptr;
 }
 
-runner::runner(provider_state& provider, operation& op, claim who, std::unique_ptr<link> keeper) noexcept
-    : provider_(provider), operation_(op), who_(std::move(who)), link_(std::move(keeper)) {}
+runner::runner(provider_state& provider, operation& op, const claim& who, std::unique_ptr<link> keeper) noexcept
+    : provider_(provider), operation_(op), who_(who), link_(std::move(keeper)) {}
 
 runner::~runner() {
     if (settled_) return;
     // An exception's way out: nobody knows what the link has come to, so nobody gets it.
     watch_.reset();
-    who_.target->key->leave(ticket_);
+    leave_queue();
+}
+
+void runner::leave_queue() noexcept {
+    // A release never entered, and the queue has a mutex.
+    if (std::exchange(entered_, false)) who_.target->key->leave(ticket_);
 }
 
 void runner::notify(unsigned bits) noexcept {
@@ -70,18 +75,20 @@ runner::status runner::step(wait& next) {
             pending_ |= bits_.exchange(0, std::memory_order_acq_rel);
             if (!await(happened, next, now)) return status::waiting;
         }
-        bool known = true;
-        while (known) {
-            current_ = operation_.resume(happened, now);
-            if (current_.kind == action_kind::complete) return status::complete;
+        for (;;) {
+            action next_action = operation_.resume(happened, now);
+            if (next_action.kind == action_kind::complete) return status::complete;
             happened = event{};
-            known = carry_out(current_, happened, now);
+            if (carry_out(next_action, happened, now)) continue;
+            // Kept only for what has to be waited for: the copy costs as much as a mutex.
+            current_ = next_action;
+            break;
         }
     }
 }
 
 /// True when the action has an outcome already.
-bool runner::carry_out(const action& next, event& happened, boottime::time_point now) {
+bool runner::carry_out(action& next, event& happened, boottime::time_point now) {
     if (next.waiting) {
         who_.target->key->stand(ticket_);
         if (!told_waiting_) {
@@ -93,13 +100,9 @@ bool runner::carry_out(const action& next, event& happened, boottime::time_point
         case action_kind::await_turn:
             ticket_.mode = who_.mode;
             ticket_.only_try = next.only_try;
+            entered_ = true;
             switch (who_.target->key->enter(ticket_, *this)) {
-                case key_state::admission::turn:
-                    // The queue has notified it as well.
-                    pending_ |= bits_.exchange(0, std::memory_order_acq_rel);
-                    take(signal_turn);
-                    happened.kind = event_kind::turn;
-                    return true;
+                case key_state::admission::turn: happened.kind = event_kind::turn; return true;
                 case key_state::admission::refused: happened.kind = event_kind::turn_refused; return true;
                 case key_state::admission::queued: break;
             }
@@ -170,7 +173,7 @@ void runner::drop_link() noexcept {
     asked_ = false;
 }
 
-bool runner::send(const command& cmd, event& happened, boottime::time_point now) {
+bool runner::send(command& cmd, event& happened, boottime::time_point now) {
     sent_at_ = now;
     if (link_ == nullptr) {
         // Dropped by an operation before this one, an upgrade that failed.
@@ -180,10 +183,9 @@ bool runner::send(const command& cmd, event& happened, boottime::time_point now)
     }
     take(signal_progress);
     asked_ = true;
-    command asked = cmd;
-    asked.on_caller = who_waits(false) != waiter::executor;
+    cmd.on_caller = who_waits(false) != waiter::executor;
     try {
-        progress_ = link_->start(asked, *this);
+        progress_ = link_->start(cmd, *this);
     } catch (const std::exception& failed) {
         lose_link(failed.what());
         happened = {event_kind::replied, &failure_, sent_at_};
@@ -274,7 +276,7 @@ bool runner::await_reply(event& happened, wait& next, boottime::time_point now) 
 void runner::settle(bool link_keeps_lock) noexcept {
     settled_ = true;
     watch_.reset();
-    who_.target->key->leave(ticket_);
+    leave_queue();
     // A link that owes an answer would bring it to whoever uses it next, and by our notifier.
     if (asked_) drop_link();
     if (link_ != nullptr && !link_keeps_lock) {
@@ -355,7 +357,9 @@ public:
 
 async_runner::async_runner(std::shared_ptr<provider_state> provider, operation& op, claim who,
                            std::unique_ptr<link> keeper)
-    : runner(*provider, op, std::move(who), std::move(keeper)), shared_provider_(std::move(provider)) {}
+    : own_claim{std::move(who)},
+      runner(*provider, op, mine, std::move(keeper)),
+      shared_provider_(std::move(provider)) {}
 
 async_runner::~async_runner() = default;
 

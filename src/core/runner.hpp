@@ -28,8 +28,9 @@ public:
     std::unique_ptr<link> take_link() noexcept { return std::move(link_); }
 
 protected:
+    /// @param who outlives this object
     /// @param keeper the link to work on, where the operation does not need to get one
-    runner(provider_state& provider, operation& op, claim who, std::unique_ptr<link> keeper) noexcept;
+    runner(provider_state& provider, operation& op, const claim& who, std::unique_ptr<link> keeper) noexcept;
     ~runner();
 
     /// What the operation is waiting for, besides notifications.
@@ -60,14 +61,14 @@ protected:
 
     provider_state& provider_;
     operation& operation_;
-    /// Ours, so that it outlives every operation of a derived class that refers to it.
-    const claim who_;
+    const claim& who_;
 
 private:
-    bool carry_out(const action& next, event& happened, boottime::time_point now);
+    bool carry_out(action& next, event& happened, boottime::time_point now);
     void get_link(bool fresh, event& happened);
     void drop_link() noexcept;
-    bool send(const command& cmd, event& happened, boottime::time_point now);
+    void leave_queue() noexcept;
+    bool send(command& cmd, event& happened, boottime::time_point now);
     void lose_link(const char* why) noexcept;
     bool await(event& happened, wait& next, boottime::time_point now);
     bool await_reply(event& happened, wait& next, boottime::time_point now);
@@ -76,14 +77,14 @@ private:
     std::unique_ptr<link> link_;
     std::unique_ptr<watch> watch_;
     ticket ticket_;
+    /// What we wait for the outcome of.
     action current_;
-    event first_;
     reply failure_;
     progress progress_;
     boottime::time_point sent_at_{};
-    boottime::time_point waiting_since_{};
     bool started_ = false;
     bool settled_ = false;
+    bool entered_ = false;
     /// The link owes us an answer.
     bool asked_ = false;
     bool told_waiting_ = false;
@@ -101,11 +102,19 @@ enum class link_keeps { nothing, lock_on_success, lock_always };
 void run_sync(provider_state& provider, operation& op, const claim& who, std::stop_token stop,
               std::unique_ptr<link>& keeper, link_keeps what);
 
+/// A base, so that it outlives the runner and every operation of a derived class that refers to it.
+struct own_claim {
+    const claim mine;
+};
+
 /** An operation that runs on the provider's executor, and on the thread that starts it as long as it need not wait.
 
     Owns itself until it is complete.
 */
-class async_runner : public runner, public detail::cancellable, public std::enable_shared_from_this<async_runner> {
+class async_runner : private own_claim,
+                     public runner,
+                     public detail::cancellable,
+                     public std::enable_shared_from_this<async_runner> {
 public:
     void cancel() noexcept override { notify(signal_cancel); }
     void start();

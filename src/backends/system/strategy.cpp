@@ -41,7 +41,8 @@ public:
         : directory_(std::move(directory)), mapped_(who.target->mapped()), context_(context) {}
 
     progress start(const command& cmd, core::notifier&) override {
-        asked_ = cmd;
+        asked_ = cmd.what;
+        who_ = cmd.who;
         given_up_ = false;
         retry_ = shortest_retry;
         if (!me_.has_place()) give_up_at_ = boottime::now() + directory_patience;
@@ -49,7 +50,7 @@ public:
     }
 
     progress advance() override {
-        switch (asked_.what) {
+        switch (asked_) {
             case verb::try_acquire: return try_acquire();
             case verb::count: return count();
             case verb::release: release(); break;
@@ -83,7 +84,8 @@ private:
     const std::shared_ptr<set_directory> directory_;
     const std::string mapped_;
     const core::backend_context& context_;
-    command asked_;
+    verb asked_ = verb::probe;
+    const core::claim* who_ = nullptr;
     contender me_;
     system_watch* watch_ = nullptr;
     std::chrono::microseconds retry_ = shortest_retry;
@@ -172,7 +174,7 @@ private:
 
 bool system_link::find_place(progress& how) {
     if (me_.has_place()) return true;
-    const core::resource& target = *asked_.who->target;
+    const core::resource& target = *who_->target;
     const bool rw = target.kind == core::primitive_kind::reader_writer_lock;
     std::shared_ptr<slot> found;
     failure why;
@@ -207,7 +209,7 @@ progress system_link::try_acquire() {
             return how;
         }
         if (!find_place(how)) return how;
-        const int wanted = asked_.who->target->max_count;
+        const int wanted = who_->target->max_count;
         if (me_.place()->max_count != wanted) {
             set_failure(errc::invalid_argument, 0,
                         "the semaphore is in use with " + std::to_string(me_.place()->max_count) + " tickets, not " +
@@ -215,7 +217,7 @@ progress system_link::try_acquire() {
             return how;
         }
         // A link may serve a reader after a writer.
-        me_.want(asked_.who->mode);
+        me_.want(who_->mode);
         int error = 0;
         if (watch_ != nullptr && watch_->is_new()) {
             error = EAGAIN;
@@ -248,7 +250,7 @@ progress system_link::count() {
         return how;
     }
     const int taken = std::min(place.max_count, most_tickets) - free;
-    set_reply(verdict::granted).count = std::max(0, asked_.who->target->max_count - taken);
+    set_reply(verdict::granted).count = std::max(0, who_->target->max_count - taken);
     return how;
 }
 

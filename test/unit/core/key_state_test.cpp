@@ -198,6 +198,9 @@ private:
         const bool admitted = expected_.enter(id, mode, only_try);
         const auto how = queue_.enter(askers_.back()->place, *askers_.back());
         ASSERT_EQ(how != admission::refused, admitted);
+        // The answer says it already.
+        ASSERT_EQ(askers_.back()->told, 0U);
+        if (how == admission::turn) askers_.back()->told = core::signal_turn;
         if (admitted) {
             ASSERT_EQ(how == admission::turn, expected_.has_turn(id));
         }
