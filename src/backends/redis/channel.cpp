@@ -57,6 +57,8 @@ std::shared_ptr<request> channel::submit_detached(std::string text, const script
 }
 
 void channel::forget(const request& one) noexcept {
+    // Nowhere any more; and to look for it among a thousand others takes time.
+    if (one.done) return;
     std::erase(waiting_, &one);
     std::replace_if(
         sent_.begin(), sent_.end(), [&one](const request* each) { return each == &one; }, nullptr);

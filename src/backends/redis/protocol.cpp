@@ -4,6 +4,9 @@
 
 #include <hiredis/hiredis.h>
 
+#include <charconv>
+#include <iterator>
+#include <limits>
 #include <new>
 
 namespace holdfast {
@@ -42,20 +45,26 @@ const redisReply& element_of(const redisReply& reply, std::size_t index) noexcep
     return *reply.element[index];
 }
 
+// Not hiredis's formatter: it prints each length by a general format into a buffer that grows word by word, which was a
+// third of what a pair of asynchronous calls cost the client.
 std::string format(const std::vector<std::string_view>& words) {
-    std::vector<const char*> texts;
-    std::vector<std::size_t> sizes;
-    texts.reserve(words.size());
-    sizes.reserve(words.size());
+    // A mark, the longest number and the line's end.
+    constexpr std::size_t longest_head = 1 + std::numeric_limits<std::size_t>::digits10 + 1 + 2;
+    std::size_t size = longest_head;
+    for (const std::string_view word : words) size += longest_head + word.size() + 2;
+    std::string made;
+    made.reserve(size);
+    const auto add_head = [&made](char mark, std::size_t number) {
+        char digits[longest_head];
+        const auto written = std::to_chars(std::begin(digits), std::end(digits), number).ptr - std::begin(digits);
+        made.append(1, mark).append(digits, static_cast<std::size_t>(written)).append("\r\n");
+    };
+    add_head('*', words.size());
     for (const std::string_view word : words) {
-        texts.push_back(word.data());
-        sizes.push_back(word.size());
+        add_head('$', word.size());
+        made.append(word).append("\r\n");
     }
-    sds made = nullptr;
-    const int size = redisFormatSdsCommandArgv(&made, static_cast<int>(words.size()), texts.data(), sizes.data());
-    if (size < 0) throw std::bad_alloc();
-    const std::unique_ptr<char, void (*)(sds)> owner(made, &redisFreeSdsCommand);
-    return {made, static_cast<std::size_t>(size)};
+    return made;
 }
 
 void reply_reader::deleter::operator()(redisReader* reader) const noexcept {

@@ -1,4 +1,4 @@
-// What is written to a Redis server and read from it, by hiredis's formatter and parser.
+// What is written to a Redis server, and what is read from it, by hiredis's parser.
 #ifndef HOLDFAST_BACKENDS_REDIS_PROTOCOL_HPP
 #define HOLDFAST_BACKENDS_REDIS_PROTOCOL_HPP
 
@@ -35,7 +35,7 @@ std::size_t size_of(const redisReply& reply) noexcept;
 /// @pre is_array, index < size_of
 const redisReply& element_of(const redisReply& reply, std::size_t index) noexcept;
 
-/// A command as it goes over the wire.
+/// A command as it goes over the wire: an array of strings of any bytes (redis.io/docs/reference/protocol-spec).
 std::string format(const std::vector<std::string_view>& words);
 
 /// Puts bytes together to replies.
