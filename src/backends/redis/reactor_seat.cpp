@@ -24,6 +24,8 @@ struct reactor_seat::waits {
     std::atomic<unsigned> tenure{0};
     std::atomic<bool> reading{false};
     std::atomic<bool> writing{false};
+    /// The reactor has been asked for more than reading.
+    bool wrote = false;
 };
 
 reactor_seat::reactor_seat(const boost::asio::any_io_executor& executor, std::function<void()> work)
@@ -52,9 +54,11 @@ void reactor_seat::await(int descriptor, short events, boottime::time_point unti
     }
     waits_->timer_at = until;
     if (descriptor < 0) return;
+    // Asio never takes back that it asked for room to write: then each wait for an answer would first be woken by that.
+    if (waits_->wrote && !waits_->writing && (events & POLLOUT) == 0) let_go();
     if (!waits_->descriptor.is_open()) {
         waits_->descriptor.assign(descriptor);
-        waits_->reading = waits_->writing = false;
+        waits_->reading = waits_->writing = waits_->wrote = false;
     }
     using boost::asio::posix::stream_descriptor;
     if ((events & POLLIN) != 0 && !waits_->reading.exchange(true)) {
@@ -69,6 +73,7 @@ void reactor_seat::await(int descriptor, short events, boottime::time_point unti
             });
     }
     if ((events & POLLOUT) != 0 && !waits_->writing.exchange(true)) {
+        waits_->wrote = true;
         waits_->descriptor.async_wait(
             stream_descriptor::wait_write,
             [self = weak_from_this(), tenure = waits_->tenure.load()](const error_code& code) {
