@@ -1,5 +1,6 @@
 #include <core/fork.hpp>
 #include <core/runtime.hpp>
+#include <core/thread.hpp>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -8,41 +9,12 @@
 #include <mutex>
 #include <thread>
 
-#if defined(__linux__)
-#include <pthread.h>
-#include <signal.h>
-#endif
-
 namespace holdfast {
 inline namespace v0 {
 namespace core {
 namespace {
 
 thread_local bool is_library_thread = false;
-
-/// Starts a named thread that takes no signals: those are the user's, and its threads' to handle.
-template <class Body>
-std::thread start_thread(const char* name, Body body) {
-#if defined(__linux__)
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    std::thread made;
-    try {
-        made = std::thread(std::move(body));
-    } catch (...) {
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        throw;
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    ::pthread_setname_np(made.native_handle(), name);
-    return made;
-#else
-    (void)name;
-    return std::thread(std::move(body));
-#endif
-}
 
 class io_runtime final : public runtime {
 public:

@@ -1,10 +1,10 @@
 #include <core/fork.hpp>
+#include <core/thread.hpp>
 #include <kernel/stander.hpp>
 
 #include <atomic>
 #include <cerrno>
 
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,18 +35,17 @@ std::unique_ptr<stander> stander::start(int descriptor, notifier& on_granted) {
     ::pthread_attr_init(&attributes);
     // It calls one system call and one notifier.
     ::pthread_attr_setstacksize(&attributes, 128 * 1024);
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int status = ::pthread_create(&made->thread_, &attributes, &run, made.get());
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    int status = 0;
+    {
+        const no_signals_here none;
+        status = ::pthread_create(&made->thread_, &attributes, &run, made.get());
+    }
     ::pthread_attr_destroy(&attributes);
     if (status != 0) {
         made->thread_ = {};
         return nullptr;
     }
-    ::pthread_setname_np(made->thread_, "holdfast-flock");
+    name_thread(made->thread_, "holdfast-flock");
     return made;
 }
 

@@ -1,10 +1,9 @@
 #include <core/fork.hpp>
+#include <core/thread.hpp>
 #include <kernel/wait_threads.hpp>
 
 #include <chrono>
 #include <utility>
-
-#include <signal.h>
 
 namespace holdfast {
 inline namespace v0 {
@@ -65,15 +64,14 @@ bool wait_threads::run(std::function<void()> wait) {
     pthread_attr_t attributes;
     ::pthread_attr_init(&attributes);
     ::pthread_attr_setstacksize(&attributes, stack_size);
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int status = ::pthread_create(&made->thread, &attributes, &enter, &*made);
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    int status = 0;
+    {
+        const no_signals_here none;
+        status = ::pthread_create(&made->thread, &attributes, &enter, &*made);
+    }
     ::pthread_attr_destroy(&attributes);
     if (status == 0) {
-        ::pthread_setname_np(made->thread, "holdfast-wait");
+        name_thread(made->thread, "holdfast-wait");
         return true;
     }
     working_.pop_back();

@@ -1,12 +1,11 @@
 #include <backends/system/semaphore_set.hpp>
+#include <core/thread.hpp>
 
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <limits>
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -246,17 +245,11 @@ std::shared_ptr<void> open_set::on_removal(std::function<void()> removed) {
         const auto taken = take_new_stop();
         if (!taken) return nullptr;
         sentinel_stop_ = *taken;
-        sigset_t all;
-        sigset_t before;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before);
         try {
-            sentinel_ = std::thread([this, index = sentinel_stop_] { stand_sentinel(index); });
-            ::pthread_setname_np(sentinel_.native_handle(), "holdfast-sets");
+            sentinel_ = core::start_thread("holdfast-sets", [this, index = sentinel_stop_] { stand_sentinel(index); });
         } catch (const std::system_error&) {
             // Told by the caller: a loss is then seen by looking only.
         }
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
         if (!sentinel_.joinable()) {
             give_back(sentinel_stop_);
             return nullptr;
