@@ -119,8 +119,13 @@ private:
 
 std::vector<server> servers_of(const options& opts) {
     std::vector<server> made;
+    const auto several = opts.servers.size() > 1 ? std::make_shared<roll>(opts.servers.size()) : nullptr;
     for (const server_address& each : opts.servers) {
         made.push_back({each, opts.user, opts.password, opts.database, opts.connect_timeout});
+        if (several != nullptr) {
+            made.back().roll = several;
+            made.back().number = made.size() - 1;
+        }
     }
     return made;
 }
@@ -165,22 +170,39 @@ std::shared_ptr<resolver> redis_backend::shared_names(const core::backend_contex
     return shared_names_;
 }
 
-std::unique_ptr<core::link> redis_backend::make_link(const core::claim&, const core::backend_context& context) {
-    const std::lock_guard guard(mutex_);
-    if (servers_.size() > 1) return make_direct_quorum(strategy_, servers_, names(context));
-    return std::make_unique<direct_link>(*this, servers_.front(), names(context));
-}
-
-std::unique_ptr<core::link> redis_backend::make_shared_link(const core::claim&, const core::backend_context& context) {
-    const std::lock_guard guard(mutex_);
+/// @pre mutex_ is held
+const std::vector<std::shared_ptr<shared_channel>>& redis_backend::shared(const core::backend_context& context) {
     if (shared_.empty()) {
         for (const server& each : servers_) {
             shared_.push_back(
                 shared_channel::make(std::make_shared<const server>(each), shared_names(context), context.executor()));
         }
     }
-    if (servers_.size() > 1) return make_shared_quorum(strategy_, shared_);
-    return std::make_unique<shared_link>(*this, shared_.front());
+    return shared_;
+}
+
+/// @pre mutex_ is held
+leftovers& redis_backend::rest(const core::backend_context& context) {
+    if (rest_ == nullptr) {
+        rest_ = std::make_unique<leftovers>([this, context] {
+            const std::lock_guard guard(mutex_);
+            return shared(context);
+        });
+    }
+    return *rest_;
+}
+
+std::unique_ptr<core::link> redis_backend::make_link(const core::claim&, const core::backend_context& context) {
+    const std::lock_guard guard(mutex_);
+    if (servers_.size() > 1) return make_direct_quorum(strategy_, servers_, names(context), rest(context));
+    return std::make_unique<direct_link>(*this, servers_.front(), names(context));
+}
+
+std::unique_ptr<core::link> redis_backend::make_shared_link(const core::claim&, const core::backend_context& context) {
+    const std::lock_guard guard(mutex_);
+    const auto& channels = shared(context);
+    if (servers_.size() > 1) return make_shared_quorum(strategy_, channels, rest(context));
+    return std::make_unique<shared_link>(*this, channels.front());
 }
 
 std::unique_ptr<core::watch> redis_backend::arm(const core::claim& who, core::link&, core::notifier& on_wake,

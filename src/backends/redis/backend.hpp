@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_BACKENDS_REDIS_BACKEND_HPP
 #define HOLDFAST_BACKENDS_REDIS_BACKEND_HPP
 
+#include <backends/redis/leftovers.hpp>
 #include <backends/redis/shared_channel.hpp>
 #include <backends/redis/strategy.hpp>
 #include <backends/redis/subscriber.hpp>
@@ -39,6 +40,9 @@ private:
     resolver& names(const core::backend_context& context);
     std::shared_ptr<resolver> shared_names(const core::backend_context& context);
 
+    const std::vector<std::shared_ptr<shared_channel>>& shared(const core::backend_context& context);
+    leftovers& rest(const core::backend_context& context);
+
     const strategy strategy_;
     core::backend_traits traits_;
     holdfast::capabilities capabilities_;
@@ -49,6 +53,7 @@ private:
     /// Of what may outlive us: has its executor itself.
     std::shared_ptr<resolver> shared_names_;
     std::vector<std::shared_ptr<shared_channel>> shared_;
+    std::unique_ptr<leftovers> rest_;
     std::shared_ptr<subscriber> first_news_;
     std::shared_ptr<subscriber> last_news_;
     /// Of a single server.

@@ -37,15 +37,37 @@ void channel::submit(request& one, boottime::time_point now) {
     waiting_.push_back(&one);
 }
 
-std::shared_ptr<request> channel::submit_detached(std::string text, const script& which, core::notifier* asker,
-                                                  boottime::time_point now) {
-    while (!detached_.empty() && detached_.front()->done) detached_.pop_front();
+std::shared_ptr<request> channel::make_detached(std::string text, const script& which) {
+    std::erase_if(detached_, [](const auto& each) { return each->done; });
     auto made = std::make_shared<request>();
     made->first = std::move(text);
     made->first_script = &which;
-    made->only_once = true;
     // Nobody may be there to hear that the server does not know the script.
     made->with_source = true;
+    return made;
+}
+
+void channel::keep(std::shared_ptr<request> one, boottime::time_point until) {
+    std::erase_if(detached_, [](const auto& each) { return each->done; });
+    one->reconnect_until = one->open_until = until;
+    one->one_of_many = false;
+    one->asker = nullptr;
+    detached_.push_back(std::move(one));
+}
+
+std::shared_ptr<request> channel::submit_lasting(std::string text, const script& which, boottime::time_point until,
+                                                 boottime::time_point now) {
+    auto made = make_detached(std::move(text), which);
+    made->reconnect_until = until;
+    submit(*made, now);
+    detached_.push_back(made);
+    return made;
+}
+
+std::shared_ptr<request> channel::submit_detached(std::string text, const script& which, core::notifier* asker,
+                                                  boottime::time_point now) {
+    auto made = make_detached(std::move(text), which);
+    made->only_once = true;
     made->asker = asker;
     if (connected()) {
         submit(*made, now);
@@ -85,9 +107,12 @@ bool channel::go_on(boottime::time_point now, bool read) {
         proven_ = false;
         connection_ = std::make_unique<connection>(server_, names_, on_name_found_, [this] { connection_ends(); });
     }
-    auto found = connection_->drive(now, read);
+    // A connection that was idle may have been told something, or have ended, while nobody looked.
+    const bool was_idle = sent_.empty();
+    const auto found = connection_->drive(now, read || was_idle);
     hear(now);
-    if (found == connection::status::ready && now >= pause_until_ && !waiting_.empty()) {
+    if (found == connection::status::ready && connection_->now_is() == connection::status::ready &&
+        now >= pause_until_ && !waiting_.empty()) {
         send_waiting(now);
         connection_->drive(now, false);
         // What is no Redis may have spoken before it was asked.
@@ -114,16 +139,25 @@ void channel::send_waiting(boottime::time_point now) {
     waiting_.clear();
 }
 
+/// Answers that are read together with one too many are not believed: nobody knows which of them it is.
 void channel::hear(boottime::time_point now) {
-    while (!sent_.empty()) {
+    while (heard_.size() < sent_.size()) {
         reply_value answer = connection_->receive();
-        if (answer == nullptr) return;
+        if (answer == nullptr) break;
         proven_ = true;
-        if (!is_error(*answer)) failures_ = 0;
-        request* const one = sent_.front();
-        sent_.pop_front();
-        if (one != nullptr) heard(*one, std::move(answer), now);
+        heard_.push_back(std::move(answer));
     }
+    const bool believed = connection_->why().code != errc::protocol &&
+                          (heard_.size() < sent_.size() || connection_->expect_silence(!proven_));
+    if (believed) {
+        for (reply_value& answer : heard_) {
+            if (!is_error(*answer)) failures_ = 0;
+            request* const one = sent_.front();
+            sent_.pop_front();
+            if (one != nullptr) heard(*one, std::move(answer), now);
+        }
+    }
+    heard_.clear();
 }
 
 void channel::heard(request& one, reply_value answer, boottime::time_point now) {
@@ -151,13 +185,15 @@ void channel::heard(request& one, reply_value answer, boottime::time_point now) 
 }
 
 void channel::lost(boottime::time_point now) {
-    const failure why = connection_->why();
-    last_failure_ = why;
+    failure why = connection_->why();
     const bool stranger = why.code == errc::protocol && !proven_;
+    const bool talkative = connection_->was_talkative();
+    if (stranger) why.transient = false;
+    last_failure_ = why;
     connection_ends();
     connection_.reset();
     // A connection that was once good may have died of age: the first new one is made at once.
-    pause_until_ = proven_ ? now : now + next_pause();
+    pause_until_ = proven_ && !talkative ? now : now + next_pause();
     for (auto each = sent_.rbegin(); each != sent_.rend(); ++each) {
         if (*each == nullptr) continue;
         // What has never spoken the protocol has not carried out anything.

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace holdfast {
 inline namespace v0 {
@@ -68,6 +69,11 @@ public:
     /// @param asker is notified when it is done, until @ref hush
     std::shared_ptr<request> submit_detached(std::string text, const script& which, core::notifier* asker,
                                              boottime::time_point now);
+    /// The same, but sent again over new connections until it is answered or @p until is past.
+    std::shared_ptr<request> submit_lasting(std::string text, const script& which, boottime::time_point until,
+                                            boottime::time_point now);
+    /// A request that was submitted goes on as the channel's own, and is sent again until then.
+    void keep(std::shared_ptr<request> one, boottime::time_point until);
     /// Notifies nobody of a name that is found.
     void hush() noexcept {
         on_name_found_ = nullptr;
@@ -105,6 +111,7 @@ private:
     void heard(request& one, reply_value answer, boottime::time_point now);
     void lost(boottime::time_point now);
     void expire(boottime::time_point now);
+    std::shared_ptr<request> make_detached(std::string text, const script& which);
     static void finish(request& one) noexcept;
     static void fail(request& one, const failure& why);
     boottime::duration next_pause() noexcept;
@@ -115,7 +122,9 @@ private:
     std::deque<request*> waiting_;
     /// Null: forgotten.
     std::deque<request*> sent_;
-    std::deque<std::shared_ptr<request>> detached_;
+    /// Answers that are read, for as long as it takes to see whether they are to be believed.
+    std::vector<reply_value> heard_;
+    std::vector<std::shared_ptr<request>> detached_;
     failure last_failure_;
     /// No connection before then, and no sending.
     boottime::time_point pause_until_{};

@@ -205,11 +205,15 @@ void connection::greet() {
         } else {
             out_ += format({"AUTH", *server_.password});
         }
-        greetings_.push_back("the server refuses the login");
+        greetings_.push_back({"the server refuses the login", false});
     }
     if (server_.database != 0) {
         out_ += format({"SELECT", std::to_string(server_.database)});
-        greetings_.push_back("the server refuses the database");
+        greetings_.push_back({"the server refuses the database", false});
+    }
+    if (server_.roll != nullptr) {
+        out_ += format({"INFO", "server"});
+        greetings_.push_back({nullptr, true});
     }
     if (!greetings_.empty()) return;
     stage_ = stage::open;
@@ -220,15 +224,30 @@ void connection::hear_greeting() {
     while (!greetings_.empty()) {
         const reply_value heard = receive();
         if (heard == nullptr) return;
-        if (is_error(*heard)) {
+        if (is_error(*heard) && greetings_.front().refusal != nullptr) {
             const failure why = secretive_failure_of(text_of(*heard));
-            fail(why.code, std::string(greetings_.front()) + ": " + why.text, why.transient);
+            fail(why.code, std::string(greetings_.front().refusal) + ": " + why.text, why.transient);
             return;
         }
+        // A user that may not ask has to know by himself what his servers are.
+        if (greetings_.front().tells_identity && !is_error(*heard)) identify(text_of(*heard));
+        if (status_ == status::failed) return;
         greetings_.erase(greetings_.begin());
     }
     stage_ = stage::open;
     status_ = status::ready;
+}
+
+void connection::identify(std::string_view info) {
+    constexpr std::string_view field = "run_id:";
+    const auto at = info.find(field);
+    if (at == std::string_view::npos) return;
+    const std::string_view rest = info.substr(at + field.size());
+    const auto other = server_.roll->enter(server_.number, std::string(rest.substr(0, rest.find('\r'))));
+    if (!other) return;
+    fail(errc::invalid_options,
+         "a server is listed twice: " + server_.text() + " is server " + std::to_string(*other + 1) + " of the list",
+         false);
 }
 
 bool connection::flush() {
@@ -277,12 +296,27 @@ reply_value connection::receive() {
     }
 }
 
+bool connection::expect_silence(bool fresh) {
+    if (stage_ != stage::open || in_.empty()) return true;
+    const reply_value said = receive();
+    if (failure_.code == errc::protocol) return false;
+    if (fresh && said != nullptr && is_error(*said)) {
+        const failure why = failure_of(text_of(*said));
+        fail(why.code, server_.text() + ": " + why.text, why.transient);
+        return false;
+    }
+    talkative_ = true;
+    fail(errc::protocol, server_.text() + " answers what it was not asked");
+    return false;
+}
+
 short connection::poll_events() const noexcept {
     if (stage_ == stage::connecting) return POLLOUT;
     return static_cast<short>(written_ < out_.size() ? POLLIN | POLLOUT : POLLIN);
 }
 
 void connection::fail(errc code, std::string text, bool transient, int native_code) {
+    if (stage_ <= stage::connecting && server_.roll != nullptr) server_.roll->leave(server_.number);
     status_ = status::failed;
     failure_ = {code, native_code, std::move(text), transient};
 }

@@ -37,6 +37,12 @@ public:
     void send(std::string_view bytes) { out_ += bytes; }
     /// The next reply that is there, or null. May find that the connection has failed.
     reply_value receive();
+    /// To be called when no reply is awaited: whatever has been said all the same belongs to nothing, and would be
+    /// taken for the next answer. Fails then. @param fresh nothing has been asked yet, so that an error says why
+    /// nothing will be answered @return whether there was nothing
+    bool expect_silence(bool fresh);
+    /// What has failed it is a server that says more than it is asked.
+    bool was_talkative() const noexcept { return talkative_; }
 
     /// Notifies nobody any more.
     void hush() noexcept;
@@ -55,6 +61,7 @@ private:
     bool end_connect(boottime::time_point now);
     void greet();
     void hear_greeting();
+    void identify(std::string_view info);
     bool flush();
     bool fill();
     void fail(errc code, std::string text, bool transient = true, int native_code = 0);
@@ -71,11 +78,18 @@ private:
     std::vector<socket_address> addresses_;
     std::size_t next_address_ = 0;
     core::forked_descriptor socket_;
-    /// What each greeting that is out would mean if it failed.
-    std::vector<const char*> greetings_;
+    struct greeting {
+        /// What an error would mean; null: nothing.
+        const char* refusal;
+        /// The answer says which server this is.
+        bool tells_identity;
+    };
+    /// Those that are out.
+    std::vector<greeting> greetings_;
     std::string out_;
     std::size_t written_ = 0;
     reply_reader in_;
+    bool talkative_ = false;
 };
 
 /// What an error reply of the server amounts to.

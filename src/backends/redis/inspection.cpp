@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <set>
 
 namespace holdfast {
 inline namespace v0 {
@@ -237,7 +238,8 @@ std::vector<lock_entry> redis_backend::list(const list_query& query) {
     resolver names;
     // Each of several servers should say the same; who holds a majority is for the reader to see.
     std::vector<lock_entry> found;
-    for (const server& each : servers_) {
+    for (server each : servers_) {
+        each.roll = nullptr;
         questioner asked(each, names, until);
         std::vector<lock_entry> here;
         if (!query.key.empty()) {
@@ -276,7 +278,11 @@ std::vector<finding> redis_backend::examine(const examination& how) {
     const auto until = boottime::now() + how.timeout;
     resolver names;
     std::vector<finding> found;
-    for (const server& each : servers_) {
+    std::set<std::string> identities;
+    for (const server& configured : servers_) {
+        server each = configured;
+        // It is looked at for itself, and has no vote.
+        each.roll = nullptr;
         std::vector<finding> here;
         try {
             questioner asked(each, names, until);
@@ -291,6 +297,10 @@ std::vector<finding> redis_backend::examine(const examination& how) {
                                 (slow ? "; that is much for this expiry" : "")});
             try {
                 const auto info = info_of(asked);
+                const auto identity = info.find("run_id");
+                if (identity != info.end() && !identities.insert(identity->second).second) {
+                    here.push_back({grade::fault, "servers", "the same server as one before it in the list"});
+                }
                 look_at_version(info, here);
                 look_at_memory(info, here);
                 look_at_persistence(info, here);

@@ -88,6 +88,10 @@ reply_value reply_reader::next() {
     return reply_value(static_cast<redisReply*>(made));
 }
 
+bool reply_reader::empty() const noexcept {
+    return reader_->pos == reader_->len && reader_->ridx == -1;
+}
+
 }  // namespace redis
 }  // namespace v0
 }  // namespace holdfast

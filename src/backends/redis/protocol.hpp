@@ -47,6 +47,8 @@ public:
     /// The next whole reply; null when there is none yet.
     /// Throws @ref error with `errc::protocol` for what no Redis server says.
     reply_value next();
+    /// Nothing is left over, not even the beginning of a reply.
+    bool empty() const noexcept;
 
 private:
     struct deleter {

@@ -25,7 +25,7 @@ constexpr std::chrono::milliseconds shortest_undo{20};
 
 /// One server's part of a link.
 struct leg {
-    request asked;
+    std::shared_ptr<request> asked = std::make_shared<request>();
     bool out = false;
     bool granted = false;
     /// Out, but asked only when what takes back an earlier grant has been answered: it could take the new one.
@@ -36,12 +36,14 @@ struct leg {
     boottime::time_point undo_until{};
     /// Who that grant was for.
     std::string undone;
+    /// The leftovers have it as well, for it was not answered.
+    bool undo_kept = false;
 };
 
 class quorum_link : public core::link {
 public:
-    quorum_link(const strategy& commands, std::size_t servers)
-        : commands_(commands), legs_(servers), used_(servers), tally_(servers) {}
+    quorum_link(const strategy& commands, std::size_t servers, leftovers& rest)
+        : commands_(commands), rest_(rest), legs_(servers), used_(servers), tally_(servers) {}
 
     core::progress start(const core::command& cmd, core::notifier& on_progress) override {
         if (!strategy::asks(cmd)) {
@@ -90,6 +92,11 @@ protected:
     /// @return whether it was sent
     virtual bool forget(std::size_t at, request& one) noexcept = 0;
     virtual bool is_done(std::size_t at, const request& one) const = 0;
+    virtual bool is_sent(std::size_t at, const request& one) const = 0;
+    /// Its answer is on its way over the connection that it was first sent over.
+    virtual bool is_out(std::size_t at, const request& one) const = 0;
+    /// Leaves it to the channel to see to it that it is answered.
+    virtual void keep(std::size_t at, std::shared_ptr<request> one, boottime::time_point until) = 0;
     virtual std::shared_ptr<request> submit_detached(std::size_t to, std::string text, const script& which,
                                                      core::notifier& on_progress) = 0;
     /// Who is notified when a detached request is done; null: nobody.
@@ -100,8 +107,12 @@ protected:
 private:
     void ask(std::size_t at, const core::command& cmd, core::notifier& on_progress) {
         leg& one = legs_[at];
-        if (one.out && !one.deferred) forget(at, one.asked);
-        one.asked = request{};
+        if (one.out && !one.deferred) forget(at, *one.asked);
+        if (one.asked == nullptr) {
+            one.asked = std::make_shared<request>();
+        } else {
+            *one.asked = request{};
+        }
         one.out = true;
         one.granted = false;
         one.deferred = cmd.what == verb::try_acquire && one.undo != nullptr && one.undone == cmd.who->owner;
@@ -110,14 +121,22 @@ private:
             return;
         }
         one.undo = nullptr;
+        if (cmd.what == verb::try_acquire && rest_.owes(at, cmd.who->owner)) {
+            one.out = false;
+            if (fault_.text.empty()) fault_.text = "a server that did not answer has not been reached since";
+            tally_.add(tally::answer::fault);
+            return;
+        }
         submit_command(at, cmd, on_progress);
     }
 
     void submit_command(std::size_t at, const core::command& cmd, core::notifier& on_progress) {
-        request& one = legs_[at].asked;
+        request& one = *legs_[at].asked;
         commands_.fill(one, cmd);
         one.reconnect_until = {};
         one.one_of_many = true;
+        // A majority may have answered before one of them says that it does not know the script.
+        one.with_source = cmd.what == verb::release;
         submit(at, one, on_progress);
     }
 
@@ -127,8 +146,8 @@ private:
         if (!one.deferred) return true;
         if (!is_done(at, *one.undo)) return false;
         one.deferred = false;
-        if (one.undo->answer == nullptr) {
-            // Nobody knows whether it will still be carried out, so this server has no vote for this owner any more.
+        if (one.undo->answer == nullptr && (!one.undo_kept || rest_.owes(at, who_->owner))) {
+            // Nobody knows whether it will still be carried out, so this server has no vote for this owner.
             one.out = false;
             tally_.add(tally::answer::fault);
             return false;
@@ -146,7 +165,7 @@ private:
             const bool was_deferred = one.deferred;
             if (!ask_deferred(at)) continue;
             more = more || was_deferred;
-            if (!is_done(at, one.asked)) continue;
+            if (!is_done(at, *one.asked)) continue;
             one.out = false;
             count(one);
         }
@@ -156,11 +175,34 @@ private:
             const auto until = undo_until(now);
             if (now < until) return {false, std::min(until, again_at())};
         }
-        for (std::size_t at = 0; at < used_; ++at) {
-            if (legs_[at].undo != nullptr) set_asker(at, *legs_[at].undo, nullptr);
-        }
+        for (std::size_t at = 0; at < used_; ++at) leave(at);
         end();
         return {true, core::never};
+    }
+
+    /// The command is done; what the server has not confirmed by now is not this link's to wait for.
+    void leave(std::size_t at) {
+        leg& one = legs_[at];
+        if (one.undo != nullptr) set_asker(at, *one.undo, nullptr);
+        bool open = false;
+        if (undoing_ && one.undo != nullptr && !one.undo_kept) {
+            open = !is_done(at, *one.undo) || one.undo->answer == nullptr;
+        } else if (what_ == verb::release) {
+            open = one.out ? !is_out(at, *one.asked) : one.asked->answer == nullptr;
+            if (open && one.out) forget(at, *one.asked);
+            if (one.out && !open) {
+                // A majority is enough for the caller; the others are to hear of it all the same.
+                keep(at, std::move(one.asked), boottime::now() + commands_.settings().expiry);
+            }
+            one.out = false;
+        }
+        if (!open) return;
+        const bool again = one.undo != nullptr && is_sent(at, *one.undo);
+        const script* which = nullptr;
+        std::string text = commands_.undo(*who_, which);
+        const auto until = boottime::now() + commands_.settings().expiry;
+        one.undo_kept = rest_.take_back(at, who_->owner, std::move(text), *which, until, again);
+        if (one.undo_kept && !again) one.undo = nullptr;
     }
 
     /// Until when to await answers of undos; a past time when there are none.
@@ -179,7 +221,7 @@ private:
     }
 
     void count(leg& one) {
-        core::reply said = commands_.judge(what_, who_->mode, one.asked, began_, false);
+        core::reply said = commands_.judge(what_, who_->mode, *one.asked, began_, false);
         switch (said.result) {
             case verdict::granted:
             case verdict::released:
@@ -257,7 +299,7 @@ private:
     void grant(boottime::time_point now) {
         auto sent = core::never;
         for (std::size_t at = 0; at < used_; ++at) {
-            if (legs_[at].granted) sent = std::min(sent, legs_[at].asked.sent_at);
+            if (legs_[at].granted) sent = std::min(sent, legs_[at].asked->sent_at);
         }
         const auto& settings = commands_.settings();
         core::reply& made = set_reply(verdict::granted);
@@ -293,9 +335,11 @@ private:
         const auto now = boottime::now();
         for (std::size_t at = 0; at < used_; ++at) {
             leg& one = legs_[at];
-            const bool sent = one.out && !one.deferred && forget(at, one.asked);
+            const bool doubtful = one.out ? !one.deferred && forget(at, *one.asked)
+                                          : one.asked->done && one.asked->answer == nullptr && one.asked->sent;
             one.out = false;
-            if (!one.granted && !sent) continue;
+            if (!one.granted && !doubtful) continue;
+            one.undo_kept = false;
             const script* which = nullptr;
             std::string text = commands_.undo(*who_, which);
             one.undo = submit_detached(at, std::move(text), *which, *on_progress_);
@@ -308,6 +352,7 @@ private:
     }
 
     const strategy& commands_;
+    leftovers& rest_;
     std::vector<leg> legs_;
     std::size_t used_;
     tally tally_;
@@ -326,8 +371,8 @@ private:
 
 class direct_quorum final : public quorum_link {
 public:
-    direct_quorum(const strategy& commands, const std::vector<server>& to, resolver& names)
-        : quorum_link(commands, to.size()) {
+    direct_quorum(const strategy& commands, const std::vector<server>& to, resolver& names, leftovers& rest)
+        : quorum_link(commands, to.size(), rest) {
         if (all_.open_with([] { return ::epoll_create1(EPOLL_CLOEXEC); }) < 0) {
             throw error(errc::unavailable, "redis: no descriptor left");
         }
@@ -381,8 +426,8 @@ private:
         for (std::size_t at = 0; at < servers(); ++at) {
             leg& one = leg_at(at);
             // An answer that still comes is swallowed; but what was not sent will not be, and nobody is to be told.
-            if (one.out && !one.deferred && !one.asked.sent) channels_[at]->forget(one.asked);
-            if (one.deferred || !one.asked.sent) one.out = false;
+            if (one.out && !one.deferred && !one.asked->sent) channels_[at]->forget(*one.asked);
+            if (one.deferred || one.asked == nullptr || !one.asked->sent) one.out = false;
             channels_[at]->hush();
         }
     }
@@ -392,6 +437,11 @@ private:
         return one.sent;
     }
     bool is_done(std::size_t, const request& one) const override { return one.done; }
+    bool is_sent(std::size_t, const request& one) const override { return one.sent; }
+    bool is_out(std::size_t, const request& one) const override { return one.sent && one.losses == 0; }
+    void keep(std::size_t at, std::shared_ptr<request> one, boottime::time_point until) override {
+        channels_[at]->keep(std::move(one), until);
+    }
     std::shared_ptr<request> submit_detached(std::size_t to, std::string text, const script& which,
                                              core::notifier&) override {
         return channels_[to]->submit_detached(std::move(text), which, nullptr, boottime::now());
@@ -414,8 +464,9 @@ private:
 
 class shared_quorum final : public quorum_link {
 public:
-    shared_quorum(const strategy& commands, const std::vector<std::shared_ptr<shared_channel>>& channels)
-        : quorum_link(commands, channels.size()), channels_(channels) {}
+    shared_quorum(const strategy& commands, const std::vector<std::shared_ptr<shared_channel>>& channels,
+                  leftovers& rest)
+        : quorum_link(commands, channels.size(), rest), channels_(channels) {}
     ~shared_quorum() override {
         end();
         for (std::size_t at = 0; at < servers(); ++at) {
@@ -429,7 +480,7 @@ private:
     void end() noexcept override {
         for (std::size_t at = 0; at < servers(); ++at) {
             leg& one = leg_at(at);
-            if (one.out && !one.deferred) channels_[at]->forget(one.asked);
+            if (one.out && !one.deferred) channels_[at]->forget(*one.asked);
             one.out = false;
         }
     }
@@ -439,6 +490,11 @@ private:
     }
     bool forget(std::size_t at, request& one) noexcept override { return channels_[at]->forget(one); }
     bool is_done(std::size_t at, const request& one) const override { return channels_[at]->is_done(one); }
+    bool is_sent(std::size_t at, const request& one) const override { return channels_[at]->is_sent(one); }
+    bool is_out(std::size_t at, const request& one) const override { return channels_[at]->is_out(one); }
+    void keep(std::size_t at, std::shared_ptr<request> one, boottime::time_point until) override {
+        channels_[at]->keep(std::move(one), until);
+    }
     std::shared_ptr<request> submit_detached(std::size_t to, std::string text, const script& which,
                                              core::notifier& on_progress) override {
         return channels_[to]->submit_detached(std::move(text), which, &on_progress);
@@ -453,13 +509,14 @@ private:
 }  // namespace
 
 std::unique_ptr<core::link> make_direct_quorum(const strategy& commands, const std::vector<server>& servers,
-                                               resolver& names) {
-    return std::make_unique<direct_quorum>(commands, servers, names);
+                                               resolver& names, leftovers& rest) {
+    return std::make_unique<direct_quorum>(commands, servers, names, rest);
 }
 
 std::unique_ptr<core::link> make_shared_quorum(const strategy& commands,
-                                               const std::vector<std::shared_ptr<shared_channel>>& channels) {
-    return std::make_unique<shared_quorum>(commands, channels);
+                                               const std::vector<std::shared_ptr<shared_channel>>& channels,
+                                               leftovers& rest) {
+    return std::make_unique<shared_quorum>(commands, channels, rest);
 }
 
 }  // namespace redis

@@ -2,10 +2,13 @@
 #ifndef HOLDFAST_BACKENDS_REDIS_SERVER_HPP
 #define HOLDFAST_BACKENDS_REDIS_SERVER_HPP
 
+#include <backends/redis/roll.hpp>
+
 #include <holdfast/backends/redis.hpp>
 #include <holdfast/error.hpp>
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -20,6 +23,9 @@ struct server {
     std::optional<std::string> password = {};
     int database = 0;
     std::chrono::milliseconds connect_timeout{2000};
+    /// Where several servers vote: to be entered on, before it has a vote, as this number.
+    std::shared_ptr<redis::roll> roll = {};
+    std::size_t number = 0;
 
     /// For messages: "127.0.0.1:6379", "unix:/run/redis.sock".
     std::string text() const;

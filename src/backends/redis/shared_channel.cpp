@@ -53,6 +53,13 @@ std::shared_ptr<request> shared_channel::submit_detached(std::string text, const
     return channel_->submit_detached(std::move(text), which, asker, boottime::now());
 }
 
+std::shared_ptr<request> shared_channel::submit_lasting(std::string text, const script& which,
+                                                        boottime::time_point until) {
+    const std::lock_guard guard(mutex_);
+    seat_->post();
+    return channel_->submit_lasting(std::move(text), which, until, boottime::now());
+}
+
 void shared_channel::set_asker(request& one, core::notifier* asker) noexcept {
     const std::lock_guard guard(mutex_);
     one.asker = asker;
@@ -74,6 +81,21 @@ void shared_channel::give_up_unsent(request& one) {
 bool shared_channel::is_done(const request& one) const {
     const std::lock_guard guard(mutex_);
     return one.done;
+}
+
+bool shared_channel::is_sent(const request& one) const {
+    const std::lock_guard guard(mutex_);
+    return one.sent;
+}
+
+bool shared_channel::is_out(const request& one) const {
+    const std::lock_guard guard(mutex_);
+    return !one.done && one.sent && one.losses == 0;
+}
+
+void shared_channel::keep(std::shared_ptr<request> one, boottime::time_point until) {
+    const std::lock_guard guard(mutex_);
+    channel_->keep(std::move(one), until);
 }
 
 void shared_channel::run() {

@@ -31,6 +31,7 @@ public:
     void submit(request& one);
     /// See @ref channel.
     std::shared_ptr<request> submit_detached(std::string text, const script& which, core::notifier* asker);
+    std::shared_ptr<request> submit_lasting(std::string text, const script& which, boottime::time_point until);
     /// Who is notified when it is done; null: nobody.
     void set_asker(request& one, core::notifier* asker) noexcept;
     /// @return whether it was sent
@@ -39,6 +40,11 @@ public:
     void give_up_unsent(request& one);
     /// Whether it is done; nobody but the asker looks at it any more then.
     bool is_done(const request& one) const;
+    bool is_sent(const request& one) const;
+    /// Its answer is on its way over the connection that it was first sent over.
+    bool is_out(const request& one) const;
+    /// See @ref channel.
+    void keep(std::shared_ptr<request> one, boottime::time_point until);
 
 private:
     class seated_channel;

@@ -1,0 +1,65 @@
+// What single servers of several may still hold in vain.
+#ifndef HOLDFAST_BACKENDS_REDIS_LEFTOVERS_HPP
+#define HOLDFAST_BACKENDS_REDIS_LEFTOVERS_HPP
+
+#include <backends/redis/shared_channel.hpp>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace holdfast {
+inline namespace v0 {
+namespace redis {
+
+/** Takes back, as soon as the server can be reached again, what it may have granted without its answer having come.
+
+    An owner's leftover on a server makes a new ask for the same owner there unsafe until it is settled: it could be
+    taken back as well.
+
+    Thread safety: safe.
+*/
+class leftovers {
+public:
+    using channels = std::vector<std::shared_ptr<shared_channel>>;
+
+    /// @param over called when there is something to be taken back for the first time
+    explicit leftovers(std::function<channels()> over) : over_(std::move(over)) {}
+    leftovers(const leftovers&) = delete;
+    leftovers& operator=(const leftovers&) = delete;
+
+    /// @param until when the server forgets it by itself
+    /// @param again it was sent before, and may still arrive: settled only then
+    /// @return false when there are too many already, and it has to end with its time
+    bool take_back(std::size_t at, const std::string& owner, std::string text, const script& which,
+                   boottime::time_point until, bool again);
+    /// Whether something of @p owner may still be taken back there.
+    bool owes(std::size_t at, const std::string& owner);
+
+private:
+    struct item {
+        std::size_t at;
+        std::string owner;
+        std::shared_ptr<request> asked;
+        boottime::time_point until;
+        bool again;
+    };
+    void sweep(boottime::time_point now);
+    bool is_settled(const item& one, boottime::time_point now) const;
+
+    const std::function<channels()> over_;
+    std::atomic<std::size_t> count_{0};
+    std::mutex mutex_;
+    channels channels_;
+    std::vector<item> items_;
+    boottime::time_point sweep_at_{};
+};
+
+}  // namespace redis
+}  // namespace v0
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,100 @@
+#include <support/tcp_proxy.hpp>
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <map>
+#include <stdexcept>
+#include <vector>
+
+namespace holdfast::test {
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+int loopback_socket(sockaddr_in& where, std::uint16_t port) {
+    where.sin_family = AF_INET;
+    where.sin_port = htons(port);
+    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+/// True when something was forwarded.
+bool forward(int from, int to) {
+    char chunk[16384];
+    const auto size = ::recv(from, chunk, sizeof chunk, 0);
+    return size > 0 && ::send(to, chunk, static_cast<std::size_t>(size), MSG_NOSIGNAL) == size;
+}
+
+}  // namespace
+
+tcp_proxy::tcp_proxy(std::uint16_t to) : to_(to) {
+    sockaddr_in where{};
+    listener_ = loopback_socket(where, 0);
+    socklen_t size = sizeof where;
+    stop_ = ::eventfd(0, EFD_CLOEXEC);
+    if (stop_ < 0 || ::bind(listener_, reinterpret_cast<sockaddr*>(&where), sizeof where) != 0 ||
+        ::listen(listener_, 64) != 0 || ::getsockname(listener_, reinterpret_cast<sockaddr*>(&where), &size) != 0) {
+        throw std::runtime_error("no listener");
+    }
+    port_ = ntohs(where.sin_port);
+    thread_ = std::thread([this] { run(); });
+}
+
+tcp_proxy::~tcp_proxy() {
+    const std::uint64_t one = 1;
+    (void)!::write(stop_, &one, sizeof one);
+    thread_.join();
+    ::close(listener_);
+    ::close(stop_);
+}
+
+void tcp_proxy::run() {
+    // From the client's end to the server's.
+    std::map<int, int> pairs;
+    auto closed_until = clock::now();
+    const auto drop = [&pairs](int client) {
+        ::close(client);
+        ::close(pairs[client]);
+        pairs.erase(client);
+    };
+    for (;;) {
+        const bool accepts = clock::now() >= closed_until;
+        std::vector<pollfd> all{{stop_, POLLIN, 0}, {accepts ? listener_ : -1, POLLIN, 0}};
+        for (const auto& [client, server] : pairs) {
+            all.push_back({client, POLLIN, 0});
+            all.push_back({server, POLLIN, 0});
+        }
+        (void)::poll(all.data(), all.size(), accepts ? -1 : 5);
+        if (all[0].revents != 0) break;
+        for (std::size_t at = 2; at < all.size(); at += 2) {
+            const int client = all[at].fd;
+            const int server = all[at + 1].fd;
+            if (all[at + 1].revents != 0 && cut_.exchange(false)) {
+                ++cuts_;
+                closed_until = clock::now() + away_.load();
+                drop(client);
+            } else if ((all[at + 1].revents != 0 && !forward(server, client)) ||
+                       (all[at].revents != 0 && !forward(client, server))) {
+                drop(client);
+            }
+        }
+        if (all[1].revents == 0) continue;
+        const int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+        sockaddr_in where{};
+        const int server = loopback_socket(where, to_);
+        if (client < 0 || ::connect(server, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0) {
+            if (client >= 0) ::close(client);
+            ::close(server);
+            continue;
+        }
+        pairs[client] = server;
+    }
+    while (!pairs.empty()) drop(pairs.begin()->first);
+}
+
+}  // namespace holdfast::test

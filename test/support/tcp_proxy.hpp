@@ -1,0 +1,45 @@
+// Stands between a client and a server, and loses what a test wants lost.
+#ifndef HOLDFAST_TEST_SUPPORT_TCP_PROXY_HPP
+#define HOLDFAST_TEST_SUPPORT_TCP_PROXY_HPP
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <thread>
+
+namespace holdfast::test {
+
+/// Forwards connections of the loopback address to a port there.
+class tcp_proxy {
+public:
+    explicit tcp_proxy(std::uint16_t to);
+    tcp_proxy(const tcp_proxy&) = delete;
+    tcp_proxy& operator=(const tcp_proxy&) = delete;
+    ~tcp_proxy();
+
+    std::uint16_t port() const noexcept { return port_; }
+
+    /// The next bytes that the server answers are lost, and their connection with them; then new connections are not
+    /// accepted for as long as this says.
+    void cut_at_next_answer(std::chrono::milliseconds away) {
+        away_ = away;
+        cut_ = true;
+    }
+    int cuts() const noexcept { return cuts_; }
+
+private:
+    void run();
+
+    const std::uint16_t to_;
+    std::uint16_t port_ = 0;
+    int listener_ = -1;
+    int stop_ = -1;
+    std::atomic<bool> cut_{false};
+    std::atomic<std::chrono::milliseconds> away_{};
+    std::atomic<int> cuts_{0};
+    std::thread thread_;
+};
+
+}  // namespace holdfast::test
+
+#endif
