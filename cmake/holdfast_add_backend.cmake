@@ -1,4 +1,4 @@
-# holdfast_add_backend(NAME <backend> SOURCES ... [DRIVER <package>] [LIBRARIES ...] [PC_REQUIRES ...] [HINT <text>]
+# holdfast_add_backend(NAME <backend> SOURCES ... [DRIVER <package>...] [LIBRARIES ...] [PC_REQUIRES ...] [HINT <text>]
 #                      CONTRACT <environment.cpp>... [UNIT_TESTS ...] [PROCESS_TESTS ...] [TEST_LABELS ...])
 #
 # The only way to add a backend: its library, its component, its option and its tests come from this one call.
@@ -7,7 +7,7 @@
 #                  component <backend>. The option HOLDFAST_<BACKEND> is AUTO (built where its driver is), ON (a missing
 #                  driver is an error) or OFF.
 #   SOURCES        relative to src/backends/<backend>/.
-#   DRIVER         the package that find_package is asked for (add a cmake/Find<package>.cmake where there is none).
+#   DRIVER         the packages that find_package is asked for (add a cmake/Find<package>.cmake where there is none).
 #                  Without it the backend needs no driver, and is in the command itself; those with one are in
 #                  holdfast-drivers, which the command executes when it is needed.
 #   LIBRARIES      the driver's targets, linked privately.
@@ -19,8 +19,8 @@
 #   PROCESS_TESTS  the same, run with KIND process.
 #   TEST_LABELS    added to each of the backend's tests, such as "server" where one must be started first.
 function(holdfast_add_backend)
-    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;DRIVER;HINT"
-        "CONTRACT;SOURCES;LIBRARIES;PC_REQUIRES;UNIT_TESTS;PROCESS_TESTS;TEST_LABELS")
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;HINT"
+        "DRIVER;CONTRACT;SOURCES;LIBRARIES;PC_REQUIRES;UNIT_TESTS;PROCESS_TESTS;TEST_LABELS")
     if(arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "holdfast_add_backend(${arg_NAME}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
     endif()
@@ -35,15 +35,15 @@ function(holdfast_add_backend)
         message(STATUS "Holdfast: the ${arg_NAME} backend is left out (${option}=${${option}})")
         return()
     endif()
-    if(arg_DRIVER)
-        find_package(${arg_DRIVER} QUIET GLOBAL)
-        if(NOT ${arg_DRIVER}_FOUND AND ${option} STREQUAL "AUTO")
-            message(STATUS "Holdfast: the ${arg_NAME} backend is left out: no ${arg_DRIVER} found (${arg_HINT})")
+    foreach(driver IN LISTS arg_DRIVER)
+        find_package(${driver} QUIET GLOBAL)
+        if(NOT ${driver}_FOUND AND ${option} STREQUAL "AUTO")
+            message(STATUS "Holdfast: the ${arg_NAME} backend is left out: no ${driver} found (${arg_HINT})")
             return()
-        elseif(NOT ${arg_DRIVER}_FOUND)
-            message(FATAL_ERROR "${option}=${${option}}, but no ${arg_DRIVER} was found (${arg_HINT})")
+        elseif(NOT ${driver}_FOUND)
+            message(FATAL_ERROR "${option}=${${option}}, but no ${driver} was found (${arg_HINT})")
         endif()
-    endif()
+    endforeach()
 
     list(TRANSFORM arg_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/src/backends/${arg_NAME}/")
     holdfast_add_library(${arg_NAME} SOURCES ${arg_SOURCES} PUBLIC core PRIVATE ${arg_LIBRARIES}

@@ -13,6 +13,7 @@ holdfast_packages_build=(
     libcli11-dev
     libmd-dev
     libpq-dev
+    libssl-dev
     ninja-build
     nlohmann-json3-dev
 )
@@ -24,6 +25,7 @@ holdfast_packages_test=(
     libgmock-dev
     libgtest-dev
     llvm-14
+    openssl
     pgbouncer
     pkgconf
     postgresql-15

@@ -184,7 +184,9 @@ void redis_server::start() {
                                           "no",
                                           "--protected-mode",
                                           "no"};
-        words.insert(words.end(), options_.begin(), options_.end());
+        for (const std::string& option : options_) {
+            words.push_back(option == redis_server::own_port ? std::to_string(port_) : option);
+        }
         std::vector<char*> arguments;
         for (std::string& word : words) arguments.push_back(word.data());
         arguments.push_back(nullptr);

@@ -47,6 +47,9 @@ private:
 /// A redis-server. Stopped by its process id when this is destroyed; killed by the kernel when the test dies.
 class redis_server {
 public:
+    /// Stands for the server's port among its options: {"--port", "0", "--tls-port", own_port}
+    static constexpr std::string_view own_port = "its own port";
+
     /// @param options of redis.conf, as arguments: {"--maxmemory", "3mb"}
     explicit redis_server(const std::vector<std::string>& options = {});
     redis_server(const redis_server&) = delete;

@@ -24,6 +24,17 @@ struct server_address {
     std::string socket_path = {};
 };
 
+/// @brief Whom to trust, and who we are, on connections with TLS (1.2 or later).
+struct tls_options {
+    /// The certificates of those who may vouch for the server, in PEM; empty: the system's.
+    std::string ca_file = {};
+    /// Our own certificate with its chain, and its key, which has no pass phrase; in PEM. Both or neither.
+    std::string cert_file = {};
+    std::string key_file = {};
+    /// Whom the server's certificate must name; empty: the host, or its address in numbers.
+    std::string server_name = {};
+};
+
 /// @brief Which server, and how long locks live there without being renewed.
 struct options {
     /// One; or several that know nothing of each other, of which a majority decides (Redlock), an odd number. All with
@@ -32,6 +43,8 @@ struct options {
     /// The ACL user; unset: the default user.
     std::optional<std::string> user = {};
     std::optional<std::string> password = {};
+    /// Unset: without TLS. Files are read once, when the provider is made.
+    std::optional<tls_options> tls = {};
     /// The number of the database. Locks in different databases are different locks.
     int database = 0;
     /// Stands before every key, as StackExchange.Redis' key prefix does.
@@ -64,12 +77,13 @@ struct options {
 */
 HOLDFAST_API provider make_provider(const options& opts, const provider_settings& settings = {});
 
-/** @brief Serves the schemes `redis`, and `unix` and `redis+unix` for a unix socket.
+/** @brief Serves the schemes `redis`, `rediss` with TLS, and `unix` and `redis+unix` for a unix socket.
 
     `redis://[[user]:password@]host[:port][,host[:port]...][/database]`, `unix:///run/redis.sock?database=1`. Options:
    `database`, `prefix`, `expiry`, `min_validity`, `extension_cadence`, `min_busy_wait`, `max_busy_wait`,
    `connect_timeout`,
-    `fencing`, for the fields of @ref options; times are written `500ms`, `30s` or `2m`.
+    `fencing`, for the fields of @ref options, and with `rediss` `ca_file`, `cert_file`, `key_file`, `server_name`;
+    times are written `500ms`, `30s` or `2m`.
 */
 HOLDFAST_API void add_to(registry& target);
 

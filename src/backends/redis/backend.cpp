@@ -119,9 +119,10 @@ private:
 
 std::vector<server> servers_of(const options& opts) {
     std::vector<server> made;
+    const auto tls = opts.tls ? std::make_shared<const tls_context>(*opts.tls) : nullptr;
     const auto several = opts.servers.size() > 1 ? std::make_shared<roll>(opts.servers.size()) : nullptr;
     for (const server_address& each : opts.servers) {
-        made.push_back({each, opts.user, opts.password, opts.database, opts.connect_timeout});
+        made.push_back({each, opts.user, opts.password, opts.database, opts.connect_timeout, tls});
         if (several != nullptr) {
             made.back().roll = several;
             made.back().number = made.size() - 1;

@@ -186,7 +186,7 @@ void channel::heard(request& one, reply_value answer, boottime::time_point now) 
 
 void channel::lost(boottime::time_point now) {
     failure why = connection_->why();
-    const bool stranger = why.code == errc::protocol && !proven_;
+    const bool stranger = !proven_ && (why.code == errc::protocol || !why.transient);
     const bool talkative = connection_->was_talkative();
     if (stranger) why.transient = false;
     last_failure_ = why;
@@ -196,7 +196,7 @@ void channel::lost(boottime::time_point now) {
     pause_until_ = proven_ && !talkative ? now : now + next_pause();
     for (auto each = sent_.rbegin(); each != sent_.rend(); ++each) {
         if (*each == nullptr) continue;
-        // What has never spoken the protocol has not carried out anything.
+        // What has never spoken the protocol, or let us in, has not carried out anything.
         if (stranger && (*each)->losses == 0) (*each)->sent = false;
         ++(*each)->losses;
         waiting_.push_front(*each);
@@ -224,7 +224,8 @@ void channel::expire(boottime::time_point now) {
     const std::deque<request*> over(end, waiting_.end());
     waiting_.erase(end, waiting_.end());
     for (request* one : over) {
-        fail(*one, {errc::unavailable, 0, "no connection to " + server_.text() + " in time", true});
+        const std::string last = failures_ > 0 && !last_failure_.text.empty() ? ": " + last_failure_.text : "";
+        fail(*one, {errc::unavailable, 0, "no connection to " + server_.text() + " in time" + last, true});
     }
 }
 

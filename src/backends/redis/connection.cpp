@@ -139,15 +139,20 @@ connection::status connection::drive(boottime::time_point now, bool read) {
         if (socket_.get() < 0) {
             begin_connect(now);
         } else if (end_connect(now)) {
-            greet();
+            begin_talk();
         }
     }
-    if (status_ != status::failed && stage_ >= stage::greeting && flush() && (read || stage_ == stage::greeting) &&
-        fill() && stage_ == stage::greeting) {
-        hear_greeting();
+    if (status_ != status::failed && stage_ >= stage::securing) {
+        const bool opening = stage_ != stage::open;
+        if (flush() && (read || opening) && fill()) {
+            if (stage_ == stage::greeting) hear_greeting();
+        }
+        // What a handshake, or a greeting after it, has to say.
+        if (status_ != status::failed && opening) flush();
     }
     if (status_ == status::opening && now >= open_by_) {
-        fail(errc::unavailable, "cannot connect to " + server_.text() + ": no answer in time");
+        fail(errc::unavailable, "cannot connect to " + server_.text() + ": no answer in time" +
+                                    (stage_ == stage::securing ? " to the beginning of TLS" : ""));
     }
     return status_;
 }
@@ -165,7 +170,7 @@ void connection::begin_connect(boottime::time_point now) {
         }
         if (to.bytes.ss_family != AF_UNIX) keep_alive(made);
         if (::connect(made, reinterpret_cast<const sockaddr*>(&to.bytes), to.size) == 0) {
-            greet();
+            begin_talk();
             return;
         }
         if (errno == EINPROGRESS) return;
@@ -196,24 +201,50 @@ bool connection::end_connect(boottime::time_point now) {
     return false;
 }
 
+void connection::begin_talk() {
+    if (server_.tls == nullptr) {
+        greet();
+        return;
+    }
+    stage_ = stage::securing;
+    tls_ = std::make_unique<tls_session>(*server_.tls, server_.address.host);
+    secure();
+}
+
+void connection::secure() {
+    const auto done = tls_->shake_hands();
+    // Also the alert that says why.
+    tls_->take_output(out_);
+    if (done == tls_session::status::done) {
+        greet();
+    } else if (done == tls_session::status::failed) {
+        fail_by_tls();
+    }
+}
+
 /// Nothing else may be sent before these are answered: in the wrong database, a lock would be another lock.
 void connection::greet() {
     stage_ = stage::greeting;
     if (server_.password) {
         if (server_.user && !server_.user->empty()) {
-            out_ += format({"AUTH", *server_.user, *server_.password});
+            send(format({"AUTH", *server_.user, *server_.password}));
         } else {
-            out_ += format({"AUTH", *server_.password});
+            send(format({"AUTH", *server_.password}));
         }
         greetings_.push_back({"the server refuses the login", false});
     }
     if (server_.database != 0) {
-        out_ += format({"SELECT", std::to_string(server_.database)});
+        send(format({"SELECT", std::to_string(server_.database)}));
         greetings_.push_back({"the server refuses the database", false});
     }
     if (server_.roll != nullptr) {
-        out_ += format({"INFO", "server"});
+        send(format({"INFO", "server"}));
         greetings_.push_back({nullptr, true});
+    }
+    // Only an answer tells that the server has accepted our certificate.
+    if (tls_ != nullptr && greetings_.empty()) {
+        send(format({"PING"}));
+        greetings_.push_back({nullptr, false});
     }
     if (!greetings_.empty()) return;
     stage_ = stage::open;
@@ -251,6 +282,15 @@ void connection::identify(std::string_view info) {
 }
 
 bool connection::flush() {
+    if (!plain_.empty() && stage_ >= stage::greeting) {
+        const auto done = tls_->write(plain_);
+        plain_.clear();
+        tls_->take_output(out_);
+        if (done == tls_session::status::failed) {
+            fail_by_tls();
+            return false;
+        }
+    }
     while (written_ < out_.size()) {
         const auto size = ::send(socket_.get(), out_.data() + written_, out_.size() - written_, MSG_NOSIGNAL);
         if (size >= 0) {
@@ -267,16 +307,40 @@ bool connection::flush() {
     return true;
 }
 
+/// False when the connection has failed.
+bool connection::take_in(const char* bytes, std::size_t size) {
+    if (tls_ == nullptr) {
+        in_.feed(bytes, size);
+        return true;
+    }
+    tls_->feed(bytes, size);
+    if (stage_ == stage::securing) {
+        secure();
+        if (stage_ == stage::securing || status_ == status::failed) return status_ != status::failed;
+    }
+    std::array<char, 16384> plain;
+    for (;;) {
+        std::size_t taken = plain.size();
+        switch (tls_->read(plain.data(), taken)) {
+            case tls_session::status::done: in_.feed(plain.data(), taken); break;
+            case tls_session::status::more: tls_->take_output(out_); return true;
+            case tls_session::status::failed: fail_by_tls(); return false;
+        }
+    }
+}
+
 bool connection::fill() {
     std::array<char, 16384> buffer;
     for (;;) {
         const auto size = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
         if (size > 0) {
-            in_.feed(buffer.data(), static_cast<std::size_t>(size));
+            heard_ = true;
+            if (!take_in(buffer.data(), static_cast<std::size_t>(size))) return true;
             // One that leaves room has taken all there was.
             if (size < static_cast<ssize_t>(buffer.size())) return true;
         } else if (size == 0) {
-            fail(errc::unavailable, "the connection to " + server_.text() + " was closed by the server");
+            fail(errc::unavailable,
+                 "the connection to " + server_.text() + " was closed by the server" + perhaps_tls());
             return true;
         } else if (errno == EAGAIN) {
             return true;
@@ -312,7 +376,7 @@ bool connection::expect_silence(bool fresh) {
 
 short connection::poll_events() const noexcept {
     if (stage_ == stage::connecting) return POLLOUT;
-    return static_cast<short>(written_ < out_.size() ? POLLIN | POLLOUT : POLLIN);
+    return static_cast<short>(written_ < out_.size() || !plain_.empty() ? POLLIN | POLLOUT : POLLIN);
 }
 
 void connection::fail(errc code, std::string text, bool transient, int native_code) {
@@ -323,7 +387,22 @@ void connection::fail(errc code, std::string text, bool transient, int native_co
 
 void connection::fail_by_errno(const char* what, int number) {
     fail(number == EACCES || number == EPERM ? errc::permission : errc::unavailable,
-         what + server_.text() + ": " + message_of(number), number != EACCES && number != EPERM, number);
+         what + server_.text() + ": " + message_of(number) + perhaps_tls(), number != EACCES && number != EPERM,
+         number);
+}
+
+/// For the end of a connection: a server with TLS ends those that begin without.
+const char* connection::perhaps_tls() const noexcept {
+    const bool perhaps = stage_ >= stage::greeting && !heard_ && tls_ == nullptr && server_.address.socket_path.empty();
+    return perhaps ? " before it said anything; perhaps the server wants TLS (rediss:)" : "";
+}
+
+void connection::fail_by_tls() {
+    if (tls_->is_stranger()) {
+        fail(errc::protocol, server_.text() + " does not speak TLS: " + tls_->why(), false);
+    } else {
+        fail(errc::permission, "no TLS connection to " + server_.text() + ": " + tls_->why(), false);
+    }
 }
 
 }  // namespace redis

@@ -34,7 +34,7 @@ public:
     /// @param read whether to look for replies, which costs a call to the kernel
     status drive(boottime::time_point now, bool read);
     /// Adds to what is to be written. @pre ready
-    void send(std::string_view bytes) { out_ += bytes; }
+    void send(std::string_view bytes) { (tls_ == nullptr ? out_ : plain_) += bytes; }
     /// The next reply that is there, or null. May find that the connection has failed.
     reply_value receive();
     /// To be called when no reply is awaited: whatever has been said all the same belongs to nothing, and would be
@@ -55,10 +55,12 @@ public:
     short poll_events() const noexcept;
 
 private:
-    enum class stage { naming, connecting, greeting, open };
+    enum class stage { naming, connecting, securing, greeting, open };
 
     void begin_connect(boottime::time_point now);
     bool end_connect(boottime::time_point now);
+    void begin_talk();
+    void secure();
     void greet();
     void hear_greeting();
     void identify(std::string_view info);
@@ -66,6 +68,9 @@ private:
     bool fill();
     void fail(errc code, std::string text, bool transient = true, int native_code = 0);
     void fail_by_errno(const char* what, int number);
+    void fail_by_tls();
+    const char* perhaps_tls() const noexcept;
+    bool take_in(const char* bytes, std::size_t size);
 
     const server& server_;
     resolver& names_;
@@ -86,8 +91,12 @@ private:
     };
     /// Those that are out.
     std::vector<greeting> greetings_;
+    std::unique_ptr<tls_session> tls_;
+    /// With TLS: what is still to be encrypted.
+    std::string plain_;
     std::string out_;
     std::size_t written_ = 0;
+    bool heard_ = false;
     reply_reader in_;
     bool talkative_ = false;
 };

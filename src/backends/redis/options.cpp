@@ -100,6 +100,10 @@ options checked(const options& opts) {
         refuse("'fencing' is for one server: several have no counter in common");
     }
     if (made.user && !made.user->empty() && !made.password) refuse("a user needs a password");
+    const auto has_path = [](const server_address& each) { return !each.socket_path.empty(); };
+    if (made.tls && std::any_of(made.servers.begin(), made.servers.end(), has_path)) {
+        refuse("TLS is for hosts, not for unix sockets");
+    }
     if (made.database < 0) refuse("the database's number is not negative");
     if (names::find_invalid_utf8(made.key_prefix) != std::string_view::npos) refuse("the prefix is not valid UTF-8");
     if (made.expiry < milliseconds(100)) refuse("'expiry' is at least 100ms");
@@ -126,7 +130,7 @@ options options_from(const url& address) {
     made.password = address.password();
     const auto database = reader.text("database");
     std::string database_text = database.value_or("0");
-    if (address.scheme() == "redis") {
+    if (address.scheme() == "redis" || address.scheme() == "rediss") {
         made.servers.clear();
         for (std::string_view left = address.authority();;) {
             const auto comma = left.find(',');
@@ -147,6 +151,13 @@ options options_from(const url& address) {
         made.servers.front().socket_path = address.path();
     }
     made.database = number<int>(database_text, "the database", 0, std::numeric_limits<int>::max());
+    if (address.scheme() == "rediss") {
+        tls_options& tls = made.tls.emplace();
+        tls.ca_file = reader.text("ca_file").value_or("");
+        tls.cert_file = reader.text("cert_file").value_or("");
+        tls.key_file = reader.text("key_file").value_or("");
+        tls.server_name = reader.text("server_name").value_or("");
+    }
     made.key_prefix = reader.text("prefix").value_or("");
     const auto read_time = [&reader](const char* name, milliseconds& into) {
         if (const auto text = reader.text(name)) into = duration(*text, name);

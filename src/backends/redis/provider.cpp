@@ -19,7 +19,7 @@ provider make_provider(const options& opts, const provider_settings& settings) {
 }
 
 void add_to(registry& target) {
-    for (const char* scheme : {"redis", "redis+unix", "unix"}) {
+    for (const char* scheme : {"redis", "redis+unix", "rediss", "unix"}) {
         target.add(scheme, [](const url& address, const provider_settings& settings) {
             return make_provider(options_from(address), settings);
         });

@@ -3,6 +3,7 @@
 #define HOLDFAST_BACKENDS_REDIS_SERVER_HPP
 
 #include <backends/redis/roll.hpp>
+#include <backends/redis/tls.hpp>
 
 #include <holdfast/backends/redis.hpp>
 #include <holdfast/error.hpp>
@@ -23,6 +24,8 @@ struct server {
     std::optional<std::string> password = {};
     int database = 0;
     std::chrono::milliseconds connect_timeout{2000};
+    /// Null: without TLS.
+    std::shared_ptr<const tls_context> tls = {};
     /// Where several servers vote: to be entered on, before it has a vote, as this number.
     std::shared_ptr<redis::roll> roll = {};
     std::size_t number = 0;

@@ -1,4 +1,5 @@
 #include <contract/environment.hpp>
+#include <support/certificates.hpp>
 #include <support/redis_server.hpp>
 
 #include <holdfast/backends/redis.hpp>
@@ -17,20 +18,38 @@ const test::redis_server& the_server(std::size_t number) {
     return *all[number];
 }
 
+const test::certificates& issued() {
+    static const test::certificates made;
+    return made;
+}
+
+/// The same, with TLS.
+const test::redis_server& the_tls_server() {
+    static const test::redis_server made([] {
+        issued().add("server", "IP:127.0.0.1");
+        return issued().server_options("no");
+    }());
+    return made;
+}
+
 struct layout {
     std::string name;
     redis::options opts = {};
     std::size_t servers = 1;
     bool by_socket = false;
+    bool by_tls = false;
 };
 
 class redis_environment final : public environment {
 public:
-    explicit redis_environment(const layout& how) : opts_(how.opts), servers_(how.servers) {
+    explicit redis_environment(const layout& how) : opts_(how.opts), servers_(how.servers), by_tls_(how.by_tls) {
         opts_.servers.clear();
         for (std::size_t number = 0; number < servers_; ++number) {
             redis::server_address where;
-            if (how.by_socket) {
+            if (by_tls_) {
+                where.port = server(number).port();
+                opts_.tls = redis::tls_options{.ca_file = issued().authority()};
+            } else if (how.by_socket) {
                 where.socket_path = the_server(number).socket_path();
             } else {
                 where.port = the_server(number).port();
@@ -50,7 +69,7 @@ public:
         }
         long long most = 0;
         for (std::size_t number = 0; number < servers_; ++number) {
-            test::redis_client client(the_server(number).socket_path());
+            test::redis_client client(server(number).socket_path());
             client({"SELECT", std::to_string(opts_.database)});
             most = std::max(most, client(words).integer);
         }
@@ -58,8 +77,13 @@ public:
     }
 
 private:
+    const test::redis_server& server(std::size_t number) const {
+        return by_tls_ ? the_tls_server() : the_server(number);
+    }
+
     redis::options opts_;
     const std::size_t servers_;
+    const bool by_tls_;
 };
 
 environment_variant variant(layout how) {
@@ -80,6 +104,7 @@ std::vector<environment_variant> environment_variants() {
     prefixed.database = 3;
     return {
         variant({.name = "socket_prefix_database", .opts = prefixed, .by_socket = true}),
+        variant({.name = "tls", .by_tls = true}),
         variant({.name = "three_servers", .servers = 3}),
         variant({.name = "five_servers", .servers = 5}),
     };

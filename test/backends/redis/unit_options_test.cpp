@@ -63,6 +63,19 @@ TEST(redis_url, names_a_socket) {
     }
 }
 
+TEST(redis_url, speaks_tls) {
+    const options made = from("rediss://ann:secret@a,b:6380/1?ca_file=/ca&cert_file=/c&key_file=/k&server_name=n");
+    ASSERT_TRUE(made.tls.has_value());
+    EXPECT_EQ(made.tls->ca_file, "/ca");
+    EXPECT_EQ(made.tls->cert_file, "/c");
+    EXPECT_EQ(made.tls->key_file, "/k");
+    EXPECT_EQ(made.tls->server_name, "n");
+    EXPECT_EQ(made.servers[1].port, 6380);
+    EXPECT_EQ(made.database, 1);
+    EXPECT_TRUE(from("rediss://h").tls.has_value());
+    EXPECT_FALSE(from("redis://h").tls.has_value());
+}
+
 TEST(redis_url, has_times) {
     const options made = from("redis://h?expiry=1m&min_validity=50s&extension_cadence=1500ms&connect_timeout=1s");
     EXPECT_EQ(made.expiry, 60s);
@@ -113,6 +126,7 @@ TEST(redis_url, is_refused_with_what_would_be_right) {
         {"redis://h?min_busy_wait=0s&max_busy_wait=0s", "more than zero"},
         {"redis://h?connect_timeout=0s", "more than zero"},
         {"redis://h?colour=red", "unknown option"},
+        {"redis://h?ca_file=/ca", "unknown option"},
     };
     for (const auto& row : rows) {
         const std::string text = refusal(row.url);
