@@ -48,6 +48,9 @@ struct options {
     /// How often the server is asked something on a connection that holds locks and is idle otherwise. Zero: never.
     std::chrono::milliseconds keepalive{0};
     postgres::pooler pooler = postgres::pooler::none;
+    /// A sequence that fencing tokens are drawn from, as it is written in SQL: `locks.tokens`. Empty: no tokens. It has
+    /// to exist, with `USAGE` for the role, and to be without `CYCLE` and with `CACHE 1`, which is the default.
+    std::string fencing_sequence = {};
 };
 
 /// @name Explicit keys
@@ -73,8 +76,8 @@ HOLDFAST_API provider make_provider(const options& opts, const provider_settings
 
     `postgres://user:password@host:port,other:port/database?option=value`. Options: `strict`, `multiplexing` (booleans),
     `max_connections`, `max_waiting_connections` (counts), `retry_every`, `max_server_wait`, `connect_timeout`,
-    `lost_after`, `keepalive` (times such as `500ms`, `30s`, `2m`), `pooler` (`none`, `session`) for the fields of
-    @ref options; and every other parameter of libpq, such as `sslmode`.
+    `lost_after`, `keepalive` (times such as `500ms`, `30s`, `2m`), `pooler` (`none`, `session`), `fencing_sequence`
+    for the fields of @ref options; and every other parameter of libpq, such as `sslmode`.
 */
 HOLDFAST_API void add_to(registry& target);
 

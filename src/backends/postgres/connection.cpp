@@ -1,5 +1,6 @@
 #include <backends/postgres/connection.hpp>
-#include <core/key_state.hpp>
+#include <backends/postgres/fencing.hpp>
+#include <backends/postgres/statements.hpp>
 
 #include <poll.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -22,97 +24,8 @@ using core::verdict;
 constexpr int oldest_version = 100000;
 constexpr std::string_view out_of_memory = "53200";
 
-// Types' numbers, from the server's catalogue; they never change.
-constexpr Oid oid_int2 = 21;
-constexpr Oid oid_int4 = 23;
-constexpr Oid oid_int8 = 20;
-constexpr Oid oid_text = 25;
-constexpr Oid oid_int2_array = 1005;
-constexpr Oid oid_int8_array = 1016;
-
-struct key {
-    bool pair = false;
-    std::uint64_t bits = 0;
-
-    std::int32_t high() const noexcept { return static_cast<std::int32_t>(bits >> 32); }
-    std::int32_t low() const noexcept { return static_cast<std::int32_t>(bits); }
-    friend bool operator==(const key&, const key&) noexcept = default;
-};
-
-/// From the backend's own text: 16 digits, or twice 8 with a comma between.
-key key_of(const core::claim& who) noexcept {
-    const std::string& text = who.target->mapped();
-    key made;
-    made.pair = text.size() == 17;
-    for (const char c : text) {
-        if (c == ',') continue;
-        made.bits = made.bits << 4 | static_cast<std::uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
-    }
-    return made;
-}
-
-bool shared(const core::claim& who) noexcept {
-    return who.mode == core::access::shared;
-}
-
-struct statement {
-    const char* text;
-    std::array<Oid, 4> types;
-    int count;
-};
-
-// Qualified, so that nobody's search_path or function of the same name comes between.
-#define HOLDFAST_KEYED(name)                                                                                     \
-    {"SELECT pg_catalog." name "($1)", {oid_int8}, 1}, {"SELECT pg_catalog." name "_shared($1)", {oid_int8}, 1}, \
-        {"SELECT pg_catalog." name "($1, $2)", {oid_int4, oid_int4}, 2}, {                                       \
-        "SELECT pg_catalog." name "_shared($1, $2)", {oid_int4, oid_int4}, 2                                     \
-    }
-
-enum : std::size_t { try_lock = 0, lock = 4, unlock = 8, batch_statement = 12, limit, holdings, waiters, cancel, ping };
-
-const statement statements[] = {
-    HOLDFAST_KEYED("pg_try_advisory_lock"),
-    HOLDFAST_KEYED("pg_advisory_lock"),
-    HOLDFAST_KEYED("pg_advisory_unlock"),
-    // Many tries and unlocks in one go. CASE calls nothing but the branch it takes, and a function scan keeps its
-    // order.
-    {"SELECT CASE op"
-     " WHEN 0 THEN pg_catalog.pg_try_advisory_lock(k)"
-     " WHEN 1 THEN pg_catalog.pg_try_advisory_lock_shared(k)"
-     " WHEN 2 THEN pg_catalog.pg_try_advisory_lock((k >> 32)::pg_catalog.int4, ((k << 32) >> 32)::pg_catalog.int4)"
-     " WHEN 3 THEN pg_catalog.pg_try_advisory_lock_shared((k >> 32)::pg_catalog.int4, ((k << 32) >> "
-     "32)::pg_catalog.int4)"
-     " WHEN 8 THEN pg_catalog.pg_advisory_unlock(k)"
-     " WHEN 9 THEN pg_catalog.pg_advisory_unlock_shared(k)"
-     " WHEN 10 THEN pg_catalog.pg_advisory_unlock((k >> 32)::pg_catalog.int4, ((k << 32) >> 32)::pg_catalog.int4)"
-     " WHEN 11 THEN pg_catalog.pg_advisory_unlock_shared((k >> 32)::pg_catalog.int4, ((k << 32) >> "
-     "32)::pg_catalog.int4)"
-     " END FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS asked (op, k)",
-     {oid_int2_array, oid_int8_array},
-     2},
-    {"SELECT pg_catalog.set_config('lock_timeout', $1, true)", {oid_text}, 1},
-    {"SELECT l.objsubid, (l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8, l.mode = 'ShareLock'"
-     " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database"
-     " WHERE l.locktype = 'advisory' AND l.granted AND l.pid = pg_catalog.pg_backend_pid()"
-     " AND d.datname = pg_catalog.current_database()",
-     {},
-     0},
-    {"SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database"
-     " WHERE l.locktype = 'advisory' AND NOT l.granted AND d.datname = pg_catalog.current_database()"
-     " AND l.objsubid = $1 AND ((l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8) = $2)",
-     {oid_int2, oid_int8},
-     2},
-    {"SELECT pg_catalog.pg_cancel_backend($1)", {oid_int4}, 1},
-    {"SELECT true", {}, 0},
-};
-constexpr std::size_t statement_count = sizeof statements / sizeof statements[0];
-
 std::string name_of(std::size_t statement) {
     return "holdfast_" + std::to_string(statement);
-}
-
-std::size_t variant(std::size_t first, const core::claim& who) noexcept {
-    return first + (key_of(who).pair ? 2U : 0U) + (shared(who) ? 1U : 0U);
 }
 
 template <class Integer>
@@ -178,7 +91,7 @@ errc code_of(std::string_view sqlstate) noexcept {
     if (sqlstate == "55P03") return errc::timed_out;
     if (sqlstate == "40P01") return errc::deadlock;
     if (sqlstate == "42501" || group == "28") return errc::permission;
-    if (group == "3D") return errc::invalid_options;
+    if (group == "3D" || sqlstate == "42P01" || sqlstate == "42602") return errc::invalid_options;
     if (sqlstate == "25006" || sqlstate == "42883" || sqlstate == "0A000") return errc::unsupported;
     if (group == "53" || group == "57" || group == "08" || group == "58" || sqlstate.empty()) return errc::unavailable;
     return errc::protocol;
@@ -230,7 +143,10 @@ auto connection::with_socket(Call call) {
 }
 
 connection::connection(const options& opts)
-    : pooler_(opts.pooler), lost_after_(opts.lost_after), prepared_(statement_count, false) {
+    : pooler_(opts.pooler),
+      lost_after_(opts.lost_after),
+      sequence_(opts.fencing_sequence),
+      prepared_(statement_count, false) {
     const keepalive_times times(lost_after_);
     const std::string user_timeout = std::to_string(lost_after_.count());
     const std::string application = "holdfast/" + program_name() + "/" + std::to_string(::getpid());
@@ -362,6 +278,12 @@ void connection::set_up() {
             " CASE WHEN pg_catalog.version() LIKE '%linux%'"
             " THEN pg_catalog.set_config('client_connection_check_interval', '1000', false) END";
     }
+    if (!sequence_.empty()) {
+        // Without waiting for its log to be written, the server could forget numbers that it has given out.
+        text +=
+            ", CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off'"
+            " THEN pg_catalog.set_config('synchronous_commit', 'on', false) END";
+    }
     ::PQsetnonblocking(connection_, 1);
     if (::PQenterPipelineMode(connection_) == 0 ||
         ::PQsendQueryParams(connection_, text.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) == 0) {
@@ -369,6 +291,14 @@ void connection::set_up() {
         return;
     }
     sent_.push_back({purpose::setup});
+    if (!sequence_.empty()) {
+        const char* const name = sequence_.c_str();
+        if (::PQsendQueryParams(connection_, sequence_question, 1, nullptr, &name, nullptr, nullptr, 0) == 0) {
+            lose();
+            return;
+        }
+        sent_.push_back({purpose::sequence});
+    }
     flush();
 }
 
@@ -385,8 +315,12 @@ void connection::take_setup(const PGresult& result) {
     }
 }
 
+void connection::take_sequence(const PGresult& result) {
+    if (auto fault = fault_in_sequence(result, sequence_)) fail(fault->code, std::move(fault->text));
+}
+
 bool connection::send(std::size_t number, const parameters& with, purpose what) {
-    const statement& which = statements[number];
+    const statement& which = statement_at(number);
     const std::string name = name_of(number);
     if (!prepared_[number]) {
         if (::PQsendPrepare(connection_, name.c_str(), which.text, which.count, which.types.data()) == 0) return false;
@@ -412,6 +346,9 @@ bool connection::send(std::size_t number, const parameters& with, purpose what) 
 void connection::submit(const batch& requests) {
     batch_ = requests;
     failed_ = failed_before_answer_ = false;
+    granted_ = false;
+    drawing_.clear();
+    const bool fencing = !sequence_.empty();
     const core::session_request& first = *batch_.front();
     parameters with;
     std::size_t number = ping;
@@ -429,10 +366,15 @@ void connection::submit(const batch& requests) {
         case session_verb::try_acquire:
         case session_verb::release:
             if (batch_.size() == 1) {
-                number = variant(first.what == session_verb::release ? unlock : try_lock, first.who);
+                const bool drawing = fencing && first.what == session_verb::try_acquire;
+                number = variant(first.what == session_verb::release ? unlock
+                                 : drawing                           ? try_lock_with_token
+                                                                     : try_lock,
+                                 first.who);
                 add_key(first.who);
+                if (drawing) with.add(std::string_view(sequence_));
             } else {
-                number = batch_statement;
+                number = fencing ? batch_with_tokens : batch_statement;
                 std::vector<std::int16_t> ops;
                 std::vector<std::int64_t> keys;
                 for (const auto& each : batch_) {
@@ -442,6 +384,7 @@ void connection::submit(const batch& requests) {
                 }
                 with.add_array(ops, oid_int2);
                 with.add_array(keys, oid_int8);
+                if (fencing) with.add(std::string_view(sequence_));
             }
             break;
         case session_verb::wait:
@@ -456,9 +399,10 @@ void connection::submit(const batch& requests) {
         case session_verb::probe: number = holdings; break;
         case session_verb::look_for_waiters: {
             const key which = key_of(first.who);
-            number = waiters;
+            number = fencing ? waiters_with_token : waiters;
             with.add(static_cast<std::int16_t>(which.pair ? 2 : 1));
             with.add(static_cast<std::int64_t>(which.bits));
+            if (fencing) with.add(std::string_view(sequence_));
             break;
         }
         case session_verb::cancel:
@@ -468,11 +412,25 @@ void connection::submit(const batch& requests) {
         case session_verb::ping: number = ping; break;
     }
     state_ = state::busy;
-    if (!sent || !send(number, with)) {
+    sent = sent && send(number, with);
+    // It comes to this only once the lock is granted; one trip for both.
+    if (first.what == session_verb::wait && fencing) {
+        drawing_ = batch_;
+        sent = sent && send_draw();
+    }
+    if (!sent) {
         lose();
         return;
     }
     flush();
+}
+
+/// A token for each of `drawing_`.
+bool connection::send_draw() {
+    parameters with;
+    with.add(static_cast<std::int32_t>(drawing_.size()));
+    with.add(std::string_view(sequence_));
+    return send(draw, with, purpose::draw);
 }
 
 /// Ends the pipeline's present transaction, and sends.
@@ -521,12 +479,14 @@ void connection::take(const PGresult& result) {
         case PGRES_TUPLES_OK:
             if (asked.what == purpose::prepare) prepared_[asked.statement] = true;
             if (asked.what == purpose::setup) take_setup(result);
+            if (asked.what == purpose::sequence) take_sequence(result);
             if (asked.what == purpose::answer) take_answers(result);
+            if (asked.what == purpose::draw) take_tokens(result);
             return;
         case PGRES_PIPELINE_ABORTED: return;
         default:
             take_error(result);
-            failed_before_answer_ = asked.what != purpose::answer;
+            failed_before_answer_ = asked.what != purpose::answer && !granted_;
             return;
     }
 }
@@ -556,6 +516,10 @@ void connection::take_answers(const PGresult& result) {
         }
         return false;
     };
+    const bool fencing = !sequence_.empty();
+    const auto number = [&result](int at) {
+        return big_endian(::PQgetvalue(&result, at, 0), ::PQgetlength(&result, at, 0));
+    };
     int row = 0;
     for (const auto& each : batch_) {
         core::reply& answer = each->answer;
@@ -563,11 +527,21 @@ void connection::take_answers(const PGresult& result) {
         switch (each->what) {
             case session_verb::try_acquire:
             case session_verb::look_for_waiters:
-                answer.result = truth(row) ? verdict::granted : verdict::refused;
+                if (fencing) {
+                    const bool granted = ::PQgetisnull(&result, row, 0) == 0;
+                    answer.result = granted ? verdict::granted : verdict::refused;
+                    if (granted) answer.token = number(row);
+                } else {
+                    answer.result = truth(row) ? verdict::granted : verdict::refused;
+                }
                 break;
-            case session_verb::wait: answer.result = verdict::granted; break;
+            case session_verb::wait:
+                answer.result = verdict::granted;
+                granted_ = true;
+                break;
             case session_verb::release:
-                answer.result = truth(row) ? verdict::released : verdict::not_held;
+                // A number beside others' tokens, else a boolean.
+                answer.result = number(row) != 0 ? verdict::released : verdict::not_held;
                 if (answer.result == verdict::not_held)
                     answer.text = "the server says that this session does not hold it";
                 break;
@@ -577,6 +551,32 @@ void connection::take_answers(const PGresult& result) {
         }
         ++row;
     }
+}
+
+void connection::take_tokens(const PGresult& result) {
+    for (std::size_t row = 0; row < drawing_.size(); ++row) {
+        const int at = static_cast<int>(row);
+        drawing_[row]->answer.token = big_endian(::PQgetvalue(&result, at, 0), ::PQgetlength(&result, at, 0));
+    }
+}
+
+/** For what a question has just found to be granted, after a doubtful end.
+
+    False: there is nothing to draw.
+*/
+bool connection::draw_for_the_found() {
+    if (sequence_.empty() || granted_ || batch_.front()->what != session_verb::probe) return false;
+    // Whoever only wants to give back needs none.
+    std::copy_if(batch_.begin(), batch_.end(), std::back_inserter(drawing_),
+                 [](const auto& each) { return each->answer.result == verdict::granted && each->owner != nullptr; });
+    if (drawing_.empty()) return false;
+    granted_ = true;
+    if (send_draw()) {
+        flush();
+    } else {
+        lose();
+    }
+    return true;
 }
 
 /// The sync has come: the batch is answered, or failed as a whole.
@@ -602,18 +602,23 @@ void connection::complete() {
         give_all_back();
         return;
     }
+    if (!failed_ && !giving_back_ && draw_for_the_found()) return;
     if (failed_ || giving_back_) answer_failed();
     failed_ = giving_back_ = false;
     batch_.clear();
+    drawing_.clear();
     state_ = state::ready;
 }
 
 /// Whether the failed batch has surely left nothing behind, or can be asked about it.
 bool connection::is_settled() const {
     const session_verb what = batch_.front()->what;
+    // It is ours, but without the token that belongs to it.
+    if (granted_) return false;
     if (failed_before_answer_ || (what != session_verb::try_acquire && what != session_verb::release)) return true;
     // A lock for which the server has no room was not granted.
-    return batch_.size() == 1 && what == session_verb::try_acquire && error_state_ == out_of_memory;
+    return batch_.size() == 1 && what == session_verb::try_acquire && sequence_.empty() &&
+           error_state_ == out_of_memory;
 }
 
 /** After an error in a batch: nobody knows which of its tries were granted, and which locks were released before it.
@@ -626,7 +631,7 @@ void connection::give_all_back() {
     failed_ = false;
     std::vector<std::int16_t> ops;
     std::vector<std::int64_t> keys;
-    for (const auto& each : batch_) {
+    for (const auto& each : granted_ ? drawing_ : batch_) {
         ops.push_back(static_cast<std::int16_t>(variant(unlock, each->who)));
         keys.push_back(static_cast<std::int64_t>(key_of(each->who).bits));
     }
@@ -643,6 +648,13 @@ void connection::give_all_back() {
 void connection::answer_failed() {
     for (const auto& each : batch_) {
         core::reply& answer = each->answer;
+        if (giving_back_ && each->what == session_verb::probe) {
+            // The others have been answered well.
+            if (std::find(drawing_.begin(), drawing_.end(), each) == drawing_.end()) continue;
+            answer = core::reply{};
+            answer.result = verdict::not_held;
+            continue;
+        }
         answer = core::reply{};
         if (giving_back_ && each->what == session_verb::release) {
             answer.result = verdict::released;
@@ -652,8 +664,8 @@ void connection::answer_failed() {
         // That somebody else has it is no error of the server's.
         if (answer.code != errc::timed_out) answer.text = error_state_ + ": " + error_text_;
         // An error may have come after the grant: a lock timeout does, and a cancel.
-        const bool doubtful =
-            each->what == session_verb::wait && !failed_before_answer_ && error_state_ != out_of_memory;
+        const bool doubtful = each->what == session_verb::wait && !giving_back_ && !failed_before_answer_ &&
+                              error_state_ != out_of_memory;
         answer.result = doubtful ? verdict::doubt : verdict::failed;
     }
     error_state_.clear();

@@ -41,7 +41,7 @@ public:
 
 private:
     /// What a query in the pipeline is for.
-    enum class purpose { setup, prepare, limit, answer, give_back };
+    enum class purpose { setup, sequence, prepare, limit, answer, draw, give_back };
     struct query {
         purpose what = purpose::answer;
         std::size_t statement = 0;
@@ -54,7 +54,11 @@ private:
     void flush();
     void read();
     void take(const PGresult& result);
+    bool send_draw();
+    bool draw_for_the_found();
     void take_setup(const PGresult& result);
+    void take_sequence(const PGresult& result);
+    void take_tokens(const PGresult& result);
     void take_answers(const PGresult& result);
     void take_error(const PGresult& result);
     void complete();
@@ -71,6 +75,7 @@ private:
 
     const postgres::pooler pooler_;
     const std::chrono::milliseconds lost_after_;
+    const std::string sequence_;
     PGconn* connection_ = nullptr;
     core::forked_descriptor socket_;
     state state_ = state::connecting;
@@ -90,6 +95,10 @@ private:
     bool failed_before_answer_ = false;
     std::string error_state_;
     std::string error_text_;
+    /// The server has granted what is waited for, or found it granted; its token is still to come.
+    bool granted_ = false;
+    /// Whose tokens are on their way.
+    batch drawing_;
     /// What a failed batch may have been granted is being given back.
     bool giving_back_ = false;
 };

@@ -1,5 +1,6 @@
 // What `holdfast list` and `holdfast doctor` tell of a server.
 #include <backends/postgres/connection.hpp>
+#include <backends/postgres/fencing.hpp>
 #include <backends/postgres/strategy.hpp>
 #include <names/names.hpp>
 
@@ -37,12 +38,12 @@ public:
     PGconn* get() const noexcept { return connection_.get(); }
 
     /// The last answer stays until the next question.
-    void ask(const std::string& sql) {
-        answer_.reset(::PQexec(connection_.get(), sql.c_str()));
-        if (::PQresultStatus(answer_.get()) == PGRES_TUPLES_OK) return;
-        const char* const sqlstate = ::PQresultErrorField(answer_.get(), PG_DIAG_SQLSTATE);
-        fail(code_of(sqlstate == nullptr ? "" : sqlstate));
+    void ask(const std::string& sql) { take(::PQexec(connection_.get(), sql.c_str())); }
+    void ask(const std::string& sql, const std::string& argument) {
+        const char* const value = argument.c_str();
+        take(::PQexecParams(connection_.get(), sql.c_str(), 1, nullptr, &value, nullptr, nullptr, 0));
     }
+    const PGresult& answer() const noexcept { return *answer_; }
     int rows() const { return ::PQntuples(answer_.get()); }
     std::string at(int row, int column) const { return ::PQgetvalue(answer_.get(), row, column); }
     std::string one(const std::string& sql) {
@@ -54,6 +55,13 @@ private:
     struct finish {
         void operator()(PGconn* connection) const noexcept { ::PQfinish(connection); }
     };
+
+    void take(PGresult* answer) {
+        answer_.reset(answer);
+        if (::PQresultStatus(answer_.get()) == PGRES_TUPLES_OK) return;
+        const char* const sqlstate = ::PQresultErrorField(answer_.get(), PG_DIAG_SQLSTATE);
+        fail(code_of(sqlstate == nullptr ? "" : sqlstate));
+    }
 
     [[noreturn]] void fail(errc code) {
         std::string text = ::PQerrorMessage(connection_.get());
@@ -158,6 +166,27 @@ finding look_at_connections(inquiry& server, const options& opts) {
                               : used + " of " + all + " connections in use; without multiplexing each lock takes one"};
 }
 
+finding look_at_sequence(inquiry& server, const std::string& name) {
+    server.ask(sequence_question, name);
+    if (const auto fault = fault_in_sequence(server.answer(), name)) return {grade::fault, "fencing", fault->text};
+    const std::string text = "tokens come from the sequence " + name;
+    if (server.one("SHOW fsync") == "off") {
+        return {grade::warning, "fencing",
+                text + "; but fsync is off: a crash of the server's machine may send it back"};
+    }
+    server.ask(
+        "SELECT pg_catalog.trunc(100 * (coalesce(pg_catalog.pg_sequence_last_value(seqrelid), seqmin)"
+        "::pg_catalog.numeric - seqmin) / (seqmax::pg_catalog.numeric - seqmin + 1))"
+        " FROM pg_catalog.pg_sequence WHERE seqrelid = pg_catalog.to_regclass($1::pg_catalog.text)",
+        name);
+    constexpr int much = 80;
+    if (server.rows() > 0 && std::atoi(server.at(0, 0).c_str()) >= much) {
+        return {grade::warning, "fencing",
+                text + ", of whose numbers " + server.at(0, 0) + " % are used up; ALTER it to a greater MAXVALUE"};
+    }
+    return {grade::good, "fencing", text};
+}
+
 }  // namespace
 
 std::vector<lock_entry> postgres_backend::list(const list_query& query) {
@@ -213,6 +242,7 @@ std::vector<finding> postgres_backend::examine(const examination& how) {
     made.push_back(look_at_privileges(server));
     made.push_back(look_at_lock_table(server));
     made.push_back(look_at_connections(server, opts_));
+    if (!opts_.fencing_sequence.empty()) made.push_back(look_at_sequence(server, opts_.fencing_sequence));
     return made;
 }
 

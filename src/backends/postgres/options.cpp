@@ -112,6 +112,7 @@ void check(const options& opts) {
     if (opts.keepalive < milliseconds(0) || opts.keepalive > longest) {
         refuse("keepalive is zero, for never, or up to 24 days");
     }
+    if (opts.fencing_sequence.find('\0') != std::string::npos) refuse("fencing_sequence holds a NUL");
     if (opts.pooler != pooler::none && opts.pooler != pooler::session) refuse("no such pooler");
 }
 
@@ -144,6 +145,10 @@ options options_from(const url& address) {
     time("max_server_wait", made.max_server_wait);
     time("lost_after", made.lost_after);
     time("keepalive", made.keepalive);
+    if (const auto value = reader.text("fencing_sequence")) {
+        if (value->empty()) refuse("'fencing_sequence' is the name of a sequence");
+        made.fencing_sequence = *value;
+    }
     // libpq's own parameter of that name is a number of seconds.
     if (const auto value = reader.text("connect_timeout")) {
         made.connect_timeout = duration(*value, "connect_timeout", 1000);

@@ -53,20 +53,14 @@ postgres_backend::postgres_backend(const options& opts)
     : opts_(opts),
       connections_(std::make_shared<core::multiplexer>([opts] { return std::make_unique<connection>(opts); },
                                                        multiplexer_options_from(opts))) {
+    capabilities_.lock = capabilities_.reader_writer_lock = capabilities_.cross_process = true;
+    capabilities_.loss_detection = loss_detection::connection;
+    // A standby that lags behind, and becomes the primary, knows nothing of the numbers given out last.
+    if (!opts.fencing_sequence.empty()) capabilities_.fencing = fencing_support::may_regress;
     traits_.family = core::family::session;
     traits_.waits_on_server = true;
     // The first command on a connection takes as long as connecting does, which has a limit of its own.
     traits_.reply_grace = std::max(traits_.reply_grace, opts.connect_timeout + std::chrono::seconds(1));
-}
-
-const holdfast::capabilities& postgres_backend::capabilities() const noexcept {
-    static const holdfast::capabilities all{
-        .lock = true,
-        .reader_writer_lock = true,
-        .cross_process = true,
-        .loss_detection = loss_detection::connection,
-    };
-    return all;
 }
 
 std::string postgres_backend::map_name(core::primitive_kind, std::string_view name) const {

@@ -20,7 +20,7 @@ public:
     explicit postgres_backend(const options& opts);
 
     std::string_view name() const noexcept override { return "postgres"; }
-    const holdfast::capabilities& capabilities() const noexcept override;
+    const holdfast::capabilities& capabilities() const noexcept override { return capabilities_; }
     const core::backend_traits& traits() const noexcept override { return traits_; }
     std::string map_name(core::primitive_kind kind, std::string_view name) const override;
     std::unique_ptr<core::link> make_link(const core::claim& who, const core::backend_context& context) override;
@@ -32,6 +32,7 @@ public:
 
 private:
     const options opts_;
+    holdfast::capabilities capabilities_;
     core::backend_traits traits_;
     const std::shared_ptr<core::multiplexer> connections_;
 };

@@ -11,7 +11,12 @@ public:
     explicit postgres_environment(const postgres::options& opts) : options_(opts) {}
 
     provider make_provider(const provider_settings& settings) override {
-        options_.connection = test::postgres_server::shared().connection();
+        const test::postgres_server& server = test::postgres_server::shared();
+        if (!options_.fencing_sequence.empty()) {
+            server.query("SET client_min_messages = warning; CREATE SEQUENCE IF NOT EXISTS " +
+                         options_.fencing_sequence);
+        }
+        options_.connection = server.connection();
         return postgres::make_provider(options_, settings);
     }
 
@@ -38,11 +43,19 @@ environment_variant variant(const char* name, const postgres::options& opts) {
 }  // namespace
 
 std::vector<environment_variant> environment_variants() {
+#ifdef HOLDFAST_TEST_OTHER_MODES
+    postgres::options fencing;
+    fencing.fencing_sequence = "contract_tokens";
+    postgres::options own;
+    own.multiplexing = false;
+    return {variant("fencing", fencing), variant("connection_each", own)};
+#else
     // One stands waiting at most, and one carries everything else.
     postgres::options few;
     few.max_connections = 2;
     few.retry_every = std::chrono::milliseconds(10);
     return {variant("multiplexed", {}), variant("two_connections", few)};
+#endif
 }
 
 }  // namespace holdfast::contract

@@ -38,6 +38,15 @@ race_result run(int rounds, Round round) {
     return {granted, not_granted, wrong};
 }
 
+/// 1 when the lock that was got is as it should be.
+int given_back(lock_handle& got, const counted_provider& from) {
+    const bool drawn = from.locks.capabilities().fencing != fencing_support::none;
+    if (got.fencing_token().has_value() != drawn) return -1;
+    error_code code;
+    got.release(code);
+    return code ? -1 : 1;
+}
+
 void pause_for(std::chrono::microseconds time) {
     const auto until = std::chrono::steady_clock::now() + time;
     std::this_thread::sleep_until(until);
@@ -56,8 +65,7 @@ race_result race_timeouts(const counted_provider& holders, const counted_provide
         auto got = waiters.locks.make_lock(name).acquire(2ms, {}, code);
         releaser.join();
         if (code) return code == errc::timed_out ? 0 : -1;
-        got.release(code);
-        return code ? -1 : 1;
+        return given_back(got, waiters);
     });
 }
 
@@ -80,8 +88,7 @@ race_result race_cancels(const counted_provider& holders, const counted_provider
         releaser.join();
         canceller.join();
         if (code) return code == errc::cancelled ? 0 : -1;
-        got.release(code);
-        return code ? -1 : 1;
+        return given_back(got, waiters);
     });
 }
 

@@ -29,7 +29,7 @@ testing::AssertionResult is_refused(std::string_view text, std::string_view beca
 TEST(postgres_options, a_url_becomes_what_libpq_takes) {
     const auto made = parsed(
         "postgres://me:hunter2@a:5433,[::1],b:1/app?sslmode=require&strict&max_connections=7&retry_every=20ms"
-        "&connect_timeout=3&pooler=session&lost_after=2s");
+        "&connect_timeout=3&pooler=session&lost_after=2s&fencing_sequence=locks.tokens");
     EXPECT_EQ(made.connection,
               "host='a,::1,b' port='5433,,1' user='me' password='hunter2' dbname='app' sslmode='require'");
     EXPECT_TRUE(made.strict_names);
@@ -38,6 +38,7 @@ TEST(postgres_options, a_url_becomes_what_libpq_takes) {
     EXPECT_EQ(made.connect_timeout, 3s);
     EXPECT_EQ(made.lost_after, 2s);
     EXPECT_EQ(made.pooler, postgres::pooler::session);
+    EXPECT_EQ(made.fencing_sequence, "locks.tokens");
     EXPECT_NO_THROW(postgres::check(made));
 }
 
@@ -59,6 +60,7 @@ TEST(postgres_options, what_cannot_be_is_refused_without_telling_the_password) {
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?keepalive=-1m", "keepalive"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?keepalive=10", "such as"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?pooler=transaction", "pooler"));
+    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?fencing_sequence=", "fencing_sequence"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@[::1/d", "]"));
     postgres::options opts;
     opts.connection = "host=h password=hunter2 nonsense=1";

@@ -1,0 +1,77 @@
+// What is said to PostgreSQL: prepared statements, and keys as it knows them.
+#ifndef HOLDFAST_BACKENDS_POSTGRES_STATEMENTS_HPP
+#define HOLDFAST_BACKENDS_POSTGRES_STATEMENTS_HPP
+
+#include <core/claim.hpp>
+
+#include <libpq-fe.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace holdfast {
+inline namespace v0 {
+namespace postgres {
+
+// Types' numbers, from the server's catalogue; they never change.
+constexpr Oid oid_int2 = 21;
+constexpr Oid oid_int4 = 23;
+constexpr Oid oid_int8 = 20;
+constexpr Oid oid_text = 25;
+constexpr Oid oid_int2_array = 1005;
+constexpr Oid oid_int8_array = 1016;
+
+struct key {
+    bool pair = false;
+    std::uint64_t bits = 0;
+
+    std::int32_t high() const noexcept { return static_cast<std::int32_t>(bits >> 32); }
+    std::int32_t low() const noexcept { return static_cast<std::int32_t>(bits); }
+    friend bool operator==(const key&, const key&) noexcept = default;
+};
+
+/// From the backend's own text: 16 digits, or twice 8 with a comma between.
+key key_of(const core::claim& who) noexcept;
+bool shared(const core::claim& who) noexcept;
+
+struct statement {
+    const char* text;
+    std::array<Oid, 4> types;
+    int count;
+};
+
+/** Numbers of statements. The first five are of four each, see `variant`.
+
+    Those with a token take the name of a sequence as their last argument, and draw from it strictly after the grant.
+*/
+enum statement_number : std::size_t {
+    try_lock = 0,
+    lock = 4,
+    unlock = 8,
+    try_lock_with_token = 12,
+    /// Many tries and unlocks in one go, each by a number of its statement.
+    batch_statement = 16,
+    /// The same; what was not granted is null, and an unlock answers with 1 or 0.
+    batch_with_tokens,
+    /// So many numbers, for what has been granted already.
+    draw,
+    limit,
+    holdings,
+    waiters,
+    waiters_with_token,
+    cancel,
+    ping,
+    statement_count,
+};
+
+const statement& statement_at(std::size_t number) noexcept;
+
+/// Which of four that differ in their key and mode.
+std::size_t variant(std::size_t first, const core::claim& who) noexcept;
+
+}  // namespace postgres
+}  // namespace v0
+}  // namespace holdfast
+
+#endif
