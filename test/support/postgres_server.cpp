@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,15 +76,37 @@ int free_port() {
 }
 
 postgres_server::postgres_server(std::vector<std::string> settings) : settings_(std::move(settings)) {
+    make_data({program("initdb"), "-D", directory_ / "data", "-U", "postgres", "-A", "trust", "-N", "--no-instructions",
+               "--locale=C", "-E", "UTF8"});
+    start();
+}
+
+postgres_server::postgres_server(standby, const postgres_server& primary) {
+    make_data({program("pg_basebackup"), "-D", directory_ / "data", "-d", primary.connection(), "-R", "-X", "stream",
+               "-c", "fast", "--no-sync"});
+    start();
+}
+
+std::unique_ptr<postgres_server> postgres_server::standby_of(const postgres_server& primary) {
+    return std::unique_ptr<postgres_server>(new postgres_server(standby(), primary));
+}
+
+void postgres_server::make_data(const std::vector<std::string>& command) const {
     if (const passwd* const user = other_user()) {
         if (::chown(directory_.path().c_str(), user->pw_uid, user->pw_gid) != 0) fail("chown");
     }
     pid_t id = -1;
-    run({program("initdb"), "-D", directory_ / "data", "-U", "postgres", "-A", "trust", "-N", "--no-instructions",
-         "--locale=C", "-E", "UTF8"},
-        directory_ / "initdb.log", id);
-    if (wait_for(id) != 0) fail("initdb: " + read_file(directory_ / "initdb.log"));
-    start();
+    run(command, directory_ / "make_data.log", id);
+    if (wait_for(id) != 0) fail(command.front() + ": " + read_file(directory_ / "make_data.log"));
+}
+
+std::string postgres_server::write(const std::string& name, const std::string& text) const {
+    std::string path = directory_ / name;
+    std::ofstream(path) << text;
+    const passwd* const user = other_user();
+    if (user != nullptr && ::chown(path.c_str(), user->pw_uid, user->pw_gid) != 0) fail("chown");
+    if (::chmod(path.c_str(), 0600) != 0) fail("chmod");
+    return path;
 }
 
 postgres_server::~postgres_server() {

@@ -4,6 +4,7 @@
 
 #include <support/second_process.hpp>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ class postgres_server {
 public:
     /// @param settings such as "max_connections=10", besides those that make tests fast
     explicit postgres_server(std::vector<std::string> settings = {});
+    /// A standby that is fed by @p primary's stream.
+    static std::unique_ptr<postgres_server> standby_of(const postgres_server& primary);
     postgres_server(const postgres_server&) = delete;
     postgres_server& operator=(const postgres_server&) = delete;
     ~postgres_server();
@@ -50,8 +53,14 @@ public:
     pid_t pid() const noexcept { return pid_; }
     /// What the server has logged.
     std::string log() const;
+    /// A file in the server's directory that the server may read, and nobody else.
+    std::string write(const std::string& name, const std::string& text) const;
 
 private:
+    struct standby {};
+    postgres_server(standby, const postgres_server& primary);
+
+    void make_data(const std::vector<std::string>& command) const;
     void run(const std::vector<std::string>& command, const std::string& output, pid_t& id) const;
     void wait_until_ready();
     std::vector<pid_t> children() const;

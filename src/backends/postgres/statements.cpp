@@ -87,9 +87,16 @@ const statement statements[] = {
                                                                                                  "k"
                                                                                                  ")") " WHEN 9 "
                                                                                                       "THEN"
-                                                                                                      " " HOLDFAST_COUNT("pg_catalog.pg_advisory_unlock_shared(k)") " WHEN 10 THEN " HOLDFAST_COUNT("pg_catalog.pg_advisory_unlock(" HOLDFAST_PAIR
-                                                                                                                                                                                                    ")") " WHEN 11 THEN " HOLDFAST_COUNT("pg_catalog.pg_advisory_unlock_shared(" HOLDFAST_PAIR
-                                                                                                                                                                                                                                         ")") " END FROM " HOLDFAST_ASKED,
+                                                                                                      " " HOLDFAST_COUNT("pg_catalog.pg_advisory_unlock_shared(k)") " WHEN 10 THEN " HOLDFAST_COUNT(
+                                                                                                          "pg_catalog."
+                                                                                                          "pg_advisory_"
+                                                                                                          "unlock"
+                                                                                                          "(" HOLDFAST_PAIR
+                                                                                                          ")") " WHEN "
+                                                                                                               "11 "
+                                                                                                               "THEN"
+                                                                                                               " " HOLDFAST_COUNT("pg_catalog.pg_advisory_unlock_shared(" HOLDFAST_PAIR
+                                                                                                                                  ")") " END FROM " HOLDFAST_ASKED,
      {oid_int2_array, oid_int8_array, oid_text},
      3},
     {"SELECT " HOLDFAST_DRAW("$2") " FROM pg_catalog.generate_series(1, $1)", {oid_int4, oid_text}, 2},

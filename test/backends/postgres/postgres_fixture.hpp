@@ -6,8 +6,11 @@
 #include <core/provider_state.hpp>
 #include <support/postgres_server.hpp>
 
+#include <holdfast/open.hpp>
+
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -34,6 +37,23 @@ private:
         return std::make_shared<postgres::postgres_backend>(opts);
     }
 };
+
+/// How acquiring from @p url ends, which is expected to fail.
+struct refusal {
+    errc code;
+    std::string text;
+};
+
+inline refusal refused(const std::string& url) {
+    registry schemes;
+    postgres::add_to(schemes);
+    try {
+        schemes.open(url).make_lock("refused").acquire(std::chrono::seconds(5));
+    } catch (const error& thrown) {
+        return {static_cast<errc>(thrown.boost_code().value()), std::string(thrown.what()) + thrown.diag().message};
+    }
+    return {errc::invalid_state, "it was granted"};
+}
 
 /// Whatever a test does, it leaves no lock and no waiter in the server.
 class postgres_test : public testing::Test {

@@ -5,10 +5,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <filesystem>
 #include <fstream>
 #include <future>
-#include <optional>
 #include <stop_token>
 #include <thread>
 #include <vector>
@@ -293,22 +291,6 @@ TEST_F(postgres_limited, a_full_server_lets_waiters_wait_without_a_connection) {
     for (auto& each : waiting) EXPECT_EQ(each.get().state(), held_state::held);
 }
 
-struct refusal {
-    errc code;
-    std::string text;
-};
-
-refusal refused(const std::string& url) {
-    registry schemes;
-    postgres::add_to(schemes);
-    try {
-        schemes.open(url).make_lock("refused").acquire(5s);
-    } catch (const error& thrown) {
-        return {static_cast<errc>(thrown.boost_code().value()), std::string(thrown.what()) + thrown.diag().message};
-    }
-    return {errc::invalid_state, "it was granted"};
-}
-
 TEST_F(postgres_fault, a_host_that_is_silent_costs_no_more_than_the_caller_s_time) {
     // Its connections wait in the kernel's line for ever.
     const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -332,8 +314,6 @@ TEST_F(postgres_fault, a_host_that_is_silent_costs_no_more_than_the_caller_s_tim
 }
 
 TEST_F(postgres_restart, a_wrong_address_is_an_error_that_says_what_is_wrong) {
-    server_.query("CREATE ROLE secured LOGIN PASSWORD 'right'");
-    server_.query("SELECT pg_reload_conf()");
     const std::string host = "127.0.0.1:" + std::to_string(server_.port());
     const auto says = [](const refusal& how, errc code, const std::string& text) {
         EXPECT_EQ(make_error_code(how.code), make_error_code(code)) << how.text;
@@ -363,66 +343,6 @@ TEST_F(postgres_restart, a_standby_is_refused) {
     EXPECT_TRUE(std::any_of(found.begin(), found.end(), [](const finding& each) {
         return each.subject == "primary" && each.severity == finding::grade::fault;
     }));
-}
-
-/// PgBouncer in session mode before a server.
-class postgres_pooled : public postgres_test {
-protected:
-    void SetUp() override {
-        postgres_test::SetUp();
-        const std::string config = directory_ / "pgbouncer.ini";
-        std::ofstream(config) << "[databases]\npostgres = host=127.0.0.1 port=" << server().port()
-                              << " user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = " << port_
-                              << "\nunix_socket_dir =\nauth_type = any\npool_mode = session\n";
-        std::filesystem::permissions(directory_.path(),
-                                     std::filesystem::perms::group_exec | std::filesystem::perms::others_exec,
-                                     std::filesystem::perm_options::add);
-        // It refuses to be root, and must not outlive us.
-        std::vector<std::string> command{"setpriv", "--pdeathsig", "KILL"};
-        if (::geteuid() == 0) command.insert(command.end(), {"--reuid", "nobody", "--clear-groups"});
-        command.insert(command.end(), {"/usr/sbin/pgbouncer", "-q", config});
-        pooler_.emplace(command);
-    }
-    std::string url(const std::string& more) const {
-        return "postgres://postgres@127.0.0.1:" + std::to_string(port_) + "/postgres" + more;
-    }
-
-private:
-    const test::temporary_directory directory_;
-    const int port_ = test::free_port();
-    std::optional<test::second_process> pooler_;
-};
-
-TEST_F(postgres_pooled, a_pooler_is_noticed_and_works_in_session_mode) {
-    refusal how;
-    ASSERT_TRUE(test::eventually([&] {
-        how = refused(url(""));
-        return how.code != errc::unavailable;
-    })) << how.text;
-    EXPECT_EQ(make_error_code(how.code), errc::unsupported) << how.text;
-    EXPECT_NE(how.text.find("pooler"), std::string::npos) << how.text;
-
-    registry schemes;
-    postgres::add_to(schemes);
-    const provider pooled = schemes.open(url("?pooler=session"));
-    const auto direct = make();
-    auto held = pooled.make_lock("pooled").acquire(10s);
-    EXPECT_FALSE(direct.locks.make_lock("pooled").try_acquire());
-    auto waiting = std::async(std::launch::async, [&] { return direct.locks.make_lock("pooled").acquire(10s); });
-    held.release();
-    EXPECT_EQ(waiting.get().state(), held_state::held);
-    // Waits and their ends go through it as well.
-    const auto other = direct.locks.make_lock("pooled too").acquire();
-    EXPECT_FALSE(pooled.make_lock("pooled too").try_acquire(50ms));
-    std::stop_source stop;
-    auto cancelled = std::async(std::launch::async, [&] {
-        error_code code;
-        auto got = pooled.make_lock("pooled too").acquire(30s, stop.get_token(), code);
-        return code;
-    });
-    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
-    stop.request_stop();
-    EXPECT_EQ(cancelled.get(), errc::cancelled);
 }
 
 TEST_F(postgres_fault, a_forked_child_neither_uses_nor_ends_the_parent_s_session) {

@@ -253,7 +253,7 @@ protected:
 TEST_F(postgres_killed_server, does_not_send_tokens_back) {
     const test::watchdog dog("killed servers", 60s);
     std::uint64_t last = 0;
-    for (int round = 0; round < 5; ++round) {
+    for (int round = 0; round < 3; ++round) {
         std::atomic<bool> stop{false};
         std::atomic<int> drawn{0};
         std::mutex mutex;

@@ -1,0 +1,308 @@
+// What stands beside a PostgreSQL server, and before it: standbys, TLS, passwords, poolers. All of it real.
+#include "postgres_fixture.hpp"
+
+#include <holdfast/open.hpp>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <optional>
+#include <stop_token>
+#include <vector>
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+namespace holdfast {
+namespace {
+
+using namespace std::chrono_literals;
+
+void says(const refusal& how, errc code, const std::string& text) {
+    EXPECT_EQ(make_error_code(how.code), make_error_code(code)) << how.text;
+    EXPECT_NE(how.text.find(text), std::string::npos) << how.text;
+    EXPECT_EQ(how.text.find("hunter2"), std::string::npos) << how.text;
+}
+
+provider opened(const std::string& url) {
+    registry schemes;
+    postgres::add_to(schemes);
+    return schemes.open(url);
+}
+
+class postgres_standby : public postgres_test {
+protected:
+    const test::postgres_server& server() const override { return primary_; }
+
+    test::postgres_server primary_;
+    std::unique_ptr<test::postgres_server> standby_ = test::postgres_server::standby_of(primary_);
+};
+
+TEST_F(postgres_standby, that_follows_a_primary_is_refused_and_passed_over_where_that_is_asked_for) {
+    ASSERT_TRUE(
+        test::eventually([this] { return primary_.query("SELECT state FROM pg_stat_replication") == "streaming"; }));
+    says(refused(standby_->url()), errc::unsupported, "standby");
+
+    const std::string both = "postgres://postgres@127.0.0.1:" + std::to_string(standby_->port()) +
+                             ",127.0.0.1:" + std::to_string(primary_.port()) + "/postgres";
+    const auto held = opened(both + "?target_session_attrs=read-write").make_lock("followed").acquire(10s);
+    EXPECT_EQ(in_server(" AND granted"), 1);
+    // Without that, the first host counts.
+    says(refused(both), errc::unsupported, "standby");
+}
+
+// The holder is told, although nobody can stop the other side from being given the lock by the new primary.
+TEST_F(postgres_standby, that_is_promoted_gives_locks_and_the_one_before_loses_them) {
+    const std::string both = "postgres://postgres@127.0.0.1:" + std::to_string(primary_.port()) +
+                             ",127.0.0.1:" + std::to_string(standby_->port()) +
+                             "/postgres?target_session_attrs=read-write";
+    const provider locks = opened(both);
+    auto held = locks.make_lock("promoted").acquire(10s);
+    primary_.stop(SIGKILL);
+    EXPECT_TRUE(test::eventually([&] { return held.state() == held_state::lost; }));
+    standby_->query("SELECT pg_promote()");
+    const auto again = locks.make_lock("promoted").acquire(10s);
+    EXPECT_EQ(standby_->count("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), 1);
+    primary_.start();
+}
+
+/// A server with a certificate that a CA of the test's own has signed.
+class postgres_tls : public postgres_test {
+protected:
+    void SetUp() override {
+        postgres_test::SetUp();
+        make_ca("right");
+        make_ca("wrong");
+        shell("openssl req -newkey rsa:2048 -nodes -subj /CN=server -keyout server.key -out server.csr");
+        std::ofstream(directory_ / "names") << "subjectAltName=DNS:localhost\n";
+        shell(
+            "openssl x509 -req -in server.csr -CA right.crt -CAkey right.key -CAcreateserial -days 2 -extfile names"
+            " -out server.crt");
+        set("ssl_cert_file", server_.write("server.crt", read("server.crt")));
+        set("ssl_key_file", server_.write("server.key", read("server.key")));
+        set("ssl", "on");
+        server_.query("SELECT pg_reload_conf()");
+        ASSERT_TRUE(test::eventually([this] { return server_.query("SHOW ssl") == "on"; }));
+    }
+
+    const test::postgres_server& server() const override { return server_; }
+
+    std::string url(const std::string& mode, const std::string& ca, const std::string& host = "localhost") const {
+        return "postgres://postgres:hunter2@" + host + ":" + std::to_string(server_.port()) +
+               "/postgres?hostaddr=127.0.0.1&sslmode=" + mode + "&sslrootcert=" + (directory_ / (ca + ".crt"));
+    }
+    int encrypted() const {
+        return server_.count(
+            "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+            " WHERE ssl AND application_name LIKE 'holdfast/%'");
+    }
+
+    test::postgres_server server_;
+
+private:
+    void shell(const std::string& command) const {
+        const std::string all = "cd '" + directory_.path() + "' && " + command + " >> log 2>&1";
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
+        ASSERT_EQ(::system(all.c_str()), 0) << command << ": " << read("log");
+    }
+    void make_ca(const std::string& name) const {
+        shell("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=" + name + " -keyout " + name +
+              ".key -out " + name + ".crt");
+    }
+    std::string read(const std::string& name) const {
+        std::ifstream from(directory_ / name);
+        return {std::istreambuf_iterator<char>(from), std::istreambuf_iterator<char>()};
+    }
+    void set(const std::string& name, const std::string& value) const {
+        server_.query("ALTER SYSTEM SET " + name + " = '" + value + "'");
+    }
+
+    const test::temporary_directory directory_;
+};
+
+TEST_F(postgres_tls, works_when_the_certificate_is_verified_in_full) {
+    const provider locks = opened(url("verify-full", "right"));
+    const auto elsewhere = make();
+    auto held = locks.make_lock("encrypted").acquire(10s);
+    EXPECT_EQ(encrypted(), 1);
+    auto waiting = std::async(std::launch::async, [&] { return elsewhere.locks.make_lock("encrypted").acquire(10s); });
+    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+    held.release();
+    auto there = waiting.get();
+    // Waits, their ends and large batches go through it as well.
+    EXPECT_FALSE(locks.make_lock("encrypted").try_acquire(50ms));
+    auto back = std::async(std::launch::async, [&] { return locks.make_lock("encrypted").acquire(10s); });
+    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+    there.release();
+    held = back.get();
+    constexpr int count = 1500;
+    std::vector<lock_handle> many(count);
+    std::atomic<int> left{count};
+    for (std::size_t i = 0; i < many.size(); ++i) {
+        locks.make_lock("encrypted " + std::to_string(i)).async_acquire(30s, [&, i](error_code code, lock_handle got) {
+            EXPECT_FALSE(code) << code.message();
+            many[i] = std::move(got);
+            --left;
+        });
+    }
+    ASSERT_TRUE(test::eventually([&] { return left == 0; }, 30s));
+    EXPECT_EQ(in_server(" AND granted"), count + 1);
+    EXPECT_EQ(held.state(), held_state::held);
+    server_.query(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name LIKE 'holdfast/%'");
+    EXPECT_TRUE(test::eventually([&] { return held.state() == held_state::lost; }));
+}
+
+TEST_F(postgres_tls, refuses_a_server_that_another_ca_vouches_for_or_that_has_another_name) {
+    says(refused(url("verify-full", "wrong")), errc::unavailable, "certificate verify failed");
+    says(refused(url("verify-ca", "wrong")), errc::unavailable, "certificate verify failed");
+    says(refused(url("verify-full", "right", "db.example")), errc::unavailable, "db.example");
+    EXPECT_EQ(encrypted(), 0);
+}
+
+TEST_F(postgres_tls, that_the_server_wants_and_the_client_does_not_is_said) {
+    server_.write("data/pg_hba.conf", "hostssl all nobody 127.0.0.1/32 trust\nhost all postgres 127.0.0.1/32 trust\n");
+    server_.query("CREATE ROLE nobody LOGIN");
+    server_.query("SELECT pg_reload_conf()");
+    const std::string address = "postgres://nobody:hunter2@127.0.0.1:" + std::to_string(server_.port()) + "/postgres";
+    ASSERT_TRUE(test::eventually([&] { return refused(address + "?sslmode=disable").code == errc::permission; }));
+    says(refused(address + "?sslmode=disable"), errc::permission, "no encryption");
+    const auto held = opened(address + "?sslmode=require").make_lock("wanted").acquire(10s);
+    EXPECT_EQ(encrypted(), 1);
+}
+
+class postgres_without_tls : public postgres_test {};
+
+TEST_F(postgres_without_tls, is_refused_where_tls_is_required) {
+    for (const char* mode : {"require", "verify-full"}) {
+        says(refused("postgres://postgres:hunter2@127.0.0.1:" + std::to_string(server().port()) +
+                     "/postgres?sslmode=" + mode + "&sslrootcert=/dev/null"),
+             errc::unavailable, "SSL");
+    }
+}
+
+class postgres_scram : public postgres_test {
+protected:
+    void SetUp() override {
+        postgres_test::SetUp();
+        server_.query("CREATE ROLE secured LOGIN PASSWORD 'hunter2'");
+        EXPECT_EQ(server_.query("SELECT left(rolpassword, 13) FROM pg_authid WHERE rolname = 'secured'"),
+                  "SCRAM-SHA-256");
+        server_.write("data/pg_hba.conf",
+                      "host all secured 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n");
+        server_.query("SELECT pg_reload_conf()");
+        ASSERT_TRUE(test::eventually([this] { return refused(url("wrong")).code == errc::permission; }));
+    }
+    const test::postgres_server& server() const override { return server_; }
+    std::string url(const std::string& password) const {
+        return "postgres://secured" + (password.empty() ? "" : ":" + password) +
+               "@127.0.0.1:" + std::to_string(server_.port()) + "/postgres";
+    }
+
+    test::postgres_server server_;
+};
+
+TEST_F(postgres_scram, the_right_password_opens_and_the_wrong_one_does_not) {
+    {
+        const auto held = opened(url("hunter2")).make_lock("secured").acquire(10s);
+        EXPECT_EQ(held.state(), held_state::held);
+    }
+    says(refused(url("hunter2x")), errc::permission, "28P01");
+    says(refused(url("")), errc::permission, "password");
+    says(refused(url("hunter2") + "?sslmode=require"), errc::unavailable, "SSL");
+    // What doctor and list say goes elsewhere, and must not tell either.
+    for (const char* password : {"hunter2x", ""}) {
+        try {
+            opened(url(password)).examine({});
+            ADD_FAILURE() << "it was let in";
+        } catch (const error& thrown) {
+            EXPECT_EQ(std::string(thrown.what()).find("hunter2"), std::string::npos) << thrown.what();
+        }
+    }
+}
+
+TEST_F(postgres_scram, a_password_may_come_from_a_file) {
+    const test::temporary_directory directory;
+    const std::string path = directory / "pgpass";
+    std::ofstream(path) << "127.0.0.1:*:*:secured:hunter2\n";
+    std::filesystem::permissions(path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    const auto held = opened(url("") + "?passfile=" + path).make_lock("from a file").acquire(10s);
+    EXPECT_EQ(held.state(), held_state::held);
+}
+
+/// PgBouncer before a server, in one of its modes.
+class postgres_pooled : public postgres_test, public testing::WithParamInterface<const char*> {
+protected:
+    void SetUp() override {
+        postgres_test::SetUp();
+        const std::string config = directory_ / "pgbouncer.ini";
+        std::ofstream(config) << "[databases]\npostgres = host=127.0.0.1 port=" << server().port()
+                              << " user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = " << port_
+                              << "\nunix_socket_dir =\nauth_type = any\npool_mode = " << GetParam() << '\n';
+        std::filesystem::permissions(directory_.path(),
+                                     std::filesystem::perms::group_exec | std::filesystem::perms::others_exec,
+                                     std::filesystem::perm_options::add);
+        // It refuses to be root, and must not outlive us.
+        std::vector<std::string> command{"setpriv", "--pdeathsig", "KILL"};
+        if (::geteuid() == 0) command.insert(command.end(), {"--reuid", "nobody", "--clear-groups"});
+        command.insert(command.end(), {"/usr/sbin/pgbouncer", "-q", config});
+        pooler_.emplace(command);
+    }
+    /// What acquiring says once the pooler is there.
+    refusal refused_at(const std::string& more) const {
+        refusal how{};
+        EXPECT_TRUE(test::eventually([&] {
+            how = refused(url(more));
+            return how.code != errc::unavailable;
+        })) << how.text;
+        return how;
+    }
+    std::string url(const std::string& more) const {
+        return "postgres://postgres@127.0.0.1:" + std::to_string(port_) + "/postgres" + more;
+    }
+
+private:
+    const test::temporary_directory directory_;
+    const int port_ = test::free_port();
+    std::optional<test::second_process> pooler_;
+};
+
+INSTANTIATE_TEST_SUITE_P(, postgres_pooled, testing::Values("session", "transaction"),
+                         [](const auto& each) { return each.param; });
+
+TEST_P(postgres_pooled, is_noticed_and_refused_where_nothing_is_said_of_it) {
+    says(refused_at(""), errc::unsupported, "pooler");
+    EXPECT_EQ(in_server(""), 0);
+}
+
+class postgres_session_pooled : public postgres_pooled {};
+
+INSTANTIATE_TEST_SUITE_P(, postgres_session_pooled, testing::Values("session"));
+
+TEST_P(postgres_session_pooled, works) {
+    ASSERT_EQ(make_error_code(refused_at("").code), errc::unsupported);
+    const provider pooled = opened(url("?pooler=session"));
+    const auto direct = make();
+    auto held = pooled.make_lock("pooled").acquire(10s);
+    EXPECT_FALSE(direct.locks.make_lock("pooled").try_acquire());
+    auto waiting = std::async(std::launch::async, [&] { return direct.locks.make_lock("pooled").acquire(10s); });
+    held.release();
+    EXPECT_EQ(waiting.get().state(), held_state::held);
+    // Waits and their ends go through it as well.
+    const auto other = direct.locks.make_lock("pooled too").acquire();
+    EXPECT_FALSE(pooled.make_lock("pooled too").try_acquire(50ms));
+    std::stop_source stop;
+    auto cancelled = std::async(std::launch::async, [&] {
+        error_code code;
+        auto got = pooled.make_lock("pooled too").acquire(30s, stop.get_token(), code);
+        return code;
+    });
+    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+    stop.request_stop();
+    EXPECT_EQ(cancelled.get(), errc::cancelled);
+}
+
+}  // namespace
+}  // namespace holdfast
