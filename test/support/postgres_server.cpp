@@ -57,6 +57,13 @@ int wait_for(pid_t id) {
     return status;
 }
 
+/// A zombie does not: whoever inherits it may take a while to bury it.
+bool runs(pid_t id) {
+    const std::string text = read_file("/proc/" + std::to_string(id) + "/stat");
+    const auto name_ends = text.rfind(')');
+    return name_ends != std::string::npos && text.size() > name_ends + 2 && text[name_ends + 2] != 'Z';
+}
+
 using connection = std::unique_ptr<PGconn, decltype(&::PQfinish)>;
 using result = std::unique_ptr<PGresult, decltype(&::PQclear)>;
 
@@ -217,7 +224,20 @@ void postgres_server::stop(int signal) {
     pid_ = -1;
     // When the postmaster is killed, the others end as soon as they notice.
     for (const pid_t each : serving) {
-        eventually([each] { return ::kill(each, 0) != 0; });
+        eventually([each] { return !runs(each); });
+    }
+}
+
+void postgres_server::kill_all() {
+    // Stopped, they start no others.
+    signal_all(SIGSTOP);
+    const std::vector<pid_t> serving = children();
+    for (const pid_t each : serving) ::kill(each, SIGKILL);
+    ::kill(pid_, SIGKILL);
+    wait_for(pid_);
+    pid_ = -1;
+    for (const pid_t each : serving) {
+        eventually([each] { return !runs(each); });
     }
 }
 

@@ -46,6 +46,8 @@ public:
 
     /// Ends the server: SIGINT (fast), SIGQUIT (immediate) or SIGKILL.
     void stop(int signal);
+    /// Kills all of its processes at once, as when the machine fails.
+    void kill_all();
     /// Starts it again, on the same port.
     void start();
     /// The postmaster and every process of the server, stopped or going on.

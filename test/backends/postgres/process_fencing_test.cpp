@@ -277,10 +277,9 @@ TEST_F(postgres_killed_server, does_not_send_tokens_back) {
             });
         }
         ASSERT_TRUE(test::eventually([&] { return drawn > 60 + 7 * round; }));
-        server_.signal_all(SIGKILL);
+        server_.kill_all();
         stop = true;
         threads.clear();
-        server_.stop(SIGKILL);
         EXPECT_GT(least, last) << "round " << round;
         last = greatest;
         server_.start();
