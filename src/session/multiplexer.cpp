@@ -851,6 +851,15 @@ void multiplexer::ended(connection_ptr where) {
             enter_room(each);
             return;
         }
+        if (each->what == session_verb::try_acquire && !was_sent && never_open && !hopeless &&
+            each->deadline != never && boottime::now() < each->deadline) {
+            // The server has no room for one more connection of ours, and all others stand there. Whoever has time
+            // waits with those who need no connection.
+            stand_again_at_ = boottime::now() + no_place_for;
+            each->at = nullptr;
+            finish(*each, verdict::refused);
+            return;
+        }
         each->answer = why;
         finish(*each);
     };

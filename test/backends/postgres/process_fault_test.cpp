@@ -285,8 +285,16 @@ TEST_F(postgres_limited, a_full_server_lets_waiters_wait_without_a_connection) {
     for (int i = 0; i < 10; ++i) {
         waiting.push_back(std::async(std::launch::async,
                                      [&, i] { return locks.make_lock("full " + std::to_string(i)).acquire(30s); }));
+        // The first ones stand in the server before the others come, who find no connection that could ask for them.
+        ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") >= std::min(i + 1, 2); }));
     }
-    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") >= 2; }));
+    // Who has no time to wait hears why.
+    try {
+        locks.make_lock("full 0, at once").try_acquire();
+        ADD_FAILURE() << "a connection was there";
+    } catch (const error& thrown) {
+        EXPECT_EQ(thrown.boost_code(), make_error_code(errc::unavailable)) << thrown.what();
+    }
     held.clear();
     for (auto& each : waiting) EXPECT_EQ(each.get().state(), held_state::held);
 }
