@@ -121,6 +121,9 @@ if ! [ -e "$root/etc/apt/sources.list" ] && ! [ -e "$root/etc/apt/sources.list.d
     echo "deb $address bookworm main" >"$root/etc/apt/sources.list"
 fi
 
+# A mount of its own, as a root is: what tests mount in their own namespaces must not get out of it.
+mount --bind "$root" "$root" && mount --make-private "$root"
+mounted=("$root")
 mount -t proc proc "$root/proc"
 mounted=("$root/proc" "${mounted[@]}")
 mount --rbind /sys "$root/sys" && mount --make-rslave "$root/sys"
