@@ -59,6 +59,10 @@ function(holdfast_compile target)
         VISIBILITY_INLINES_HIDDEN ON
         POSITION_INDEPENDENT_CODE ON
     )
+    if(WIN32)
+        # Windows 10; and nothing of windows.h that takes names from others.
+        target_compile_definitions(${target} PRIVATE _WIN32_WINNT=0x0A00 WIN32_LEAN_AND_MEAN NOMINMAX)
+    endif()
     target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
     target_compile_options(${target} PRIVATE ${HOLDFAST_WARNINGS} ${HOLDFAST_SANITIZE_FLAGS})
     target_link_options(${target} PRIVATE ${HOLDFAST_SANITIZE_FLAGS})

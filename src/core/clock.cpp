@@ -2,8 +2,6 @@
 
 #if defined(_WIN32)
 #include <windows.h>
-
-#include <realtimeapiset.h>
 #else
 #include <time.h>
 #endif
@@ -13,9 +11,18 @@ inline namespace v0 {
 
 boottime::time_point boottime::now() noexcept {
 #if defined(_WIN32)
-    ULONGLONG ticks = 0;  // of 100 ns
-    QueryInterruptTimePrecise(&ticks);
-    return time_point(duration(static_cast<rep>(ticks) * 100));
+    // Documented to go on while the machine sleeps, and finer than the interrupt time.
+    static const long long per_second = [] {
+        LARGE_INTEGER frequency;
+        ::QueryPerformanceFrequency(&frequency);
+        return frequency.QuadPart;
+    }();
+    LARGE_INTEGER ticks;
+    ::QueryPerformanceCounter(&ticks);
+    const long long seconds = ticks.QuadPart / per_second;
+    constexpr long long nanoseconds = 1'000'000'000;
+    return time_point(std::chrono::seconds(seconds) +
+                      std::chrono::nanoseconds(ticks.QuadPart % per_second * nanoseconds / per_second));
 #else
     timespec now{};
     ::clock_gettime(CLOCK_BOOTTIME, &now);

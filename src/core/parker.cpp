@@ -1,43 +1,10 @@
 #include <core/parker.hpp>
 
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstdint>
 #include <thread>
 
 namespace holdfast {
 inline namespace v0 {
 namespace core {
-namespace {
-
-/// One event descriptor a thread, kept for its next wait: making one costs as much as a contended lock.
-class thread_event {
-public:
-    thread_event() = default;
-    thread_event(const thread_event&) = delete;
-    thread_event& operator=(const thread_event&) = delete;
-    ~thread_event() {
-        if (descriptor_ >= 0) ::close(descriptor_);
-    }
-
-    /// -1 when the process has no descriptor left.
-    int descriptor() noexcept {
-        if (descriptor_ < 0) descriptor_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        return descriptor_;
-    }
-
-private:
-    int descriptor_ = -1;
-};
-
-thread_local thread_event this_thread_event;
-
-}  // namespace
 
 void parker::rouse() noexcept {
     unsigned found = state_.load(std::memory_order_relaxed);
@@ -51,9 +18,7 @@ void parker::rouse() noexcept {
         state_.exchange(roused, std::memory_order_acq_rel);
     }
     if (found != asleep) return;
-    const std::uint64_t one = 1;
-    // Cannot fail but by overflow, and then the sleeper is awake.
-    if (const int event = event_.load(std::memory_order_acquire); event >= 0) (void)!::write(event, &one, sizeof one);
+    if (const auto event = event_.load(std::memory_order_acquire); event != -1) ring(event);
 }
 
 bool parker::begin_other(other_sleep& where) noexcept {
@@ -70,45 +35,6 @@ bool parker::end_other() noexcept {
     while (state_.load(std::memory_order_acquire) == rousing) std::this_thread::yield();
     state_.exchange(idle, std::memory_order_acq_rel);
     return true;
-}
-
-bool parker::park(boottime::time_point until, int descriptor, short events) noexcept {
-    const int event = this_thread_event.descriptor();
-    event_.store(event, std::memory_order_release);
-    unsigned expected = idle;
-    if (!state_.compare_exchange_strong(expected, asleep, std::memory_order_acq_rel)) {
-        state_.store(idle, std::memory_order_release);
-        return false;
-    }
-
-    timespec left{};
-    timespec* wait = nullptr;
-    if (until != boottime::time_point::max()) {
-        const auto remaining = std::max(until - boottime::now(), boottime::duration::zero());
-        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(remaining);
-        left.tv_sec = static_cast<time_t>(seconds.count());
-        left.tv_nsec = static_cast<long>((remaining - seconds).count());
-        wait = &left;
-    }
-    if (event < 0) {
-        // Without a descriptor nobody can rouse us from poll: look again often, which is slow but true.
-        constexpr long short_while = 2'000'000;
-        if (wait == nullptr || left.tv_sec > 0 || left.tv_nsec > short_while) left = {0, short_while};
-        wait = &left;
-    }
-
-    pollfd polled[2] = {{event, POLLIN, 0}, {descriptor, events, 0}};
-    ::ppoll(polled, 2, wait, nullptr);
-
-    if (state_.exchange(idle, std::memory_order_acq_rel) == roused && event >= 0) {
-        // Whoever roused us may not have written yet, and must have before this thread can end and close the event.
-        std::uint64_t count = 0;
-        while (::read(event, &count, sizeof count) < 0 && (errno == EAGAIN || errno == EINTR)) {
-            pollfd written{event, POLLIN, 0};
-            ::ppoll(&written, 1, nullptr, nullptr);
-        }
-    }
-    return polled[1].revents != 0;
 }
 
 }  // namespace core

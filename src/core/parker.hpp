@@ -5,6 +5,7 @@
 #include <holdfast/clock.hpp>
 
 #include <atomic>
+#include <cstdint>
 
 namespace holdfast {
 inline namespace v0 {
@@ -51,10 +52,14 @@ public:
     bool calm() noexcept { return state_.exchange(idle, std::memory_order_acq_rel) == roused; }
 
 private:
+    /// Ends a sleep at @p event.
+    static void ring(std::intptr_t event) noexcept;
+
     enum : unsigned { idle, asleep, elsewhere, rousing, roused };
 
     std::atomic<unsigned> state_{idle};
-    std::atomic<int> event_{-1};
+    /// Of the owner's thread, whatever the system has for that; -1: it has none.
+    std::atomic<std::intptr_t> event_{-1};
     std::atomic<other_sleep*> other_{nullptr};
 };
 

@@ -1,11 +1,9 @@
+#include <core/descriptor_wait.hpp>
 #include <core/parker.hpp>
 #include <core/runner.hpp>
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-
-#include <poll.h>
 
 #include <algorithm>
 #include <optional>
@@ -339,20 +337,17 @@ void run_sync(provider_state& provider, operation& op, const claim& who, std::st
 /// Timer and descriptor of a waiting operation, made when it first waits. Shared with their handlers.
 class async_runner::waits {
 public:
-    explicit waits(const boost::asio::any_io_executor& executor) : timer(executor), descriptor(executor) {}
+    explicit waits(const boost::asio::any_io_executor& executor) : timer(executor) {}
     ~waits() { stop_descriptor(); }
 
     void stop_descriptor() noexcept {
-        // The link owns it; Asio only looks at it.
-        if (descriptor.is_open()) descriptor.release();
+        if (descriptor != nullptr) descriptor->stop();
     }
 
     boost::asio::steady_timer timer;
     boottime::time_point timer_at = never;
     std::atomic<bool> timer_runs{false};
-    boost::asio::posix::stream_descriptor descriptor;
-    std::atomic<bool> reading{false};
-    std::atomic<bool> writing{false};
+    std::shared_ptr<descriptor_wait> descriptor;
 };
 
 async_runner::async_runner(std::shared_ptr<provider_state> provider, operation& op, claim who,
@@ -423,28 +418,8 @@ void async_runner::arrange(const wait& next) {
         waits_->stop_descriptor();
         return;
     }
-    if (waits_->descriptor.is_open() && waits_->descriptor.native_handle() != next.descriptor) {
-        waits_->stop_descriptor();
-    }
-    if (!waits_->descriptor.is_open()) {
-        waits_->descriptor.assign(next.descriptor);
-        waits_->reading.store(false, std::memory_order_release);
-        waits_->writing.store(false, std::memory_order_release);
-    }
-    // Each direction for itself: a wait for one that is still out must not stand in the way of the other.
-    using boost::asio::posix::stream_descriptor;
-    if ((next.events & POLLOUT) != 0) await_descriptor(stream_descriptor::wait_write, &waits::writing);
-    if ((next.events & ~POLLOUT) != 0) await_descriptor(stream_descriptor::wait_read, &waits::reading);
-}
-
-void async_runner::await_descriptor(int direction, std::atomic<bool> waits::*awaited) {
-    if (((*waits_).*awaited).exchange(true, std::memory_order_acq_rel)) return;
-    waits_->descriptor.async_wait(static_cast<boost::asio::posix::stream_descriptor::wait_type>(direction),
-                                  [self = self_, waits = waits_, awaited](const error_code& code) {
-                                      if (code == boost::asio::error::operation_aborted) return;
-                                      ((*waits).*awaited).store(false, std::memory_order_release);
-                                      self->notify(signal_progress);
-                                  });
+    if (waits_->descriptor == nullptr) waits_->descriptor = make_descriptor_wait(provider_.executor());
+    waits_->descriptor->look_at(next.descriptor, next.events, self_);
 }
 
 }  // namespace core

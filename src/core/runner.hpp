@@ -136,7 +136,6 @@ private:
     waiter who_waits(bool) const noexcept override { return waiter::executor; }
     void run();
     void arrange(const wait& next);
-    void await_descriptor(int direction, std::atomic<bool> waits::*awaited);
 
     std::shared_ptr<waits> waits_;
     std::shared_ptr<async_runner> self_;

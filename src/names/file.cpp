@@ -2,63 +2,17 @@
 #include "names/encoding.hpp"
 #include "names/hash.hpp"
 #include "names/names.hpp"
+#include "names/path.hpp"
 #include "names/text.hpp"
 
 #include <holdfast/error.hpp>
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
 #include <span>
 
 namespace holdfast {
 inline namespace v0 {
 namespace names {
-namespace {
-
-constexpr char separator = '/';
-
-struct free_memory {
-    void operator()(char* memory) const noexcept { std::free(memory); }
-};
-
-/** What .NET's Path.GetFullPath makes of a path: absolute, without `.`, `..` and doubled separators, and with a
-   separator at the end if there was one (`/a/` stays, but `/a/.` is `/a`). `..` takes the previous name away, symbolic
-   link or not.
-*/
-std::string full_path(std::string_view path, errc code) {
-    std::string absolute;
-    if (path.front() != separator) {
-        const std::unique_ptr<char, free_memory> current(::getcwd(nullptr, 0));
-        if (!current) {
-            throw error(code, "the path '" + std::string(path) +
-                                  "' is relative, and there is no current directory any more; give an absolute path");
-        }
-        absolute.append(current.get()).append(1, separator);
-    }
-    absolute.append(path);
-
-    std::string result;
-    result.reserve(absolute.size());
-    const std::string_view rest = absolute;
-    for (std::size_t at = 0; at < rest.size();) {
-        // Here rest[at] is a separator; take it with the name that follows.
-        const std::size_t end = std::min(rest.find(separator, at + 1), rest.size());
-        const std::string_view name = rest.substr(at + 1, end - at - 1);
-        if (name == "..") {
-            result.resize(result.empty() ? 0 : result.rfind(separator));
-        } else if (name != "." && (!name.empty() || end == rest.size())) {
-            result.append(1, separator).append(name);
-        }
-        at = end;
-    }
-    if (result.empty()) result = separator;
-    return result;
-}
-
-}  // namespace
 
 std::string file_name(std::string_view name) {
     constexpr std::size_t max_prefix_units = 27;
@@ -93,7 +47,7 @@ std::string file_path(std::string_view directory, std::string_view name) {
         throw error(errc::invalid_options, "the directory of lock files holds a NUL character, which no path can");
     }
     std::string path = full_path(directory, errc::invalid_options);
-    if (path.back() != separator) path += separator;
+    if (path.back() != path_separator) path += path_separator;
     path += file_name(name);
     return path;
 }
@@ -105,7 +59,7 @@ std::string exact_file_path(std::string_view path) {
         throw error(errc::invalid_name, "the path of the lock file holds a NUL character, which no path can");
     }
     std::string full = full_path(path, errc::invalid_name);
-    if (full.back() == separator) {
+    if (full.back() == path_separator) {
         throw error(errc::invalid_name, "'" + std::string(path) + "' is a directory; give the path of a file");
     }
     return full;

@@ -33,7 +33,7 @@ HOLDFAST_API std::string file_path(std::string_view directory, std::string_view 
 HOLDFAST_API std::string exact_file_path(std::string_view path);
 
 /// The Windows kernel object: `Global\` and the name. Exact names start with it, and are at most 260 units.
-std::string system_object(std::string_view name, mode how = mode::mapped);
+HOLDFAST_API std::string system_object(std::string_view name, mode how = mode::mapped);
 
 /// An advisory lock's key. The two spaces do not overlap.
 struct postgres_key {

@@ -1,29 +1,9 @@
 // The blocking calls: with exceptions, and with error codes.
 #include <contract/call_state.hpp>
-
-#include <cctype>
-#include <fstream>
-
-#include <unistd.h>
+#include <contract/thread_rest.hpp>
 
 namespace holdfast::contract {
 namespace {
-
-/// What the kernel says of a thread: asleep or not, and how often it has gone to sleep so far.
-struct thread_rest {
-    bool asleep = false;
-    std::string times;
-
-    static thread_rest of(pid_t thread) {
-        thread_rest made;
-        std::ifstream status("/proc/self/task/" + std::to_string(thread) + "/status");
-        for (std::string line; std::getline(status, line);) {
-            if (line.starts_with("State:")) made.asleep = line.find('S', 6) != std::string::npos;
-            if (line.starts_with("voluntary_ctxt_switches:")) made.times = line;
-        }
-        return made;
-    }
-};
 
 class thread_state final : public pending::state {
 public:
@@ -33,33 +13,20 @@ public:
 
     void cancel() override { source_.request_stop(); }
 
-    bool waits() const override {
-        const pid_t thread = id_.load();
-        if (thread == 0) return false;
-        // Asleep for so long that it is in the wait itself and not on the way there.
-        constexpr auto long_enough = std::chrono::milliseconds(5);
-        const auto before = thread_rest::of(thread);
-        std::this_thread::sleep_for(long_enough);
-        const auto after = thread_rest::of(thread);
-        if (!before.asleep || !after.asleep) return false;
-        // Or a wait that gets up now and then to look for itself.
-        constexpr int often_enough = 20;
-        return before.times == after.times || ++looks_ >= often_enough;
-    }
+    bool waits() const override { return rest_.waits(); }
 
     std::stop_token token() const { return source_.get_token(); }
     template <class Body>
     void begin(Body body) {
         thread_ = std::thread([this, body = std::move(body)]() mutable {
-            id_.store(::gettid());
+            rest_.begin();
             finish(body());
         });
     }
 
 private:
     std::stop_source source_;
-    std::atomic<pid_t> id_{0};
-    mutable int looks_ = 0;
+    thread_rest rest_;
     std::thread thread_;
 };
 

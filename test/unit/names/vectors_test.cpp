@@ -57,7 +57,8 @@ TEST_P(Vectors, AreMet) {
 INSTANTIATE_TEST_SUITE_P(
     Names, Vectors,
     testing::Values(
-        vector_file{"file", [](std::string_view name) { return file_path("/locks", name); }},
+        // The directory is not what is looked at here, and written in another way on other systems.
+        vector_file{"file", [](std::string_view name) { return "/locks/" + file_name(name); }},
         vector_file{"waithandle", [](std::string_view name) { return system_object(name); }},
         vector_file{"waithandle-semaphore", [](std::string_view name) { return system_object(name); }},
         vector_file{"waithandle-exact", [](std::string_view name) { return system_object(name, mode::exact); }},

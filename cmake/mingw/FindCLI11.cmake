@@ -1,0 +1,7 @@
+include("${CMAKE_CURRENT_LIST_DIR}/borrow_headers.cmake")
+borrow_headers(CLI)
+set(CLI11_FOUND ON)
+if(NOT TARGET CLI11::CLI11)
+    add_library(CLI11::CLI11 INTERFACE IMPORTED)
+    set_target_properties(CLI11::CLI11 PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${_borrowed}")
+endif()

@@ -1,0 +1,17 @@
+# Debian has no GoogleTest for Windows, but its sources (the package googletest): built here, as far as it is linked.
+
+set(_googletest /usr/src/googletest)
+if(NOT EXISTS "${_googletest}/CMakeLists.txt")
+    message(FATAL_ERROR "${_googletest} is not there; on Debian: apt-get install googletest")
+endif()
+if(NOT TARGET gtest)
+    set(INSTALL_GTEST OFF)
+    set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
+    add_subdirectory("${_googletest}" "${PROJECT_BINARY_DIR}/googletest" EXCLUDE_FROM_ALL)
+    foreach(_library IN ITEMS gtest gtest_main gmock gmock_main)
+        if(NOT TARGET GTest::${_library})
+            add_library(GTest::${_library} ALIAS ${_library})
+        endif()
+    endforeach()
+endif()
+set(GTest_FOUND ON)

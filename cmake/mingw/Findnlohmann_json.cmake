@@ -1,0 +1,7 @@
+include("${CMAKE_CURRENT_LIST_DIR}/borrow_headers.cmake")
+borrow_headers(nlohmann)
+set(nlohmann_json_FOUND ON)
+if(NOT TARGET nlohmann_json::nlohmann_json)
+    add_library(nlohmann_json::nlohmann_json INTERFACE IMPORTED)
+    set_target_properties(nlohmann_json::nlohmann_json PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${_borrowed}")
+endif()
