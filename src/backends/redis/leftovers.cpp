@@ -38,6 +38,14 @@ bool leftovers::owes(std::size_t at, const std::string& owner) {
     });
 }
 
+void leftovers::confirm(std::size_t at, const std::string& owner) {
+    const std::lock_guard guard(mutex_);
+    for (item& each : items_) {
+        if (each.at == at && each.owner == owner) each.again = false;
+    }
+    sweep_at_ = {};
+}
+
 void leftovers::sweep(boottime::time_point now) {
     if (now < sweep_at_) return;
     std::erase_if(items_, [&](const item& each) { return is_settled(each, now); });

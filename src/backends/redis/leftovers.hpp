@@ -36,6 +36,8 @@ public:
     /// @return false when there are too many already, and it has to end with its time
     bool take_back(std::size_t at, const std::string& owner, std::string text, const script& which,
                    boottime::time_point until, bool again);
+    /// What had been sent before has arrived: settled as soon as the leftover is answered.
+    void confirm(std::size_t at, const std::string& owner);
     /// Whether something of @p owner may still be taken back there.
     bool owes(std::size_t at, const std::string& owner);
 

@@ -146,10 +146,14 @@ private:
         if (!one.deferred) return true;
         if (!is_done(at, *one.undo)) return false;
         one.deferred = false;
-        if (one.undo->answer == nullptr && (!one.undo_kept || rest_.owes(at, who_->owner))) {
-            // Nobody knows whether it will still be carried out, so this server has no vote for this owner.
+        const bool answered = one.undo->answer != nullptr;
+        if (answered && one.undo_kept) rest_.confirm(at, who_->owner);
+        if (one.undo_kept ? rest_.owes(at, who_->owner) : !answered) {
+            // It may still be carried out, over this connection or the leftovers' own, and would take the new vote
+            // away: this server has none for this owner, for now.
             one.out = false;
-            tally_.add(tally::answer::fault);
+            if (answered) refused_until_ = std::min(refused_until_, boottime::now() + shortest_revote);
+            tally_.add(answered ? tally::answer::no : tally::answer::fault);
             return false;
         }
         one.undo = nullptr;
