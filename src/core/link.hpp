@@ -140,6 +140,12 @@ public:
     /// Poll this for `poll_events()` while a command is not done; -1: the notifier alone tells.
     virtual int descriptor() const noexcept { return -1; }
     virtual short poll_events() const noexcept { return 0; }
+    /** Sleeps until it makes sense to advance, at most until @p until, on the calling thread.
+
+        For a caller that nobody cancels, and a link that only its descriptor brings on: a quicker way to await it.
+        @return false, at once, where there is no quicker way
+    */
+    virtual bool await_answer(boottime::time_point) { return false; }
 
     /// May serve another command, for anybody.
     virtual bool reusable() const noexcept { return true; }

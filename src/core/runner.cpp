@@ -209,7 +209,8 @@ void runner::lose_link(const char* why) noexcept {
 
 /// Brings what the current action waits for, if it has happened; otherwise says in @p next what to sleep for.
 bool runner::await(event& happened, wait& next, boottime::time_point now) {
-    next = wait{current_.until, -1, 0, nullptr};
+    next = wait{};
+    next.until = current_.until;
     switch (current_.kind) {
         case action_kind::await_turn:
             if (take(signal_turn)) {
@@ -267,6 +268,7 @@ bool runner::await_reply(event& happened, wait& next, boottime::time_point now) 
     }
     next.until = std::min(next.until, progress_.again_at);
     next.descriptor = link_->descriptor();
+    next.answers = link_.get();
     next.events = link_->poll_events();
     return false;
 }
@@ -300,6 +302,8 @@ public:
         while (step(next) == status::waiting) {
             if (next.news != nullptr) {
                 next.news->wait_on_caller(parker_, next.until);
+            } else if (!interruptible_ && next.descriptor >= 0 && next.answers->await_answer(next.until)) {
+                descriptor_ready();
             } else if (parker_.park(next.until, next.descriptor, next.events)) {
                 descriptor_ready();
             }

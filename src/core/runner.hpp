@@ -38,6 +38,8 @@ protected:
         boottime::time_point until = never;
         int descriptor = -1;
         short events = 0;
+        /// Whose descriptor it is.
+        link* answers = nullptr;
         /// The watch to stand at, when all that is awaited is its news.
         watch* news = nullptr;
     };

@@ -53,8 +53,13 @@ public:
         return look();
     }
     core::progress advance() override {
-        channel_.drive(boottime::now(), true);
+        channel_.drive(boottime::now(), !std::exchange(has_read_, false));
         return look();
+    }
+    bool await_answer(boottime::time_point until) override {
+        if (until - boottime::now() < connection::longest_sleep || !channel_.await_answer()) return false;
+        has_read_ = true;
+        return true;
     }
     void request_cancel() override {
         // What was never sent need not be awaited.
@@ -77,6 +82,8 @@ private:
     }
 
     own_channel channel_;
+    /// `await_answer` has.
+    bool has_read_ = false;
 };
 
 /// A place in the connection that asynchronous operations share.

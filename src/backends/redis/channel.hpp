@@ -86,6 +86,8 @@ public:
 
     /// Goes on as far as possible. @param read whether to look for answers
     void drive(boottime::time_point now, bool read);
+    /// Sleeps until something may be there to be heard by `drive` without reading. False where it cannot.
+    bool await_answer() { return !sent_.empty() && connection_ != nullptr && connection_->await_answer(); }
     /// When to drive again though nothing has happened.
     boottime::time_point again_at() const noexcept;
     int descriptor() const noexcept { return connection_ == nullptr ? -1 : connection_->descriptor(); }

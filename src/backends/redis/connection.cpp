@@ -1,8 +1,10 @@
 #include <backends/redis/connection.hpp>
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -144,7 +146,7 @@ connection::status connection::drive(boottime::time_point now, bool read) {
     }
     if (status_ != status::failed && stage_ >= stage::securing) {
         const bool opening = stage_ != stage::open;
-        if (flush() && (read || opening) && fill()) {
+        if (flush() && (read || opening) && fill(MSG_DONTWAIT)) {
             if (stage_ == stage::greeting) hear_greeting();
         }
         // What a handshake, or a greeting after it, has to say.
@@ -292,7 +294,8 @@ bool connection::flush() {
         }
     }
     while (written_ < out_.size()) {
-        const auto size = ::send(socket_.get(), out_.data() + written_, out_.size() - written_, MSG_NOSIGNAL);
+        const auto size =
+            ::send(socket_.get(), out_.data() + written_, out_.size() - written_, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (size >= 0) {
             written_ += static_cast<std::size_t>(size);
         } else if (errno == EAGAIN) {
@@ -329,20 +332,34 @@ bool connection::take_in(const char* bytes, std::size_t size) {
     }
 }
 
-bool connection::fill() {
+bool connection::await_answer() {
+    if (status_ != status::ready || tls_ != nullptr || written_ < out_.size()) return false;
+    if (!may_sleep_) {
+        const timeval longest{0, std::chrono::microseconds(longest_sleep).count()};
+        if (::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &longest, sizeof longest) != 0) return false;
+        const int flags = ::fcntl(socket_.get(), F_GETFL);
+        if (flags < 0 || ::fcntl(socket_.get(), F_SETFL, flags & ~O_NONBLOCK) != 0) return false;
+        may_sleep_ = true;
+    }
+    fill(0);
+    return true;
+}
+
+bool connection::fill(int flags) {
     std::array<char, 16384> buffer;
     for (;;) {
-        const auto size = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+        const auto size = ::recv(socket_.get(), buffer.data(), buffer.size(), flags);
         if (size > 0) {
             heard_ = true;
             if (!take_in(buffer.data(), static_cast<std::size_t>(size))) return true;
             // One that leaves room has taken all there was.
             if (size < static_cast<ssize_t>(buffer.size())) return true;
+            flags = MSG_DONTWAIT;
         } else if (size == 0) {
             fail(errc::unavailable,
                  "the connection to " + server_.text() + " was closed by the server" + perhaps_tls());
             return true;
-        } else if (errno == EAGAIN) {
+        } else if (errno == EAGAIN || (errno == EINTR && flags == 0)) {
             return true;
         } else if (errno != EINTR) {
             fail_by_errno("lost the connection to ", errno);
