@@ -64,6 +64,12 @@ struct options {
     /// Fencing tokens, from one counter for all names with this prefix, which never expires: `holdfast:fencing`. They
     /// can go back when the server loses data: a failover, a crash without persistence, a flush. One server only.
     bool fencing = false;
+    /// Replicas of a single server that must have a lock before it counts as acquired (WAIT). Where too few have it
+    /// within @ref replica_timeout it is given back, and the acquire fails with `errc::unavailable`. A failover after
+    /// that may still lose it. Zero: none.
+    int min_replicas = 0;
+    /// At most what is left of @ref expiry without @ref min_validity. Zero: a third of that.
+    std::chrono::milliseconds replica_timeout = std::chrono::milliseconds(0);
     /// How long one attempt to connect may take. More than zero.
     std::chrono::milliseconds connect_timeout = std::chrono::seconds(2);
 };
@@ -82,8 +88,8 @@ HOLDFAST_API provider make_provider(const options& opts, const provider_settings
     `redis://[[user]:password@]host[:port][,host[:port]...][/database]`, `unix:///run/redis.sock?database=1`. Options:
    `database`, `prefix`, `expiry`, `min_validity`, `extension_cadence`, `min_busy_wait`, `max_busy_wait`,
    `connect_timeout`,
-    `fencing`, for the fields of @ref options, and with `rediss` `ca_file`, `cert_file`, `key_file`, `server_name`;
-    times are written `500ms`, `30s` or `2m`.
+    `fencing`, `min_replicas`, `replica_timeout`, for the fields of @ref options, and with `rediss` `ca_file`,
+   `cert_file`, `key_file`, `server_name`; times are written `500ms`, `30s` or `2m`.
 */
 HOLDFAST_API void add_to(registry& target);
 

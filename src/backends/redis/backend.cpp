@@ -1,5 +1,6 @@
 #include <backends/redis/backend.hpp>
 #include <backends/redis/quorum_link.hpp>
+#include <backends/redis/server_link.hpp>
 
 #include <algorithm>
 
@@ -7,108 +8,6 @@ namespace holdfast {
 inline namespace v0 {
 namespace redis {
 namespace {
-
-/// What both kinds of links have in common.
-class redis_link : public core::link {
-public:
-    explicit redis_link(redis_backend& owner) noexcept : owner_(owner) {}
-
-protected:
-    /// False when the answer is there already.
-    bool fill(const core::command& cmd) {
-        if (!strategy::asks(cmd)) {
-            set_reply(core::verdict::released);
-            return false;
-        }
-        began_ = boottime::now();
-        what_ = cmd.what;
-        mode_ = cmd.who->mode;
-        owner_.commands().fill(request_, cmd);
-        return true;
-    }
-    core::progress finish() {
-        reply_ = owner_.commands().judge(what_, mode_, request_, began_, owner_.news_come());
-        return {true, core::never};
-    }
-
-    redis_backend& owner_;
-    request request_;
-    boottime::time_point began_{};
-
-private:
-    core::verb what_{};
-    core::access mode_{};
-};
-
-/// A connection of its own, driven by the thread that calls.
-class direct_link final : public redis_link {
-public:
-    direct_link(redis_backend& owner, const server& to, resolver& names) : redis_link(owner), channel_(to, names) {}
-
-    core::progress start(const core::command& cmd, core::notifier& on_progress) override {
-        if (!fill(cmd)) return {true, core::never};
-        channel_.asker = &on_progress;
-        channel_.submit(request_, began_);
-        channel_.drive(began_, false);
-        return look();
-    }
-    core::progress advance() override {
-        channel_.drive(boottime::now(), !std::exchange(has_read_, false));
-        return look();
-    }
-    bool await_answer(boottime::time_point until) override {
-        if (until - boottime::now() < connection::longest_sleep || !channel_.await_answer()) return false;
-        has_read_ = true;
-        return true;
-    }
-    void request_cancel() override {
-        // What was never sent need not be awaited.
-        if (!request_.sent) channel_.give_up(request_, errc::cancelled);
-    }
-    int descriptor() const noexcept override { return channel_.descriptor(); }
-    short poll_events() const noexcept override { return channel_.poll_events(); }
-    bool reusable() const noexcept override { return channel_.idle() && channel_.connected(); }
-
-private:
-    class own_channel final : public channel {
-    public:
-        using channel::channel;
-        core::notifier*& asker = on_name_found_;
-    };
-
-    core::progress look() {
-        if (request_.done) return finish();
-        return {false, channel_.again_at()};
-    }
-
-    own_channel channel_;
-    /// `await_answer` has.
-    bool has_read_ = false;
-};
-
-/// A place in the connection that asynchronous operations share.
-class shared_link final : public redis_link {
-public:
-    shared_link(redis_backend& owner, std::shared_ptr<shared_channel> over)
-        : redis_link(owner), channel_(std::move(over)) {}
-    ~shared_link() override { channel_->forget(request_); }
-
-    core::progress start(const core::command& cmd, core::notifier& on_progress) override {
-        if (!fill(cmd)) return {true, core::never};
-        request_.asker = &on_progress;
-        channel_->submit(request_);
-        return {false, core::never};
-    }
-    core::progress advance() override {
-        if (channel_->is_done(request_)) return finish();
-        return {false, core::never};
-    }
-    void request_cancel() override { channel_->give_up_unsent(request_); }
-    bool reusable() const noexcept override { return false; }
-
-private:
-    const std::shared_ptr<shared_channel> channel_;
-};
 
 class release_watch final : public core::watch {
 public:
@@ -203,14 +102,19 @@ leftovers& redis_backend::rest(const core::backend_context& context) {
 std::unique_ptr<core::link> redis_backend::make_link(const core::claim&, const core::backend_context& context) {
     const std::lock_guard guard(mutex_);
     if (servers_.size() > 1) return make_direct_quorum(strategy_, servers_, names(context), rest(context));
-    return std::make_unique<direct_link>(*this, servers_.front(), names(context));
+    return make_own_server_link(*this, servers_.front(), names(context));
 }
 
 std::unique_ptr<core::link> redis_backend::make_shared_link(const core::claim&, const core::backend_context& context) {
     const std::lock_guard guard(mutex_);
     const auto& channels = shared(context);
     if (servers_.size() > 1) return make_shared_quorum(strategy_, channels, rest(context));
-    return std::make_unique<shared_link>(*this, channels.front());
+    if (confirmers_ == nullptr) {
+        confirmers_ = std::make_shared<channel_pool>(
+            [to = std::make_shared<const server>(servers_.front()), names = shared_names(context),
+             executor = context.executor()] { return shared_channel::make(to, names, executor); });
+    }
+    return make_shared_server_link(*this, channels.front(), confirmers_);
 }
 
 std::unique_ptr<core::watch> redis_backend::arm(const core::claim& who, core::link&, core::notifier& on_wake,

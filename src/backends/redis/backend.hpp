@@ -15,6 +15,8 @@ namespace holdfast {
 inline namespace v0 {
 namespace redis {
 
+class channel_pool;
+
 class redis_backend final : public core::backend {
 public:
     /// @param opts checked
@@ -54,6 +56,7 @@ private:
     std::shared_ptr<resolver> shared_names_;
     std::vector<std::shared_ptr<shared_channel>> shared_;
     std::unique_ptr<leftovers> rest_;
+    std::shared_ptr<channel_pool> confirmers_;
     std::shared_ptr<subscriber> first_news_;
     std::shared_ptr<subscriber> last_news_;
     /// Of a single server.

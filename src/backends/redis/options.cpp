@@ -15,6 +15,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+constexpr int most_replicas = 1000;
+
 [[noreturn]] void refuse(const std::string& message) {
     throw error(errc::invalid_options, "redis: " + message);
 }
@@ -119,6 +121,16 @@ options checked(const options& opts) {
     if (made.min_busy_wait < milliseconds(0)) refuse("'min_busy_wait' is not negative");
     if (made.max_busy_wait < made.min_busy_wait) refuse("'max_busy_wait' is not less than 'min_busy_wait'");
     if (made.max_busy_wait <= milliseconds(0)) refuse("'max_busy_wait' is more than zero");
+    if (made.min_replicas < 0 || made.min_replicas > most_replicas) {
+        refuse("'min_replicas' is a number from 0 to " + std::to_string(most_replicas));
+    }
+    if (made.min_replicas > 0 && made.servers.size() > 1) {
+        refuse("'min_replicas' is for one server: several of a majority have no replicas");
+    }
+    const milliseconds spare = made.expiry - made.min_validity;
+    if (made.replica_timeout == milliseconds(0)) made.replica_timeout = std::max(spare / 3, milliseconds(1));
+    if (made.replica_timeout < milliseconds(0)) refuse("'replica_timeout' is more than zero");
+    if (made.replica_timeout > spare) refuse("'replica_timeout' is at most 'expiry' less 'min_validity'");
     if (made.connect_timeout <= milliseconds(0)) refuse("'connect_timeout' is more than zero");
     return made;
 }
@@ -168,6 +180,10 @@ options options_from(const url& address) {
     read_time("min_busy_wait", made.min_busy_wait);
     read_time("max_busy_wait", made.max_busy_wait);
     read_time("connect_timeout", made.connect_timeout);
+    if (const auto text = reader.text("min_replicas")) {
+        made.min_replicas = number<int>(*text, "'min_replicas'", 0, most_replicas);
+    }
+    read_time("replica_timeout", made.replica_timeout);
     made.fencing = reader.boolean("fencing").value_or(false);
     reader.finish();
     return made;

@@ -137,6 +137,14 @@ return 1
     return made;
 }
 
+const script& scripts::read_confirm() {
+    static const script made(R"(
+if redis.call('sismember', KEYS[1], ARGV[1]) == 0 then return 0 end
+return redis.call('pexpire', KEYS[1], math.max(redis.call('pttl', KEYS[1]), tonumber(ARGV[2])))
+)");
+    return made;
+}
+
 const script& scripts::read_release() {
     static const script made(R"(
 if redis.call('srem', KEYS[1], ARGV[1]) == 0 then return 0 end

@@ -52,6 +52,8 @@ struct scripts {
     static const script& read_acquire();
     /// readers; id, expiry
     static const script& read_renew();
+    /// The same, as a write in any case. readers; id, expiry
+    static const script& read_confirm();
     /// readers; id, channel
     static const script& read_release();
     /// writer, readers; id, expiry, "1" to leave the mark of a waiting writer

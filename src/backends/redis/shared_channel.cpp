@@ -47,6 +47,14 @@ void shared_channel::submit(request& one) {
     seat_->post();
 }
 
+void shared_channel::submit_pair(request& first, request& second) {
+    const std::lock_guard guard(mutex_);
+    const auto now = boottime::now();
+    channel_->submit(first, now);
+    channel_->submit(second, now);
+    seat_->post();
+}
+
 std::shared_ptr<request> shared_channel::submit_detached(std::string text, const script& which, core::notifier* asker) {
     const std::lock_guard guard(mutex_);
     seat_->post();

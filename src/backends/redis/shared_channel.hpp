@@ -29,6 +29,8 @@ public:
     ~shared_channel();
 
     void submit(request& one);
+    /// One right after the other.
+    void submit_pair(request& first, request& second);
     /// See @ref channel.
     std::shared_ptr<request> submit_detached(std::string text, const script& which, core::notifier* asker);
     std::shared_ptr<request> submit_lasting(std::string text, const script& which, boottime::time_point until);

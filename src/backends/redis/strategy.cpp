@@ -197,6 +197,35 @@ void strategy::fill_ticket(request& into, const core::command& cmd, std::string_
     }
 }
 
+void strategy::fill_confirmation(request& write, request& wait, const core::claim& who) const {
+    core::command renew;
+    renew.what = verb::renew;
+    renew.who = &who;
+    fill(write, renew);
+    const bool reads = who.mode == access::shared && who.target->kind == core::primitive_kind::reader_writer_lock;
+    if (reads) {
+        set_script(write, scripts::read_confirm(), {readers_of(who.target->mapped())}, {id_of(who), expiry_});
+    }
+    // WAIT is about what its own connection has written before: the two are sent once, together.
+    write.only_once = write.with_source = true;
+    wait = request{};
+    wait.only_once = true;
+    wait.first =
+        format({"WAIT", std::to_string(options_.min_replicas), std::to_string(options_.replica_timeout.count())});
+}
+
+std::string strategy::judge_confirmation(const request& write, const request& wait) const {
+    if (write.answer == nullptr || wait.answer == nullptr) {
+        return "whether replicas have the lock is not known: " + (write.answer == nullptr ? write.why : wait.why).text;
+    }
+    if (!is_yes_or_no(*write.answer) || !is_integer(*wait.answer)) return "the server's answer to WAIT is none";
+    if (integer_of(*write.answer) == 0) return "the lock was lost before replicas had it";
+    const long long have = integer_of(*wait.answer);
+    if (have >= options_.min_replicas) return {};
+    return "only " + std::to_string(have) + " of " + std::to_string(options_.min_replicas) +
+           " replicas (min_replicas) had the lock in time, so it was given back";
+}
+
 std::string strategy::undo(const core::claim& who, const script*& which) const {
     const std::string& key = who.target->mapped();
     const std::string id = id_of(who);

@@ -32,6 +32,10 @@ public:
     static bool asks(const core::command& cmd) noexcept;
     /// @p into as it is to be sent for @p cmd. @param began when the command began, which the core counts leases from
     void fill(request& into, const core::command& cmd) const;
+    /// What asks on one connection, after a grant, whether enough replicas have it: a write, and WAIT.
+    void fill_confirmation(request& write, request& wait, const core::claim& who) const;
+    /// Empty: they have. Else why the grant is to be given back.
+    std::string judge_confirmation(const request& write, const request& wait) const;
     /// What undoes @p asked on a server that granted it though the others did not. Tells nobody: nothing was free.
     std::string undo(const core::claim& who, const script*& which) const;
     /// @param what, mode the command's; @param began when it began

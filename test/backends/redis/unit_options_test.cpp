@@ -91,6 +91,8 @@ TEST(redis_options, have_the_defaults_of_dotnet) {
     EXPECT_EQ(made.extension_cadence, 9s);
     EXPECT_EQ(made.min_busy_wait, 10ms);
     EXPECT_EQ(made.max_busy_wait, 800ms);
+    EXPECT_EQ(made.min_replicas, 0);
+    EXPECT_EQ(made.replica_timeout, 1s);
 }
 
 TEST(redis_url, is_refused_with_what_would_be_right) {
@@ -125,6 +127,10 @@ TEST(redis_url, is_refused_with_what_would_be_right) {
         {"redis://h?min_busy_wait=1s", "not less than 'min_busy_wait'"},
         {"redis://h?min_busy_wait=0s&max_busy_wait=0s", "more than zero"},
         {"redis://h?connect_timeout=0s", "more than zero"},
+        {"redis://h?min_replicas=-1", "'min_replicas' is a number from 0 to"},
+        {"redis://h?min_replicas=many", "'min_replicas' is a number from 0 to"},
+        {"redis://a,b,c?min_replicas=1", "one server"},
+        {"redis://h?replica_timeout=4s", "at most 'expiry' less"},
         {"redis://h?colour=red", "unknown option"},
         {"redis://h?ca_file=/ca", "unknown option"},
     };
