@@ -19,6 +19,9 @@ constexpr std::size_t most_out = 64;
 /// After a vote that nobody won: short, and at random, so that the same ones do not meet again.
 constexpr std::chrono::milliseconds shortest_revote{5};
 constexpr std::chrono::milliseconds longest_revote{50};
+/// A lock that a bare majority has does not outlive the loss of one of them. So those that are still being connected to
+/// are given as long as the others took, and no less than this.
+constexpr boottime::duration shortest_spread = std::chrono::milliseconds(5);
 /// How long it is awaited that what was granted in vain is given back: by who has granted it, and by who may have.
 constexpr std::chrono::milliseconds longest_undo{500};
 constexpr std::chrono::milliseconds shortest_undo{20};
@@ -58,7 +61,7 @@ public:
         command_ = cmd;
         used_ = cmd.who->mode == core::access::ticket ? 1 : legs_.size();
         tally_ = tally(used_);
-        refused_until_ = core::never;
+        refused_until_ = spread_until_ = core::never;
         fault_ = {};
         undoing_ = cancelled_ = false;
         on_progress_ = &on_progress;
@@ -174,7 +177,7 @@ private:
             count(one);
         }
         if (more) drive(now);
-        if (!undoing_ && !decide(now)) return {false, std::min(give_up_at_, again_at())};
+        if (!undoing_ && !decide(now)) return {false, std::min({give_up_at_, spread_until_, again_at()})};
         if (undoing_) {
             const auto until = undo_until(now);
             if (now < until) return {false, std::min(until, again_at())};
@@ -255,6 +258,8 @@ private:
         switch (what_) {
             case verb::try_acquire:
                 if (tally_.won()) {
+                    if (spread_until_ == core::never) spread_until_ = now + std::max(now - began_, shortest_spread);
+                    if (!cancelled_ && now < spread_until_ && some_unsent()) return false;
                     grant(now);
                     return true;
                 }
@@ -298,6 +303,14 @@ private:
                 }
                 return true;
         }
+    }
+
+    /// Some have not even been asked, since they are still being connected to.
+    bool some_unsent() const {
+        for (std::size_t at = 0; at < used_; ++at) {
+            if (legs_[at].out && !legs_[at].deferred && !is_sent(at, *legs_[at].asked)) return true;
+        }
+        return false;
     }
 
     void grant(boottime::time_point now) {
@@ -366,6 +379,7 @@ private:
     boottime::time_point began_{};
     boottime::time_point give_up_at_{};
     boottime::time_point refused_until_{};
+    boottime::time_point spread_until_ = core::never;
     core::reply fault_;
     int count_ = 0;
     core::notifier* on_progress_ = nullptr;
