@@ -40,6 +40,12 @@ struct options {
     /// One; or several that know nothing of each other, of which a majority decides (Redlock), an odd number. All with
     /// the same user, password and database.
     std::vector<server_address> servers = {server_address{}};
+    /// The name under which sentinels know a master. Set: @ref servers are the sentinels, and locks are kept by whom
+    /// they name, one server in the sense of everything here.
+    std::string sentinel_master = {};
+    /// For the sentinels, as @ref user and @ref password for the master.
+    std::optional<std::string> sentinel_user = {};
+    std::optional<std::string> sentinel_password = {};
     /// The ACL user; unset: the default user.
     std::optional<std::string> user = {};
     std::optional<std::string> password = {};
@@ -83,13 +89,14 @@ struct options {
 */
 HOLDFAST_API provider make_provider(const options& opts, const provider_settings& settings = {});
 
-/** @brief Serves the schemes `redis`, `rediss` with TLS, and `unix` and `redis+unix` for a unix socket.
+/** @brief Serves the schemes `redis`, `rediss` with TLS, `redis+sentinel`, and `unix` and `redis+unix` for sockets.
 
-    `redis://[[user]:password@]host[:port][,host[:port]...][/database]`, `unix:///run/redis.sock?database=1`. Options:
-   `database`, `prefix`, `expiry`, `min_validity`, `extension_cadence`, `min_busy_wait`, `max_busy_wait`,
-   `connect_timeout`,
-    `fencing`, `min_replicas`, `replica_timeout`, for the fields of @ref options, and with `rediss` `ca_file`,
-   `cert_file`, `key_file`, `server_name`; times are written `500ms`, `30s` or `2m`.
+    `redis://[[user]:password@]host[:port][,host[:port]...][/database]`, `unix:///run/redis.sock?database=1`.
+
+    Options, for the fields of @ref options: `database`, `prefix`, `expiry`, `min_validity`, `extension_cadence`,
+    `min_busy_wait`, `max_busy_wait`, `connect_timeout`, `fencing`, `min_replicas`, `replica_timeout`; with `rediss`
+    also `ca_file`, `cert_file`, `key_file` and `server_name`; with `redis+sentinel`, whose hosts are sentinels,
+   `master` (default `mymaster`), `sentinel_user` and `sentinel_password`. Times are written `500ms`, `30s` or `2m`.
 */
 HOLDFAST_API void add_to(registry& target);
 

@@ -1,5 +1,6 @@
 #include <backends/redis/backend.hpp>
 #include <backends/redis/quorum_link.hpp>
+#include <backends/redis/sentinels.hpp>
 #include <backends/redis/server_link.hpp>
 
 #include <algorithm>
@@ -26,6 +27,20 @@ private:
 std::vector<server> servers_of(const options& opts) {
     std::vector<server> made;
     const auto tls = opts.tls ? std::make_shared<const tls_context>(*opts.tls) : nullptr;
+    if (!opts.sentinel_master.empty()) {
+        std::vector<server> all;
+        for (const server_address& each : opts.servers) {
+            all.push_back({each, opts.sentinel_user, opts.sentinel_password, 0, opts.connect_timeout});
+        }
+        server& master = made.emplace_back();
+        master.user = opts.user;
+        master.password = opts.password;
+        master.database = opts.database;
+        master.connect_timeout = opts.connect_timeout;
+        master.sentinels = std::make_shared<sentinels>(opts.sentinel_master, std::move(all));
+        master.master_name = opts.sentinel_master;
+        return made;
+    }
     const auto several = opts.servers.size() > 1 ? std::make_shared<roll>(opts.servers.size()) : nullptr;
     for (const server_address& each : opts.servers) {
         made.push_back({each, opts.user, opts.password, opts.database, opts.connect_timeout, tls});

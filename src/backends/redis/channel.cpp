@@ -172,6 +172,9 @@ void channel::heard(request& one, reply_value answer, boottime::time_point now) 
         }
         failure why = failure_of(text);
         why.text = server_.text() + ": " + why.text;
+        if (server_.sentinels != nullptr && (starts_with(text, "READONLY") || starts_with(text, "MASTERDOWN"))) {
+            connection_->give_up("it is no master any more");
+        }
         if (why.transient && now + shortest_pause < one.reconnect_until) {
             pause_until_ = now + next_pause();
             waiting_.push_front(&one);

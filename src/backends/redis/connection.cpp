@@ -1,4 +1,5 @@
 #include <backends/redis/connection.hpp>
+#include <backends/redis/sentinels.hpp>
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -44,6 +45,7 @@ void keep_alive(int socket) noexcept {
 }  // namespace
 
 std::string server::text() const {
+    if (sentinels != nullptr) return "master '" + master_name + "'";
     if (!address.socket_path.empty()) return "unix:" + address.socket_path;
     const bool v6 = address.host.find(':') != std::string::npos;
     return (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
@@ -104,19 +106,55 @@ failure secretive_failure_of(std::string_view text) {
 }
 
 connection::connection(const server& to, resolver& names, core::notifier* on_name_found, std::function<void()> closing)
-    : server_(to), names_(names), closing_(std::move(closing)), open_by_(boottime::now() + to.connect_timeout) {
-    if (!server_.address.socket_path.empty()) {
-        socket_address made;
-        auto& path = reinterpret_cast<sockaddr_un&>(made.bytes);
-        path.sun_family = AF_UNIX;
-        // Its length was checked with the options.
-        std::memcpy(path.sun_path, server_.address.socket_path.data(), server_.address.socket_path.size());
-        made.size = static_cast<socklen_t>(sizeof path);
-        addresses_.push_back(made);
-        stage_ = stage::connecting;
+    : server_(to),
+      names_(names),
+      closing_(std::move(closing)),
+      open_by_(boottime::now() + to.connect_timeout),
+      on_name_found_(on_name_found) {
+    if (server_.sentinels == nullptr) {
+        go_to(server_.address);
+    } else if (const auto known = server_.sentinels->known()) {
+        go_to(*known);
+    } else {
+        stage_ = stage::locating;
+        guide_ = std::make_unique<guide>(*server_.sentinels, names_, on_name_found_, closing_);
+    }
+}
+
+void connection::go_to(const server_address& where) {
+    place_ = where;
+    stage_ = stage::naming;
+    if (place_.socket_path.empty()) {
+        lookup_ = names_.ask(place_.host, place_.port, on_name_found_);
         return;
     }
-    lookup_ = names_.ask(server_.address.host, server_.address.port, on_name_found);
+    socket_address made;
+    auto& path = reinterpret_cast<sockaddr_un&>(made.bytes);
+    path.sun_family = AF_UNIX;
+    // Its length was checked with the options.
+    std::memcpy(path.sun_path, place_.socket_path.data(), place_.socket_path.size());
+    made.size = static_cast<socklen_t>(sizeof path);
+    addresses_.push_back(made);
+    stage_ = stage::connecting;
+}
+
+void connection::locate(boottime::time_point now) {
+    switch (guide_->drive(now)) {
+        case guide::status::looking: return;
+        case guide::status::found: go_to(guide_->where()); break;
+        case guide::status::failed:
+            fail(errc::unavailable, "no sentinel tells where " + server_.text() + " is: " + guide_->why());
+            break;
+    }
+    guide_.reset();
+}
+
+int connection::descriptor() const noexcept {
+    return guide_ != nullptr ? guide_->descriptor() : socket_.get();
+}
+
+boottime::time_point connection::opening_until() const noexcept {
+    return guide_ != nullptr ? std::min(open_by_, guide_->until()) : open_by_;
 }
 
 connection::~connection() {
@@ -124,17 +162,20 @@ connection::~connection() {
 }
 
 void connection::hush() noexcept {
+    on_name_found_ = nullptr;
     if (lookup_ != nullptr) lookup_->abandon();
+    if (guide_ != nullptr) guide_->hush();
 }
 
 connection::status connection::drive(boottime::time_point now, bool read) {
     if (status_ == status::failed) return status_;
-    if (stage_ == stage::naming) {
+    if (stage_ == stage::locating) locate(now);
+    if (status_ == status::opening && stage_ == stage::naming) {
         std::string failed;
         if (lookup_->take(addresses_, failed)) {
             lookup_.reset();
             stage_ = stage::connecting;
-            if (addresses_.empty()) fail(errc::unavailable, "cannot find " + server_.address.host + ": " + failed);
+            if (addresses_.empty()) fail(errc::unavailable, "cannot find " + place_.host + ": " + failed);
         }
     }
     if (status_ == status::opening && stage_ == stage::connecting) {
@@ -180,7 +221,7 @@ void connection::begin_connect(boottime::time_point now) {
         socket_.reset();
     }
     (void)now;
-    if (server_.address.socket_path.empty()) names_.forget(server_.address.host, server_.address.port);
+    if (place_.socket_path.empty()) names_.forget(place_.host, place_.port);
     fail_by_errno("cannot connect to ", number);
 }
 
@@ -198,7 +239,7 @@ bool connection::end_connect(boottime::time_point now) {
         begin_connect(now);
         return false;
     }
-    names_.forget(server_.address.host, server_.address.port);
+    names_.forget(place_.host, place_.port);
     fail_by_errno("cannot connect to ", number);
     return false;
 }
@@ -209,7 +250,7 @@ void connection::begin_talk() {
         return;
     }
     stage_ = stage::securing;
-    tls_ = std::make_unique<tls_session>(*server_.tls, server_.address.host);
+    tls_ = std::make_unique<tls_session>(*server_.tls, place_.host);
     secure();
 }
 
@@ -243,6 +284,10 @@ void connection::greet() {
         send(format({"INFO", "server"}));
         greetings_.push_back({nullptr, true});
     }
+    if (server_.sentinels != nullptr) {
+        send(format({"ROLE"}));
+        greetings_.push_back({nullptr, false, true});
+    }
     // Only an answer tells that the server has accepted our certificate.
     if (tls_ != nullptr && greetings_.empty()) {
         send(format({"PING"}));
@@ -264,11 +309,23 @@ void connection::hear_greeting() {
         }
         // A user that may not ask has to know by himself what his servers are.
         if (greetings_.front().tells_identity && !is_error(*heard)) identify(text_of(*heard));
+        if (greetings_.front().tells_role) check_role(*heard);
         if (status_ == status::failed) return;
         greetings_.erase(greetings_.begin());
     }
     stage_ = stage::open;
     status_ = status::ready;
+}
+
+/// Sentinels may not know yet, or an old master may have come back as a replica.
+void connection::check_role(const redisReply& said) {
+    // A user that may not ask learns it from READONLY.
+    if (!is_array(said) || size_of(said) == 0 || text_of(element_of(said, 0)) == "master") return;
+    give_up(place_.host + ":" + std::to_string(place_.port) + " is no master");
+}
+
+void connection::give_up(std::string why) {
+    fail(errc::unavailable, server_.text() + ": " + std::move(why));
 }
 
 void connection::identify(std::string_view info) {
@@ -392,11 +449,14 @@ bool connection::expect_silence(bool fresh) {
 }
 
 short connection::poll_events() const noexcept {
+    if (guide_ != nullptr) return guide_->poll_events();
     if (stage_ == stage::connecting) return POLLOUT;
     return static_cast<short>(written_ < out_.size() || !plain_.empty() ? POLLIN | POLLOUT : POLLIN);
 }
 
 void connection::fail(errc code, std::string text, bool transient, int native_code) {
+    // Whatever the reason: where the master is, is to be asked again.
+    if (server_.sentinels != nullptr && stage_ != stage::locating) server_.sentinels->forget(place_);
     if (stage_ <= stage::connecting && server_.roll != nullptr) server_.roll->leave(server_.number);
     status_ = status::failed;
     failure_ = {code, native_code, std::move(text), transient};
@@ -410,7 +470,7 @@ void connection::fail_by_errno(const char* what, int number) {
 
 /// For the end of a connection: a server with TLS ends those that begin without.
 const char* connection::perhaps_tls() const noexcept {
-    const bool perhaps = stage_ >= stage::greeting && !heard_ && tls_ == nullptr && server_.address.socket_path.empty();
+    const bool perhaps = stage_ >= stage::greeting && !heard_ && tls_ == nullptr && place_.socket_path.empty();
     return perhaps ? " before it said anything; perhaps the server wants TLS (rediss:)" : "";
 }
 

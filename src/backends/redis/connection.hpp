@@ -16,6 +16,8 @@ namespace holdfast {
 inline namespace v0 {
 namespace redis {
 
+class guide;
+
 /** Not usable before it has answered `ready`, and never again after `failed`.
 
     Thread safety: distinct objects safe.
@@ -48,6 +50,8 @@ public:
     /// taken for the next answer. Fails then. @param fresh nothing has been asked yet, so that an error says why
     /// nothing will be answered @return whether there was nothing
     bool expect_silence(bool fresh);
+    /// It answers as one that is no master any more. Fails.
+    void give_up(std::string why);
     /// What has failed it is a server that says more than it is asked.
     bool was_talkative() const noexcept { return talkative_; }
 
@@ -57,13 +61,16 @@ public:
     status now_is() const noexcept { return status_; }
     const failure& why() const noexcept { return failure_; }
     /// When `drive` must be called at the latest while opening.
-    boottime::time_point opening_until() const noexcept { return open_by_; }
-    int descriptor() const noexcept { return socket_.get(); }
+    boottime::time_point opening_until() const noexcept;
+    int descriptor() const noexcept;
     short poll_events() const noexcept;
 
 private:
-    enum class stage { naming, connecting, securing, greeting, open };
+    enum class stage { locating, naming, connecting, securing, greeting, open };
 
+    void go_to(const server_address& where);
+    void locate(boottime::time_point now);
+    void check_role(const redisReply& said);
     void begin_connect(boottime::time_point now);
     bool end_connect(boottime::time_point now);
     void begin_talk();
@@ -85,8 +92,11 @@ private:
     const std::function<void()> closing_;
     status status_ = status::opening;
     stage stage_ = stage::naming;
+    server_address place_;
+    std::unique_ptr<guide> guide_;
     failure failure_;
     boottime::time_point open_by_;
+    core::notifier* on_name_found_;
     std::shared_ptr<resolver::lookup> lookup_;
     std::vector<socket_address> addresses_;
     std::size_t next_address_ = 0;
@@ -96,6 +106,8 @@ private:
         const char* refusal;
         /// The answer says which server this is.
         bool tells_identity;
+        /// The answer says whether this is a master.
+        bool tells_role = false;
     };
     /// Those that are out.
     std::vector<greeting> greetings_;

@@ -44,8 +44,9 @@ milliseconds duration(const std::string& text, const char* name) {
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port`
-server_address server_from(std::string_view text) {
+server_address server_from(std::string_view text, std::uint16_t usual_port) {
     server_address made;
+    made.port = usual_port;
     std::string_view port;
     if (!text.empty() && text.front() == '[') {
         const auto end = text.find(']');
@@ -98,7 +99,16 @@ options checked(const options& opts) {
         // Two votes for one server would make a majority of a minority.
         if (!places.insert(place_of(each)).second) refuse("a server is listed twice: " + place_of(each));
     }
-    if (made.fencing && made.servers.size() > 1) {
+    const bool several = made.servers.size() > 1 && made.sentinel_master.empty();
+    if (made.sentinel_master.find('\0') != std::string::npos) refuse("the master's name holds a NUL");
+    if (made.sentinel_master.empty() && (made.sentinel_user || made.sentinel_password)) {
+        refuse("a password for sentinels needs 'sentinel_master'");
+    }
+    if (made.sentinel_user && !made.sentinel_user->empty() && !made.sentinel_password) {
+        refuse("a user for sentinels needs a password");
+    }
+    if (!made.sentinel_master.empty() && made.tls) refuse("there is no TLS with sentinels in this version");
+    if (made.fencing && several) {
         refuse("'fencing' is for one server: several have no counter in common");
     }
     if (made.user && !made.user->empty() && !made.password) refuse("a user needs a password");
@@ -124,7 +134,7 @@ options checked(const options& opts) {
     if (made.min_replicas < 0 || made.min_replicas > most_replicas) {
         refuse("'min_replicas' is a number from 0 to " + std::to_string(most_replicas));
     }
-    if (made.min_replicas > 0 && made.servers.size() > 1) {
+    if (made.min_replicas > 0 && several) {
         refuse("'min_replicas' is for one server: several of a majority have no replicas");
     }
     const milliseconds spare = made.expiry - made.min_validity;
@@ -142,11 +152,12 @@ options options_from(const url& address) {
     made.password = address.password();
     const auto database = reader.text("database");
     std::string database_text = database.value_or("0");
-    if (address.scheme() == "redis" || address.scheme() == "rediss") {
+    const bool by_sentinels = address.scheme() == "redis+sentinel";
+    if (address.scheme() == "redis" || address.scheme() == "rediss" || by_sentinels) {
         made.servers.clear();
         for (std::string_view left = address.authority();;) {
             const auto comma = left.find(',');
-            made.servers.push_back(server_from(left.substr(0, comma)));
+            made.servers.push_back(server_from(left.substr(0, comma), by_sentinels ? 26379 : 6379));
             if (comma == std::string_view::npos) break;
             left.remove_prefix(comma + 1);
         }
@@ -163,6 +174,12 @@ options options_from(const url& address) {
         made.servers.front().socket_path = address.path();
     }
     made.database = number<int>(database_text, "the database", 0, std::numeric_limits<int>::max());
+    if (by_sentinels) {
+        made.sentinel_master = reader.text("master").value_or("mymaster");
+        if (made.sentinel_master.empty()) refuse("'master' is the name that sentinels know it by");
+        made.sentinel_user = reader.text("sentinel_user");
+        made.sentinel_password = reader.text("sentinel_password");
+    }
     if (address.scheme() == "rediss") {
         tls_options& tls = made.tls.emplace();
         tls.ca_file = reader.text("ca_file").value_or("");

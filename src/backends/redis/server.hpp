@@ -17,6 +17,8 @@ namespace holdfast {
 inline namespace v0 {
 namespace redis {
 
+class sentinels;
+
 /// What a connection needs to know.
 struct server {
     server_address address;
@@ -29,6 +31,10 @@ struct server {
     /// Where several servers vote: to be entered on, before it has a vote, as this number.
     std::shared_ptr<redis::roll> roll = {};
     std::size_t number = 0;
+    /// They are asked for the address, which is not known beforehand; null: it is.
+    std::shared_ptr<redis::sentinels> sentinels = {};
+    /// What it is called to them.
+    std::string master_name = {};
 
     /// For messages: "127.0.0.1:6379", "unix:/run/redis.sock".
     std::string text() const;

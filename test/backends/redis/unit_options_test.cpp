@@ -76,6 +76,19 @@ TEST(redis_url, speaks_tls) {
     EXPECT_FALSE(from("redis://h").tls.has_value());
 }
 
+TEST(redis_url, names_sentinels) {
+    const options made = from("redis+sentinel://ann:secret@a,b:26380,c/2?master=shop&sentinel_password=other&fencing");
+    ASSERT_EQ(made.servers.size(), 3);
+    EXPECT_EQ(made.servers[0].port, 26379);
+    EXPECT_EQ(made.servers[1].port, 26380);
+    EXPECT_EQ(made.sentinel_master, "shop");
+    EXPECT_EQ(made.password, "secret");
+    EXPECT_EQ(made.sentinel_password, "other");
+    EXPECT_FALSE(made.sentinel_user);
+    EXPECT_EQ(made.database, 2);
+    EXPECT_EQ(from("redis+sentinel://a").sentinel_master, "mymaster");
+}
+
 TEST(redis_url, has_times) {
     const options made = from("redis://h?expiry=1m&min_validity=50s&extension_cadence=1500ms&connect_timeout=1s");
     EXPECT_EQ(made.expiry, 60s);
@@ -132,6 +145,10 @@ TEST(redis_url, is_refused_with_what_would_be_right) {
         {"redis://a,b,c?min_replicas=1", "one server"},
         {"redis://h?replica_timeout=4s", "at most 'expiry' less"},
         {"redis://h?colour=red", "unknown option"},
+        {"redis://h?master=m", "unknown option"},
+        {"redis+sentinel://a,a:26379", "listed twice"},
+        {"redis+sentinel://a?master=", "'master'"},
+        {"redis+sentinel://a?sentinel_user=x", "needs a password"},
         {"redis://h?ca_file=/ca", "unknown option"},
     };
     for (const auto& row : rows) {

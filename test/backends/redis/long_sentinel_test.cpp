@@ -1,0 +1,171 @@
+// A master that fails, and sentinels that make another one.
+#include <support/attempt.hpp>
+#include <support/redis_sentinels.hpp>
+
+#include <holdfast/backends/redis.hpp>
+
+#include <gtest/gtest.h>
+
+#include <signal.h>
+
+#include <atomic>
+#include <thread>
+
+namespace holdfast {
+namespace {
+
+using namespace std::chrono_literals;
+using fakes::attempt;
+using fakes::style;
+using test::redis_sentinels;
+using test::redis_server;
+
+class redis_sentinel : public testing::TestWithParam<style> {
+protected:
+    static redis::options options_for(const redis_sentinels& group) {
+        redis::options made;
+        made.servers.clear();
+        for (const std::uint16_t port : group.ports()) made.servers.push_back({.port = port});
+        made.sentinel_master = "shop";
+        made.expiry = 10s;
+        made.min_validity = 8s;
+        made.extension_cadence = 200ms;
+        return made;
+    }
+    attempt acquire(const lock& one, timeout limit) { return fakes::acquire(handlers_, GetParam(), one, limit); }
+    static attempt release(lock_handle held) { return fakes::release(GetParam(), std::move(held)); }
+
+    fakes::handler_thread handlers_;
+};
+
+INSTANTIATE_TEST_SUITE_P(styles, redis_sentinel, testing::Values(style::sync, style::async),
+                         [](const auto& which) { return fakes::name_of(which.param); });
+
+TEST_P(redis_sentinel, leads_to_the_master_with_a_password_of_its_own) {
+    redis_sentinels group("guarded");
+    redis::options opts = options_for(group);
+    attempt how = acquire(redis::make_provider(opts).make_lock("name"), timeout::zero());
+    EXPECT_EQ(how.code, errc::unavailable) << how.code.message();
+    EXPECT_NE(how.diag.message.find("password"), std::string::npos) << how.diag.message;
+    opts.sentinel_password = "guarded";
+    // One that is dead is passed over.
+    group.kill_sentinel(0);
+    const provider locks = redis::make_provider(opts);
+    how = acquire(locks.make_lock("name"), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    EXPECT_EQ(group.server(0)({"EXISTS", "name"}).integer, 1);
+    fakes::pending_acquire waiter(handlers_, GetParam(), locks.make_lock("name"), 20s);
+    EXPECT_TRUE(fakes::eventually([&] {
+        return group.server(0)({"PUBSUB", "NUMSUB", "holdfast:1:0:name"}).elements[1].integer == 1;
+    }));
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    EXPECT_FALSE(waiter.get().code);
+    EXPECT_EQ(locks.list().size(), 0);
+    opts.sentinel_master = "unknown";
+    how = acquire(redis::make_provider(opts).make_lock("name"), timeout::zero());
+    EXPECT_EQ(how.code, errc::unavailable) << how.code.message();
+    EXPECT_NE(how.diag.message.find("not known"), std::string::npos) << how.diag.message;
+}
+
+TEST_P(redis_sentinel, is_followed_when_the_master_dies_under_load) {
+    redis_sentinels group;
+    const redis::options opts = options_for(group);
+    const provider holder = redis::make_provider(opts);
+    attempt kept = acquire(holder.make_lock("kept"), 5s);
+    ASSERT_FALSE(kept.code) << kept.diag.message;
+    // What replicas have is kept by the failover.
+    test::redis_client(group.server(0).socket_path())({"WAIT", "2", "5000"});
+    std::this_thread::sleep_for(300ms);
+
+    std::atomic<bool> stop{false};
+    std::atomic<int> done{0};
+    std::atomic<int> inside{0};
+    std::atomic<int> overlaps{0};
+    std::vector<std::thread> workers;
+    for (int count = 0; count < 4; ++count) {
+        workers.emplace_back([&] {
+            fakes::handler_thread handlers;
+            const lock one = redis::make_provider(opts).make_lock("name");
+            while (!stop) {
+                attempt how = fakes::acquire(handlers, GetParam(), one, 20s);
+                if (how.code) {
+                    EXPECT_TRUE(how.code == errc::unavailable || how.code == errc::in_doubt) << how.code.message();
+                    continue;
+                }
+                if (++inside != 1) ++overlaps;
+                --inside;
+                fakes::release(GetParam(), std::move(how.handle));
+                ++done;
+            }
+        });
+    }
+    ASSERT_TRUE(fakes::eventually([&] { return done > 200; }));
+    const std::uint16_t first = group.master();
+    group.server(0).kill();
+    const auto killed = boottime::now();
+    ASSERT_TRUE(fakes::eventually([&] { return group.master() != first; }, 30s)) << "no failover";
+    const int before = done;
+    EXPECT_TRUE(fakes::eventually([&] { return done > before + 200; }, 20s)) << "nobody found the new master";
+    std::printf("%s: %lld ms from the master's death until 200 more acquisitions; %d overlaps\n",
+                fakes::name_of(GetParam()),
+                static_cast<long long>(std::chrono::ceil<std::chrono::milliseconds>(boottime::now() - killed).count()),
+                overlaps.load());
+    stop = true;
+    for (auto& each : workers) each.join();
+    // The lock that was replicated has survived, and is still renewed.
+    const auto until = kept.handle.valid_until();
+    EXPECT_TRUE(fakes::eventually([&] { return kept.handle.valid_until() > until; })) << "not renewed";
+    EXPECT_EQ(kept.handle.state(), held_state::held);
+    EXPECT_EQ(acquire(holder.make_lock("kept"), 50ms).code, errc::timed_out);
+    EXPECT_FALSE(release(std::move(kept.handle)).code);
+    // The old one comes back, as a replica, and nobody takes it for the master.
+    group.server(0).start();
+    attempt how = acquire(holder.make_lock("name"), 20s);
+    EXPECT_FALSE(how.code) << how.diag.message;
+}
+
+TEST_P(redis_sentinel, an_asynchronous_failover_loses_what_replicas_did_not_have) {
+    redis_sentinels group;
+    const redis::options opts = options_for(group);
+    redis_server& master = group.server(0);
+    // From now on nothing reaches the replicas; the sentinels see nothing of it for a while.
+    master({"ACL", "SETUSER", "default", "-psync", "-sync"});
+    master({"CLIENT", "KILL", "TYPE", "replica"});
+    attempt first = acquire(redis::make_provider(opts).make_lock("name"), 5s);
+    ASSERT_FALSE(first.code) << first.diag.message;
+    const auto lost = first.handle.lost_token();
+    const auto promised = first.handle.valid_until();
+    master.kill();
+    attempt second = acquire(redis::make_provider(opts).make_lock("name"), 20s);
+    ASSERT_FALSE(second.code) << second.diag.message;
+    // Two holders: by its own clock the first one could have gone on. Its next renewal tells it the truth.
+    EXPECT_LT(boottime::now(), promised);
+    EXPECT_TRUE(fakes::eventually([&] { return lost.stop_requested(); }, 5s));
+    EXPECT_EQ(first.handle.state(), held_state::lost);
+    EXPECT_EQ(release(std::move(first.handle)).code, errc::lost);
+    EXPECT_EQ(second.handle.state(), held_state::held) << "the loser has taken it away";
+    EXPECT_FALSE(release(std::move(second.handle)).code);
+}
+
+TEST_P(redis_sentinel, a_master_that_is_made_a_replica_is_left) {
+    redis_sentinels group;
+    const provider locks = redis::make_provider(options_for(group));
+    attempt how = acquire(locks.make_lock("name"), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    const auto first = group.master();
+    test::redis_client sentinel("127.0.0.1", group.ports()[0]);
+    ASSERT_TRUE(fakes::eventually([&] { return !sentinel({"SENTINEL", "FAILOVER", "shop"}).is_error; }));
+    ASSERT_TRUE(fakes::eventually([&] { return group.master() != first; }, 30s));
+    // Orderly: nothing is lost here, since the replicas had it all.
+    const auto before = how.handle.valid_until();
+    EXPECT_TRUE(fakes::eventually([&] { return how.handle.valid_until() > before + 500ms; })) << "not renewed";
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    for (int round = 0; round < 20; ++round) {
+        how = acquire(locks.make_lock("name"), 20s);
+        ASSERT_FALSE(how.code) << how.diag.message;
+        EXPECT_FALSE(release(std::move(how.handle)).code);
+    }
+}
+
+}  // namespace
+}  // namespace holdfast
