@@ -4,10 +4,16 @@
 
 #include <holdfast/open.hpp>
 #include <holdfast/provider.hpp>
+#include <holdfast/timeout.hpp>
 
 #include <chrono>
 #include <cstdint>
+#include <stop_token>
 #include <string>
+#include <string_view>
+
+/// libpq's `PGconn`.
+struct pg_conn;
 
 namespace holdfast {
 inline namespace v0 {
@@ -71,6 +77,63 @@ HOLDFAST_API std::string key_name(std::int32_t key1, std::int32_t key2);
     `errc::invalid_options` for unusable options. Nothing is sent before a lock is acquired.
 */
 HOLDFAST_API provider make_provider(const options& opts, const provider_settings& settings = {});
+
+/// @brief How names are used on a connection of the user's own.
+struct connection_options {
+    /// Refuse names that are no key of the server's own, instead of hashing them.
+    bool strict_names = false;
+};
+
+/** @brief A provider of advisory locks that are held by a session of your own: @p connection, libpq's `PGconn*`.
+
+    The locks belong to the session, also when they are taken within a transaction that is open on it: they survive its
+    rollback. An acquire within a transaction runs behind a savepoint, so that its failure does not end the
+    transaction, and leaves the transaction's settings as they were. Excludes everybody whom the provider of a URL
+    excludes; a name that the session holds already, by whatever means, is refused too: waiting for it without end is
+    `errc::deadlock`, and for a time `errc::timed_out` once that is over. Circles of waits among such sessions are seen
+    by the server: `errc::deadlock`.
+
+    The connection stays yours. It must outlive the provider and all that was made from it, is never closed, and serves
+    one call at a time: whoever uses it for something else must not do so while a call is under way. Releasing while it
+    cannot be used (it is busy, or its transaction has failed) is `errc::invalid_state`; the release is then made up for
+   by the next call. Cancelling a wait blocks for as long as connecting to the server takes.
+
+    `state()` looks whether the session lives; `lost_token()` does not fire.
+
+    @par Errors
+    `errc::invalid_argument` for a null pointer. Acquiring: `errc::invalid_state` for a connection that is closed,
+    busy, in pipeline mode, or in a failed transaction.
+*/
+HOLDFAST_API provider make_provider(::pg_conn* connection, const connection_options& opts = {},
+                                    const provider_settings& settings = {});
+
+/// @brief How a lock is held: as a writer, like every `lock`, or as a reader.
+enum class lock_mode { write, read };
+
+/// @name Locks that end with a transaction
+/// Taken in the transaction that is open on @p connection, and held until that ends, however it does; a rollback to a
+/// savepoint from before frees them as well. There is nothing to release, and so no handle. The transaction's settings
+/// are left as they were, and it can go on after a failure.
+/// @{
+/** @brief Waits until the lock is had.
+
+    @par Errors
+    Throws @ref error: `errc::timed_out`; `errc::cancelled`; `errc::deadlock`, also for a wait without end for what
+    this very session holds; `errc::invalid_state` where no transaction is open, or it has failed, or the connection
+    is closed or busy; `errc::invalid_name`; and what the server says.
+    @par Thread safety
+    The connection must not be used by anybody else meanwhile.
+    @par Cancellation
+    By @p stop, which blocks for as long as connecting to the server takes.
+*/
+HOLDFAST_API void acquire_in_transaction(::pg_conn* connection, std::string_view name,
+                                         timeout limit = timeout::infinite(), lock_mode mode = lock_mode::write,
+                                         const std::stop_token& stop = {});
+/// @brief The same; false when somebody else had the lock for the whole time.
+HOLDFAST_API bool try_acquire_in_transaction(::pg_conn* connection, std::string_view name,
+                                             timeout limit = timeout::zero(), lock_mode mode = lock_mode::write,
+                                             const std::stop_token& stop = {});
+/// @}
 
 /** @brief Serves the schemes `postgres` and `postgresql`.
 

@@ -156,6 +156,8 @@ options options_from(const url& address) {
     if (const auto value = reader.text("pooler")) {
         if (*value == "session") {
             made.pooler = pooler::session;
+        } else if (*value == "transaction") {
+            refuse("a pooler in transaction mode keeps no locks of sessions; put it in session mode, or go past it");
         } else if (*value != "none") {
             refuse("'pooler' is none or session");
         }

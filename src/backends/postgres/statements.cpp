@@ -95,8 +95,22 @@ const statement statements[] = {
                                                                                                           ")") " WHEN "
                                                                                                                "11 "
                                                                                                                "THEN"
-                                                                                                               " " HOLDFAST_COUNT("pg_catalog.pg_advisory_unlock_shared(" HOLDFAST_PAIR
-                                                                                                                                  ")") " END FROM " HOLDFAST_ASKED,
+                                                                                                               " " HOLDFAST_COUNT(
+                                                                                                                   "pg_"
+                                                                                                                   "cat"
+                                                                                                                   "alo"
+                                                                                                                   "g."
+                                                                                                                   "pg_"
+                                                                                                                   "adv"
+                                                                                                                   "iso"
+                                                                                                                   "ry_"
+                                                                                                                   "unl"
+                                                                                                                   "ock"
+                                                                                                                   "_sh"
+                                                                                                                   "are"
+                                                                                                                   "d"
+                                                                                                                   "(" HOLDFAST_PAIR
+                                                                                                                   ")") " END FROM " HOLDFAST_ASKED,
      {oid_int2_array, oid_int8_array, oid_text},
      3},
     {"SELECT " HOLDFAST_DRAW("$2") " FROM pg_catalog.generate_series(1, $1)", {oid_int4, oid_text}, 2},
@@ -117,7 +131,10 @@ static_assert(sizeof statements / sizeof statements[0] == statement_count);
 }  // namespace
 
 key key_of(const core::claim& who) noexcept {
-    const std::string& text = who.target->mapped();
+    return key_in(who.target->mapped());
+}
+
+key key_in(std::string_view text) noexcept {
     key made;
     made.pair = text.size() == 17;
     for (const char c : text) {

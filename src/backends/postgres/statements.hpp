@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace holdfast {
 inline namespace v0 {
@@ -33,6 +34,7 @@ struct key {
 
 /// From the backend's own text: 16 digits, or twice 8 with a comma between.
 key key_of(const core::claim& who) noexcept;
+key key_in(std::string_view mapped) noexcept;
 bool shared(const core::claim& who) noexcept;
 
 struct statement {

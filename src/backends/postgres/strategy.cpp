@@ -49,6 +49,10 @@ std::string key_name(std::int32_t key1, std::int32_t key2) {
     return canonical({.in = names::postgres_key::space::int32_pair, .key1 = key1, .key2 = key2, .text = {}});
 }
 
+std::string mapped_key(std::string_view name, bool strict) {
+    return canonical(names::postgres(name, !strict));
+}
+
 postgres_backend::postgres_backend(const options& opts)
     : opts_(opts),
       connections_(std::make_shared<core::multiplexer>([opts] { return std::make_unique<connection>(opts); },
@@ -64,7 +68,7 @@ postgres_backend::postgres_backend(const options& opts)
 }
 
 std::string postgres_backend::map_name(core::primitive_kind, std::string_view name) const {
-    return canonical(names::postgres(name, !opts_.strict_names));
+    return mapped_key(name, opts_.strict_names);
 }
 
 std::unique_ptr<core::link> postgres_backend::make_link(const core::claim&, const core::backend_context& context) {

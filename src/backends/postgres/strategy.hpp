@@ -9,11 +9,15 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace holdfast {
 inline namespace v0 {
 namespace postgres {
+
+/// The one text for the key that @p name becomes.
+std::string mapped_key(std::string_view name, bool strict);
 
 class postgres_backend final : public core::backend {
 public:

@@ -59,7 +59,7 @@ TEST(postgres_options, what_cannot_be_is_refused_without_telling_the_password) {
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?connect_timeout=0", "connect_timeout"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?keepalive=-1m", "keepalive"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?keepalive=10", "such as"));
-    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?pooler=transaction", "pooler"));
+    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?pooler=transaction", "transaction mode"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?fencing_sequence=", "fencing_sequence"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@[::1/d", "]"));
     postgres::options opts;

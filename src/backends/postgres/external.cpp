@@ -1,0 +1,301 @@
+#include <backends/postgres/connection.hpp>
+#include <backends/postgres/exchange.hpp>
+#include <backends/postgres/external.hpp>
+#include <backends/postgres/strategy.hpp>
+#include <core/key_state.hpp>
+#include <core/provider_state.hpp>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+namespace holdfast {
+inline namespace v0 {
+namespace postgres {
+
+using core::never;
+using core::progress;
+using core::verb;
+using core::verdict;
+
+namespace {
+
+constexpr std::chrono::milliseconds cancel_again = std::chrono::milliseconds(50);
+
+}  // namespace
+
+/// The connection, and what is left to do on it. One command at a time.
+class external_session {
+public:
+    explicit external_session(PGconn* given) noexcept : connection(given) {}
+
+    /// False when another call is under way.
+    bool begin(const core::link* who) {
+        const std::lock_guard guard(mutex_);
+        if (user_ != nullptr && user_ != who) return false;
+        // PQreset makes it new.
+        if (spoilt_ != 0 && spoilt_ == ::PQbackendPID(connection)) return false;
+        user_ = who;
+        return true;
+    }
+    void end(const core::link* who) {
+        const std::lock_guard guard(mutex_);
+        if (user_ == who) user_ = nullptr;
+    }
+    /// A command was given up while it ran: nothing more can be asked in this session.
+    void spoil() {
+        const std::lock_guard guard(mutex_);
+        user_ = nullptr;
+        spoilt_ = ::PQbackendPID(connection);
+    }
+    /// Could not be released when it should have been, because the connection was in no state for it.
+    void owe(std::string unlock) {
+        const std::lock_guard guard(mutex_);
+        owed_ += (owed_.empty() ? "SELECT " : ", ") + unlock;
+        owed_by_ = ::PQbackendPID(connection);
+    }
+    /// What is owed, to be sent before anything else.
+    std::string take_owed() {
+        const std::lock_guard guard(mutex_);
+        if (!owed_.empty() && owed_by_ != ::PQbackendPID(connection)) owed_.clear();
+        return std::exchange(owed_, {});
+    }
+
+    PGconn* const connection;
+
+private:
+    std::mutex mutex_;
+    const core::link* user_ = nullptr;
+    int spoilt_ = 0;
+    std::string owed_;
+    int owed_by_ = 0;
+};
+
+namespace {
+
+class external_link final : public core::link {
+public:
+    explicit external_link(std::shared_ptr<external_session> session) noexcept
+        : session_(std::move(session)), talk_(session_->connection) {}
+
+    ~external_link() override {
+        if (asking_) {
+            // Its answer is still to come, and nobody is left to read it.
+            session_->spoil();
+            return;
+        }
+        session_->end(this);
+        if (held_ && is_same_session()) session_->owe(unlock());
+    }
+
+    progress start(const core::command& cmd, core::notifier&) override {
+        what_ = cmd.what;
+        who_ = *cmd.who;
+        key_ = key_of(who_);
+        cancelled_ = false;
+        wait_until_ = never;
+        if (!session_->begin(this)) {
+            return refuse("the connection is busy with another call; it serves one at a time");
+        }
+        if (what_ == verb::wait && held_here_) return wait_for_ourselves(cmd);
+        if ((what_ == verb::release || what_ == verb::probe) && (!talk_.is_open() || !is_same_session())) {
+            held_ = false;
+            set_reply(verdict::link_lost).text = "the connection was closed";
+            return finish();
+        }
+        if (const std::string_view obstacle = talk_.obstacle(); !obstacle.empty()) {
+            return refuse(std::string(obstacle));
+        }
+        if (std::string owed = session_->take_owed(); !owed.empty()) {
+            settling_ = true;
+            limit_ = cmd.limit;
+            send(owed);
+        } else {
+            limit_ = cmd.limit;
+            ask();
+        }
+        return look();
+    }
+
+    progress advance() override {
+        if (wait_until_ != never) {
+            if (!cancelled_ && boottime::now() < wait_until_) return {false, wait_until_};
+            wait_until_ = never;
+            set_reply(verdict::timed_out);
+            return finish();
+        }
+        if (!asking_ || talk_.advance()) return answered();
+        if (cancelled_ && boottime::now() >= cancel_again_at_) send_cancel();
+        return look();
+    }
+
+    void request_cancel() override {
+        if (asking_ || wait_until_ != never) send_cancel();
+    }
+
+    int descriptor() const noexcept override { return asking_ ? talk_.descriptor() : -1; }
+    short poll_events() const noexcept override { return talk_.events(); }
+    bool reusable() const noexcept override { return false; }
+    bool keeps(const core::claim&) const noexcept override { return talk_.is_open() && is_same_session(); }
+
+private:
+    bool is_same_session() const noexcept { return session_id_ == ::PQbackendPID(session_->connection); }
+    std::string unlock() const { return call_of("_advisory_unlock", key_, shared(who_)); }
+
+    void send(const std::string& statements) {
+        asking_ = true;
+        talk_.begin(statements);
+    }
+
+    void ask() {
+        session_id_ = ::PQbackendPID(session_->connection);
+        const bool reader = shared(who_);
+        switch (what_) {
+            case verb::try_acquire:
+                // The server grants a session what it holds already, which would be no exclusion.
+                send("SELECT CASE WHEN " + holds(key_) + " THEN 'here' WHEN " +
+                     call_of("_try_advisory_lock", key_, reader) + " THEN 'granted' ELSE 'refused' END");
+                return;
+            case verb::wait:
+                send(limits_of(limit_) + "; SELECT " + call_of("_advisory_lock", key_, reader) + "; SELECT 'granted'");
+                return;
+            case verb::release: send("SELECT CASE WHEN " + unlock() + " THEN 'released' ELSE 'not held' END"); return;
+            case verb::probe:
+                send("SELECT CASE WHEN " + holds(key_, reader) + " THEN 'granted' ELSE 'not held' END");
+                return;
+            default: throw error(errc::unsupported, "not a command of this backend");
+        }
+    }
+
+    /// It would never end: only this session could release it.
+    progress wait_for_ourselves(const core::command& cmd) {
+        if (cmd.limit.count() < 0) {
+            set_reply(verdict::deadlock).text = "this very connection holds the lock, and would wait for itself";
+            return finish();
+        }
+        wait_until_ = boottime::now() + cmd.limit;
+        session_->end(this);
+        return {false, wait_until_};
+    }
+
+    progress answered() {
+        asking_ = false;
+        if (talk_.is_lost()) {
+            held_ = false;
+            set_reply(verdict::link_lost).text = talk_.text();
+            return finish();
+        }
+        // A cancel may come late, and hit what follows what it was meant for.
+        constexpr std::string_view query_cancelled = "57014";
+        if (talk_.sqlstate() == query_cancelled && was_cancelled_ && (what_ != verb::wait || settling_)) {
+            ask();
+            return look();
+        }
+        if (std::exchange(settling_, false)) {
+            ask();
+            return look();
+        }
+        if (talk_.has_failed()) {
+            const errc code = code_of(talk_.sqlstate());
+            const std::string text = talk_.sqlstate() + ": " + talk_.text();
+            if (what_ == verb::wait && code != errc::deadlock) {
+                // It may have been granted before it ended.
+                held_ = true;
+                core::reply& made = set_reply(verdict::doubt);
+                made.code = code;
+                if (code != errc::timed_out) made.text = text;
+            } else if (code == errc::deadlock) {
+                set_reply(verdict::deadlock).text = text;
+            } else {
+                set_failure(code, 0, text);
+            }
+            return finish();
+        }
+        const std::string answer = talk_.values().empty() ? "" : talk_.values().back();
+        if (answer == "granted") {
+            held_ = true;
+            set_reply(verdict::granted);
+        } else if (answer == "released") {
+            held_ = false;
+            set_reply(verdict::released);
+        } else if (answer == "not held") {
+            held_ = false;
+            set_reply(verdict::not_held).text = "the server says that this session does not hold it";
+        } else if (answer == "here" || answer == "refused") {
+            held_here_ = answer == "here";
+            set_reply(verdict::refused);
+        } else {
+            set_failure(errc::protocol, 0, "an answer that was not asked for");
+        }
+        return finish();
+    }
+
+    progress look() {
+        // Where it cannot be sent, that is the answer.
+        if (talk_.is_lost()) return answered();
+        return {false, cancelled_ ? cancel_again_at_ : never};
+    }
+
+    progress refuse(std::string why) {
+        set_failure(errc::invalid_state, 0, std::move(why));
+        return finish();
+    }
+
+    progress finish() {
+        session_->end(this);
+        return {true, never};
+    }
+
+    void send_cancel() {
+        cancelled_ = was_cancelled_ = true;
+        cancel_again_at_ = boottime::now() + cancel_again;
+        if (asking_) talk_.cancel();
+    }
+
+    const std::shared_ptr<external_session> session_;
+    exchange talk_;
+    verb what_ = verb::try_acquire;
+    core::claim who_;
+    key key_;
+    std::chrono::milliseconds limit_{0};
+    /// Holds the lock, or perhaps.
+    bool held_ = false;
+    /// The session that does.
+    int session_id_ = 0;
+    /// The session held it when we asked, by whatever means.
+    bool held_here_ = false;
+    bool asking_ = false;
+    /// What is under way is a release that somebody else has left to do.
+    bool settling_ = false;
+    bool cancelled_ = false;
+    bool was_cancelled_ = false;
+    boottime::time_point cancel_again_at_ = never;
+    boottime::time_point wait_until_ = never;
+};
+
+}  // namespace
+
+external_backend::external_backend(PGconn* connection, bool strict_names)
+    : session_(std::make_shared<external_session>(connection)), strict_names_(strict_names) {
+    capabilities_.lock = capabilities_.reader_writer_lock = capabilities_.cross_process = true;
+    traits_.family = core::family::session;
+    traits_.waits_on_server = true;
+}
+
+std::string external_backend::map_name(core::primitive_kind, std::string_view name) const {
+    return mapped_key(name, strict_names_);
+}
+
+std::unique_ptr<core::link> external_backend::make_link(const core::claim&, const core::backend_context&) {
+    return std::make_unique<external_link>(session_);
+}
+
+provider make_provider(::pg_conn* connection, const connection_options& opts, const provider_settings& settings) {
+    if (connection == nullptr) throw error(errc::invalid_argument, "postgres: there is no connection");
+    return provider(
+        core::provider_state::make(std::make_shared<external_backend>(connection, opts.strict_names), settings));
+}
+
+}  // namespace postgres
+}  // namespace v0
+}  // namespace holdfast

@@ -1,0 +1,377 @@
+// Locks on a connection, and in a transaction, of the user's own.
+#include "postgres_fixture.hpp"
+
+#include <libpq-fe.h>
+
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <thread>
+
+#include <sys/socket.h>
+
+namespace holdfast {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A user's connection.
+class own_connection {
+public:
+    explicit own_connection(const test::postgres_server& server)
+        : made_(::PQconnectdb(server.connection().c_str()), &::PQfinish) {
+        EXPECT_EQ(::PQstatus(made_.get()), CONNECTION_OK);
+        // Warnings are looked for in the server's log.
+        ::PQsetNoticeProcessor(
+            made_.get(), [](void*, const char*) {}, nullptr);
+    }
+    PGconn* get() const noexcept { return made_.get(); }
+    /// The first value; the SQLSTATE of an error.
+    std::string operator()(const char* sql) const {
+        const std::unique_ptr<PGresult, decltype(&::PQclear)> answer(::PQexec(made_.get(), sql), &::PQclear);
+        const auto status = ::PQresultStatus(answer.get());
+        if (status == PGRES_TUPLES_OK) return ::PQntuples(answer.get()) > 0 ? ::PQgetvalue(answer.get(), 0, 0) : "";
+        if (status == PGRES_COMMAND_OK) return "";
+        const char* const sqlstate = ::PQresultErrorField(answer.get(), PG_DIAG_SQLSTATE);
+        return sqlstate == nullptr ? "lost" : sqlstate;
+    }
+    PGTransactionStatusType transaction() const { return ::PQtransactionStatus(made_.get()); }
+    void close() { made_.reset(); }
+    /// What its end from outside looks like.
+    void cut() const { ::shutdown(::PQsocket(made_.get()), SHUT_RDWR); }
+
+private:
+    std::unique_ptr<PGconn, decltype(&::PQfinish)> made_;
+};
+
+errc code_when(const std::function<void()>& call) {
+    try {
+        call();
+    } catch (const error& thrown) {
+        return static_cast<errc>(thrown.boost_code().value());
+    }
+    return errc{};
+}
+
+class postgres_external : public postgres_test {
+protected:
+    own_connection own{server()};
+    own_connection second{server()};
+
+    static provider on(const own_connection& connection) { return postgres::make_provider(connection.get()); }
+    int granted() const { return in_server(" AND granted"); }
+    bool waits() const {
+        return test::eventually([this] { return in_server(" AND NOT granted") == 1; });
+    }
+};
+
+TEST_F(postgres_external, a_lock_on_a_connection_excludes_others_until_it_is_released) {
+    const provider locks = on(own);
+    const auto elsewhere = make();
+    auto held = locks.make_lock("own").acquire();
+    EXPECT_EQ(held.state(), held_state::held);
+    EXPECT_EQ(own("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"), "1");
+    EXPECT_FALSE(elsewhere.locks.make_lock("own").try_acquire());
+    EXPECT_EQ(own("SELECT 42"), "42");
+    held.release();
+    auto there = elsewhere.locks.make_lock("own").acquire();
+    EXPECT_FALSE(locks.make_lock("own").try_acquire());
+    EXPECT_FALSE(locks.make_lock("own").try_acquire(30ms));
+    auto waiting = std::async(std::launch::async, [&] { return locks.make_lock("own").acquire(); });
+    ASSERT_TRUE(waits());
+    there.release();
+    held = waiting.get();
+    EXPECT_EQ(own.transaction(), PQTRANS_IDLE);
+    EXPECT_EQ(own("SHOW lock_timeout"), "0");
+}
+
+TEST_F(postgres_external, readers_share_and_names_are_keys_as_everywhere) {
+    const provider one = on(own);
+    const provider two = on(second);
+    const auto first = one.make_reader_writer_lock("shared").acquire_read();
+    const auto other = two.make_reader_writer_lock("shared").acquire_read();
+    EXPECT_FALSE(make().locks.make_lock("shared").try_acquire());
+    EXPECT_EQ(one.make_lock("a longer name").mapped_name(), make().locks.make_lock("a longer name").mapped_name());
+    const auto number = one.make_lock(postgres::key_name(std::int64_t{-42})).acquire();
+    EXPECT_EQ(second("SELECT pg_try_advisory_lock(-42)"), "f");
+    EXPECT_THROW(postgres::make_provider(own.get(), {.strict_names = true}).make_lock("a longer name"), error);
+}
+
+TEST_F(postgres_external, asynchronous_calls_work_as_well) {
+    const provider locks = on(own);
+    const auto elsewhere = make();
+    auto there = elsewhere.locks.make_lock("own async").acquire();
+    std::promise<error_code> done;
+    lock_handle got;
+    locks.make_lock("own async").async_acquire(10s, [&](error_code code, lock_handle handle) {
+        got = std::move(handle);
+        done.set_value(code);
+    });
+    ASSERT_TRUE(waits());
+    there.release();
+    EXPECT_FALSE(done.get_future().get());
+    EXPECT_EQ(got.state(), held_state::held);
+}
+
+// Behaviour 76.
+TEST_F(postgres_external, what_the_connection_holds_already_is_a_deadlock_or_a_timeout) {
+    const provider locks = on(own);
+    const auto held = locks.make_lock("again").acquire();
+    EXPECT_EQ(code_when([&] { locks.make_lock("again").acquire(); }), errc::deadlock);
+    EXPECT_FALSE(locks.make_lock("again").try_acquire());
+    const auto from = std::chrono::steady_clock::now();
+    EXPECT_EQ(code_when([&] { locks.make_lock("again").acquire(10ms); }), errc::timed_out);
+    EXPECT_GE(std::chrono::steady_clock::now() - from, 10ms);
+    // Readers as well, and whatever the user has locked by himself.
+    own("SELECT pg_advisory_lock_shared(77)");
+    EXPECT_EQ(code_when([&] { locks.make_reader_writer_lock(postgres::key_name(std::int64_t{77})).acquire_read(); }),
+              errc::deadlock);
+    EXPECT_EQ(granted(), 2);
+    own("SELECT pg_advisory_unlock_shared(77)");
+}
+
+// Behaviour 77.
+TEST_F(postgres_external, a_connection_that_is_closed_or_busy_or_in_a_failed_transaction_is_an_invalid_state) {
+    const provider locks = on(own);
+    const auto acquire = [&] { locks.make_lock("unusable").acquire(1s); };
+    own("BEGIN");
+    EXPECT_EQ(own("SELECT 1/0"), "22012");
+    EXPECT_EQ(code_when(acquire), errc::invalid_state);
+    own("ROLLBACK");
+    ASSERT_EQ(::PQsendQuery(own.get(), "SELECT 1"), 1);
+    EXPECT_EQ(code_when(acquire), errc::invalid_state);
+    while (PGresult* const rest = ::PQgetResult(own.get())) ::PQclear(rest);
+    EXPECT_EQ(code_when(acquire), errc{});
+    ASSERT_EQ(::PQenterPipelineMode(own.get()), 1);
+    EXPECT_EQ(code_when(acquire), errc::invalid_state);
+    ASSERT_EQ(::PQexitPipelineMode(own.get()), 1);
+    own.cut();
+    EXPECT_EQ(code_when(acquire), errc::invalid_state);
+    EXPECT_EQ(code_when([&] { postgres::make_provider(nullptr); }), errc::invalid_argument);
+}
+
+// Behaviour 77, of transactions.
+TEST_F(postgres_external, a_transaction_that_is_over_or_has_failed_is_an_invalid_state) {
+    const auto acquire = [&] { postgres::acquire_in_transaction(own.get(), "over", 1s); };
+    EXPECT_EQ(code_when(acquire), errc::invalid_state);
+    own("BEGIN");
+    EXPECT_EQ(code_when(acquire), errc{});
+    own("COMMIT");
+    EXPECT_EQ(code_when(acquire), errc::invalid_state);
+    own("BEGIN");
+    own("SELECT 1/0");
+    EXPECT_EQ(code_when(acquire), errc::invalid_state);
+    own.cut();
+    EXPECT_EQ(code_when(acquire), errc::invalid_state);
+    EXPECT_EQ(code_when([] { postgres::acquire_in_transaction(nullptr, "none"); }), errc::invalid_argument);
+}
+
+// Behaviour 78.
+TEST_F(postgres_external, a_lock_of_the_connection_survives_the_rollback_of_a_transaction) {
+    const provider locks = on(own);
+    const auto before = locks.make_lock("before it").acquire();
+    own("BEGIN");
+    auto within = locks.make_lock("within it").acquire();
+    EXPECT_EQ(own.transaction(), PQTRANS_INTRANS);
+    own("ROLLBACK");
+    EXPECT_EQ(before.state(), held_state::held);
+    EXPECT_EQ(within.state(), held_state::held);
+    EXPECT_EQ(granted(), 2);
+    own("BEGIN");
+    within.release();
+    own("ROLLBACK");
+    EXPECT_EQ(granted(), 1);
+}
+
+// Behaviour 79.
+TEST_F(postgres_external, a_lock_of_a_connection_that_has_ended_is_lost_and_its_release_says_so) {
+    const provider locks = on(own);
+    auto held = locks.make_lock("ended").acquire();
+    own.cut();
+    EXPECT_EQ(held.state(), held_state::lost);
+    error_code code;
+    held.release(code);
+    EXPECT_EQ(code, errc::lost);
+    EXPECT_TRUE(make().locks.make_lock("ended").try_acquire(10s));
+}
+
+TEST_F(postgres_external, a_connection_that_was_made_anew_has_lost_what_it_held) {
+    const provider locks = on(own);
+    auto held = locks.make_lock("anew").acquire();
+    ::PQreset(own.get());
+    EXPECT_EQ(held.state(), held_state::lost);
+    const auto again = locks.make_lock("anew").acquire(10s);
+    error_code code;
+    held.release(code);
+    EXPECT_EQ(code, errc::lost);
+    EXPECT_EQ(again.state(), held_state::held);
+    EXPECT_EQ(granted(), 1);
+}
+
+TEST_F(postgres_external, a_release_that_could_not_be_is_made_up_for) {
+    const provider locks = on(own);
+    auto held = locks.make_lock("owed").acquire();
+    own("BEGIN");
+    own("SELECT 1/0");
+    error_code code;
+    held.release(code);
+    EXPECT_EQ(code, errc::invalid_state);
+    EXPECT_EQ(granted(), 1);
+    own("ROLLBACK");
+    { const auto next = locks.make_lock("the next").acquire(); }
+    EXPECT_EQ(granted(), 0);
+}
+
+// Behaviour 87, on a connection: all of statement_timeout, lock_timeout and the transaction stay as they were.
+TEST_F(postgres_external, whatever_ends_an_acquire_leaves_the_transaction_as_it_was) {
+    const auto elsewhere = make();
+    const auto there = elsewhere.locks.make_lock("taken").acquire();
+    const provider locks = on(own);
+    own("BEGIN");
+    own("SET LOCAL statement_timeout = '90min'");
+    own("SET LOCAL lock_timeout = '2h'");
+    own("CREATE TEMPORARY TABLE kept (n int)");
+    const auto unharmed = [&] {
+        EXPECT_EQ(own.transaction(), PQTRANS_INTRANS);
+        EXPECT_EQ(own("SHOW statement_timeout"), "90min");
+        EXPECT_EQ(own("SHOW lock_timeout"), "2h");
+        EXPECT_EQ(own("INSERT INTO kept VALUES (1)"), "");
+    };
+    for (const bool in_transaction : {false, true}) {
+        const auto acquire = [&](timeout limit, const std::stop_token& stop = {}) {
+            return code_when([&] {
+                if (in_transaction) {
+                    postgres::acquire_in_transaction(own.get(), "taken", limit, postgres::lock_mode::write, stop);
+                } else {
+                    locks.make_lock("taken").acquire(limit, stop);
+                }
+            });
+        };
+        EXPECT_EQ(acquire(timeout::zero()), errc::timed_out);
+        unharmed();
+        EXPECT_EQ(acquire(30ms), errc::timed_out);
+        unharmed();
+        std::stop_source stop;
+        auto waiting = std::async(std::launch::async, [&] { return acquire(timeout::infinite(), stop.get_token()); });
+        ASSERT_TRUE(waits());
+        stop.request_stop();
+        EXPECT_EQ(waiting.get(), errc::cancelled);
+        unharmed();
+    }
+    EXPECT_EQ(own("COMMIT"), "");
+    EXPECT_EQ(own("SELECT count(*) FROM kept"), "6");
+    EXPECT_EQ(granted(), 1);
+}
+
+// Behaviours 80 and 88.
+TEST_F(postgres_external, locks_of_a_transaction_end_with_it) {
+    for (const char* end : {"COMMIT", "ROLLBACK"}) {
+        own("BEGIN");
+        own("SET LOCAL statement_timeout = '3s'");
+        own("SET LOCAL lock_timeout = '1d'");
+        postgres::acquire_in_transaction(own.get(), "transaction 1");
+        EXPECT_FALSE(postgres::try_acquire_in_transaction(own.get(), "transaction 1"));
+        EXPECT_FALSE(postgres::try_acquire_in_transaction(own.get(), "transaction 1", 10ms));
+        EXPECT_EQ(code_when([&] { postgres::acquire_in_transaction(own.get(), "transaction 1"); }), errc::deadlock);
+        EXPECT_TRUE(postgres::try_acquire_in_transaction(own.get(), "transaction 2", timeout::zero(),
+                                                         postgres::lock_mode::read));
+        EXPECT_EQ(granted(), 2);
+        EXPECT_FALSE(make().locks.make_lock("transaction 1").try_acquire());
+        // One that has to wait for its lock restores them, too.
+        second("BEGIN");
+        postgres::acquire_in_transaction(second.get(), "transaction 3");
+        auto waiting =
+            std::async(std::launch::async, [&] { postgres::acquire_in_transaction(own.get(), "transaction 3", 30s); });
+        ASSERT_TRUE(waits());
+        second("COMMIT");
+        waiting.get();
+        EXPECT_EQ(own("SHOW statement_timeout"), "3s");
+        EXPECT_EQ(own("SHOW lock_timeout"), "1d");
+        EXPECT_EQ(granted(), 3);
+        own(end);
+        EXPECT_EQ(granted(), 0);
+        EXPECT_EQ(own("SHOW statement_timeout"), "0");
+    }
+}
+
+// Behaviour 75: here the server can see the circle.
+TEST_F(postgres_external, a_circle_of_two_connections_is_a_deadlock) {
+    const provider one = on(own);
+    const provider two = on(second);
+    const auto a = one.make_lock("circle a").acquire();
+    auto b = two.make_lock("circle b").acquire();
+    auto waiting =
+        std::async(std::launch::async, [&] { return code_when([&] { one.make_lock("circle b").acquire(20s); }); });
+    const auto from = std::chrono::steady_clock::now();
+    const errc here = code_when([&] { const auto got = two.make_lock("circle a").try_acquire(5s); });
+    // The victim has to let go, or the other one goes on waiting.
+    EXPECT_EQ(b.state(), held_state::held);
+    b.release();
+    const errc there = waiting.get();
+    EXPECT_LT(std::chrono::steady_clock::now() - from, 15s);
+    EXPECT_TRUE(here == errc::deadlock || there == errc::deadlock);
+    EXPECT_EQ(a.state(), held_state::held);
+}
+
+TEST_F(postgres_external, a_circle_of_two_transactions_is_a_deadlock_and_both_can_go_on) {
+    own("BEGIN");
+    second("BEGIN");
+    postgres::acquire_in_transaction(own.get(), "circle a");
+    postgres::acquire_in_transaction(second.get(), "circle b");
+    auto waiting = std::async(std::launch::async, [&] {
+        return code_when([&] { postgres::acquire_in_transaction(own.get(), "circle b"); });
+    });
+    ASSERT_TRUE(waits());
+    const errc here = code_when([&] { postgres::try_acquire_in_transaction(second.get(), "circle a", 3s); });
+    EXPECT_EQ(second.transaction(), PQTRANS_INTRANS);
+    second("COMMIT");
+    const errc there = waiting.get();
+    EXPECT_TRUE(here == errc::deadlock || there == errc::deadlock);
+    EXPECT_EQ(own.transaction(), PQTRANS_INTRANS);
+    own("COMMIT");
+}
+
+// The server's grant may cross the end of the wait: then the lock is ours, or given back, but never left.
+TEST_F(postgres_external, ends_of_waits_that_cross_their_grants_leave_nothing) {
+    const provider locks = on(own);
+    const auto elsewhere = make();
+    int got_it = 0;
+    int ended = 0;
+    for (int round = 0; round < 200; ++round) {
+        auto there = elsewhere.locks.make_lock("crossing").acquire();
+        std::jthread releaser([&, wait = std::chrono::microseconds(1000 + 37 * (round % 60))] {
+            std::this_thread::sleep_for(wait);
+            there.release();
+        });
+        if (auto got = locks.make_lock("crossing").try_acquire(2ms)) {
+            ++got_it;
+            got->release();
+        } else {
+            ++ended;
+        }
+        releaser.join();
+        ASSERT_EQ(in_server(""), 0) << "round " << round;
+    }
+    EXPECT_GT(got_it, 0);
+    EXPECT_GT(ended, 0);
+}
+
+TEST_F(postgres_external, the_users_own_savepoints_and_nonblocking_mode_do_not_matter) {
+    ASSERT_EQ(::PQsetnonblocking(own.get(), 1), 0);
+    const provider locks = on(own);
+    own("BEGIN");
+    own("SAVEPOINT holdfast_acquire");
+    own("CREATE TEMPORARY TABLE mine (n int)");
+    const auto held = locks.make_lock("named alike").acquire();
+    postgres::acquire_in_transaction(own.get(), "named alike too");
+    EXPECT_EQ(own("SELECT count(*) FROM mine"), "0");
+    EXPECT_EQ(own("ROLLBACK TO SAVEPOINT holdfast_acquire"), "");
+    // The transaction's lock was taken after the savepoint; the connection's stays.
+    EXPECT_EQ(granted(), 1);
+    own("COMMIT");
+}
+
+}  // namespace
+}  // namespace holdfast
