@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -25,6 +26,8 @@ enum class pooler {
     none,
     /// A pooler that gives each client a session for as long as it is connected.
     session,
+    /// A pooler that gives each client a session for one transaction: needs `transaction_scope`.
+    transaction,
 };
 
 /// @brief Where the server is, and how its connections are used.
@@ -34,8 +37,12 @@ struct options {
     std::string connection = {};
     /// Refuse names that are no key of the server's own, instead of hashing them. See @ref key_name.
     bool strict_names = false;
-    /// Let locks share connections. False: a connection for each lock, without a limit.
-    bool multiplexing = true;
+    /// Let locks share connections. False: a connection for each lock, without a limit. Unless it is said: true, but
+    /// false with `transaction_scope`, which goes with nothing else.
+    std::optional<bool> multiplexing = {};
+    /// Hold each lock by a transaction that is open as long as the lock is held, on a connection of its own. For
+    /// poolers in transaction mode, which keep nothing else. There are no fencing tokens then.
+    bool transaction_scope = false;
     /// The most connections of one provider; 1 to 10000. With fewer than locks in use at once nothing hangs, but waits
     /// end later.
     int max_connections = 50;
@@ -137,10 +144,11 @@ HOLDFAST_API bool try_acquire_in_transaction(::pg_conn* connection, std::string_
 
 /** @brief Serves the schemes `postgres` and `postgresql`.
 
-    `postgres://user:password@host:port,other:port/database?option=value`. Options: `strict`, `multiplexing` (booleans),
-    `max_connections`, `max_waiting_connections` (counts), `retry_every`, `max_server_wait`, `connect_timeout`,
-    `lost_after`, `keepalive` (times such as `500ms`, `30s`, `2m`), `pooler` (`none`, `session`), `fencing_sequence`
-    for the fields of @ref options; and every other parameter of libpq, such as `sslmode`.
+    `postgres://user:password@host:port,other:port/database?option=value`. Options: `strict`, `multiplexing`,
+   `transaction_scope` (booleans), `max_connections`, `max_waiting_connections` (counts), `retry_every`,
+   `max_server_wait`, `connect_timeout`, `lost_after`, `keepalive` (times such as `500ms`, `30s`, `2m`), `pooler`
+   (`none`, `session`, `transaction`), `fencing_sequence` for the fields of @ref options; and every other parameter of
+   libpq, such as `sslmode`.
 */
 HOLDFAST_API void add_to(registry& target);
 

@@ -146,6 +146,7 @@ connection::connection(const options& opts)
     : pooler_(opts.pooler),
       lost_after_(opts.lost_after),
       sequence_(opts.fencing_sequence),
+      transactions_(opts.transaction_scope),
       prepared_(statement_count, false) {
     const keepalive_times times(lost_after_);
     const std::string user_timeout = std::to_string(lost_after_.count());
@@ -285,6 +286,8 @@ void connection::set_up() {
             ", CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off'"
             " THEN pg_catalog.set_config('synchronous_commit', 'on', false) END";
     }
+    // Behind a pooler, what is set for the session is set for whoever has it next.
+    if (transactions_) text = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_backend_pid()";
     ::PQsetnonblocking(connection_, 1);
     if (::PQenterPipelineMode(connection_) == 0 ||
         ::PQsendQueryParams(connection_, text.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) == 0) {
@@ -312,7 +315,7 @@ void connection::take_setup(const PGresult& result) {
     } else if (session_ != ::PQbackendPID(connection_) && pooler_ == pooler::none) {
         fail(errc::unsupported,
              "there is a connection pooler before the server; if it gives each client a session of its own, say "
-             "pooler=session; with a pooler in transaction mode these locks cannot be kept");
+             "pooler=session; with a pooler in transaction mode, pooler=transaction and transaction_scope");
     }
 }
 
@@ -323,7 +326,8 @@ void connection::take_sequence(const PGresult& result) {
 bool connection::send(std::size_t number, const parameters& with, purpose what) {
     const statement& which = statement_at(number);
     const std::string name = name_of(number);
-    if (!prepared_[number]) {
+    // A pooler's next session would not know it.
+    if (!transactions_ && !prepared_[number]) {
         if (::PQsendPrepare(connection_, name.c_str(), which.text, which.count, which.types.data()) == 0) return false;
         sent_.push_back({purpose::prepare, number});
     }
@@ -336,10 +340,11 @@ bool connection::send(std::size_t number, const parameters& with, purpose what) 
         formats.at(each) = 1;
         at += with.sizes.at(each);
     }
-    if (::PQsendQueryPrepared(connection_, name.c_str(), with.count, values.data(), with.sizes.data(), formats.data(),
-                              1) == 0) {
-        return false;
-    }
+    const int sent = transactions_ ? ::PQsendQueryParams(connection_, which.text, which.count, which.types.data(),
+                                                         values.data(), with.sizes.data(), formats.data(), 1)
+                                   : ::PQsendQueryPrepared(connection_, name.c_str(), with.count, values.data(),
+                                                           with.sizes.data(), formats.data(), 1);
+    if (sent == 0) return false;
     sent_.push_back({what, number});
     return true;
 }
@@ -349,6 +354,10 @@ void connection::submit(const batch& requests) {
     failed_ = failed_before_answer_ = false;
     granted_ = false;
     drawing_.clear();
+    if (transactions_) {
+        submit_transaction();
+        return;
+    }
     const bool fencing = !sequence_.empty();
     const core::session_request& first = *batch_.front();
     parameters with;
@@ -426,6 +435,88 @@ void connection::submit(const batch& requests) {
     flush();
 }
 
+/// The lock of a transaction: taken with it, and freed with its end. Never more than one in a batch.
+void connection::submit_transaction() {
+    const core::session_request& first = *batch_.front();
+    parameters with;
+    bool sent = true;
+    switch (first.what) {
+        case session_verb::try_acquire:
+        case session_verb::wait: {
+            const bool waits = first.what == session_verb::wait;
+            parameters limited;
+            limited.add(std::string_view(std::to_string(waits && first.limit.count() >= 0 ? first.limit.count() : 0)));
+            sent = send(begin_transaction, {}, purpose::limit) && send(settle_transaction, limited, purpose::settle) &&
+                   // Who wants to cancel has to know at once whose wait it is.
+                   ::PQsendFlushRequest(connection_) == 1;
+            const key which = key_of(first.who);
+            if (which.pair) {
+                with.add(which.high());
+                with.add(which.low());
+            } else {
+                with.add(static_cast<std::int64_t>(which.bits));
+            }
+            sent = sent && send(variant(waits ? lock_transaction : try_transaction, first.who), with);
+            break;
+        }
+        case session_verb::release: sent = send(end_transaction, with, purpose::rollback); break;
+        case session_verb::cancel:
+            with.add(static_cast<std::int32_t>(first.target));
+            sent = send(cancel, with);
+            break;
+        case session_verb::probe:
+        case session_verb::look_for_waiters:
+        case session_verb::ping: sent = send(ping, with); break;
+    }
+    state_ = state::busy;
+    if (sent) {
+        flush();
+    } else {
+        lose();
+    }
+}
+
+/// The sync has come.
+void connection::complete_transaction() {
+    core::session_request& asked = *batch_.front();
+    const bool acquires = asked.what == session_verb::try_acquire || asked.what == session_verb::wait;
+    if (failed_ && (rolling_back_ || keeps_)) {
+        // Whatever fails in a transaction has ended it, and what it kept.
+        lose();
+        return;
+    }
+    if (failed_) {
+        const errc code = code_of(error_state_);
+        asked.answer = core::reply{};
+        asked.answer.result = code == errc::timed_out  ? verdict::timed_out
+                              : code == errc::deadlock ? verdict::deadlock
+                                                       : verdict::failed;
+        asked.answer.code = code;
+        if (code != errc::timed_out) asked.answer.text = error_state_ + ": " + error_text_;
+        error_state_.clear();
+        error_text_.clear();
+        failed_ = false;
+    } else if (asked.what == session_verb::release) {
+        asked.answer = core::reply{};
+        asked.answer.result = verdict::released;
+        keeps_ = false;
+    } else if (asked.what == session_verb::probe || asked.what == session_verb::look_for_waiters) {
+        asked.answer.result = asked.what == session_verb::probe && keeps_ ? verdict::granted : verdict::not_held;
+    }
+    if (acquires && asked.answer.result == verdict::granted) keeps_ = true;
+    if (acquires && !keeps_ && !std::exchange(rolling_back_, true)) {
+        if (send(end_transaction, {}, purpose::rollback)) {
+            flush();
+        } else {
+            lose();
+        }
+        return;
+    }
+    rolling_back_ = false;
+    batch_.clear();
+    state_ = state::ready;
+}
+
 /// A token for each of `drawing_`.
 bool connection::send_draw() {
     parameters with;
@@ -483,6 +574,10 @@ void connection::take(const PGresult& result) {
             if (asked.what == purpose::sequence) take_sequence(result);
             if (asked.what == purpose::answer) take_answers(result);
             if (asked.what == purpose::draw) take_tokens(result);
+            if (asked.what == purpose::settle) {
+                session_ =
+                    static_cast<std::int64_t>(big_endian(::PQgetvalue(&result, 0, 0), ::PQgetlength(&result, 0, 0)));
+            }
             return;
         case PGRES_PIPELINE_ABORTED: return;
         default:
@@ -546,7 +641,10 @@ void connection::take_answers(const PGresult& result) {
                 if (answer.result == verdict::not_held)
                     answer.text = "the server says that this session does not hold it";
                 break;
-            case session_verb::probe: answer.result = holds(each->who) ? verdict::granted : verdict::not_held; break;
+            case session_verb::probe:
+                if (transactions_) break;
+                answer.result = holds(each->who) ? verdict::granted : verdict::not_held;
+                break;
             case session_verb::cancel:
             case session_verb::ping: answer.result = verdict::granted; break;
         }
@@ -592,6 +690,10 @@ void connection::complete() {
         said_.clear();
         said_state_.clear();
         state_ = state::ready;
+        return;
+    }
+    if (transactions_) {
+        complete_transaction();
         return;
     }
     if (giving_back_ && failed_) {

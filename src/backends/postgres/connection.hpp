@@ -41,7 +41,7 @@ public:
 
 private:
     /// What a query in the pipeline is for.
-    enum class purpose { setup, sequence, prepare, limit, answer, draw, give_back };
+    enum class purpose { setup, sequence, prepare, limit, answer, draw, give_back, settle, rollback };
     struct query {
         purpose what = purpose::answer;
         std::size_t statement = 0;
@@ -54,6 +54,8 @@ private:
     void flush();
     void read();
     void take(const PGresult& result);
+    void submit_transaction();
+    void complete_transaction();
     bool send_draw();
     bool draw_for_the_found();
     void take_setup(const PGresult& result);
@@ -76,6 +78,8 @@ private:
     const postgres::pooler pooler_;
     const std::chrono::milliseconds lost_after_;
     const std::string sequence_;
+    /// Each lock is a transaction.
+    const bool transactions_;
     PGconn* connection_ = nullptr;
     core::forked_descriptor socket_;
     state state_ = state::connecting;
@@ -101,6 +105,10 @@ private:
     batch drawing_;
     /// What a failed batch may have been granted is being given back.
     bool giving_back_ = false;
+    /// A transaction is open, and keeps a lock.
+    bool keeps_ = false;
+    /// One that keeps none is being ended.
+    bool rolling_back_ = false;
 };
 
 }  // namespace postgres

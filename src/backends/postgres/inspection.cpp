@@ -1,6 +1,7 @@
 // What `holdfast list` and `holdfast doctor` tell of a server.
 #include <backends/postgres/connection.hpp>
 #include <backends/postgres/fencing.hpp>
+#include <backends/postgres/options.hpp>
 #include <backends/postgres/strategy.hpp>
 #include <names/names.hpp>
 
@@ -119,7 +120,10 @@ finding look_at_pooler(inquiry& server, pooler said) {
     if (said == pooler::none) {
         return {grade::fault, "pooler",
                 "there is a connection pooler before the server; if it gives each client a session of its own, say "
-                "pooler=session; with one in transaction mode these locks cannot be kept"};
+                "pooler=session; with one in transaction mode, pooler=transaction and transaction_scope"};
+    }
+    if (said == pooler::transaction) {
+        return {grade::good, "pooler", "there is a connection pooler before the server; each lock is a transaction"};
     }
     return {
         grade::warning, "pooler",
@@ -158,11 +162,11 @@ finding look_at_connections(inquiry& server, const options& opts) {
         server.one("SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'");
     const std::string text = used + " of " + all + " connections in use; this provider would take up to " +
                              std::to_string(opts.max_connections);
-    if (opts.multiplexing && std::atoi(all.c_str()) - std::atoi(used.c_str()) >= opts.max_connections) {
+    if (multiplexes(opts) && std::atoi(all.c_str()) - std::atoi(used.c_str()) >= opts.max_connections) {
         return {grade::good, "connections", text};
     }
     return {grade::warning, "connections",
-            opts.multiplexing ? text + ", which is more than are left; lower max_connections or raise the server's"
+            multiplexes(opts) ? text + ", which is more than are left; lower max_connections or raise the server's"
                               : used + " of " + all + " connections in use; without multiplexing each lock takes one"};
 }
 

@@ -113,7 +113,26 @@ void check(const options& opts) {
         refuse("keepalive is zero, for never, or up to 24 days");
     }
     if (opts.fencing_sequence.find('\0') != std::string::npos) refuse("fencing_sequence holds a NUL");
-    if (opts.pooler != pooler::none && opts.pooler != pooler::session) refuse("no such pooler");
+    if (opts.pooler != pooler::none && opts.pooler != pooler::session && opts.pooler != pooler::transaction) {
+        refuse("no such pooler");
+    }
+    if (opts.pooler == pooler::transaction && !opts.transaction_scope) {
+        refuse(
+            "a pooler in transaction mode keeps no locks of sessions; add transaction_scope, put it in session mode, "
+            "or "
+            "go past it");
+    }
+    if (opts.transaction_scope && opts.multiplexing.value_or(false)) {
+        refuse("with transaction_scope each lock needs a connection of its own; leave multiplexing out");
+    }
+    if (opts.transaction_scope && !opts.fencing_sequence.empty()) {
+        // A number is safe from a crash only once the transaction that drew it has ended.
+        refuse("fencing_sequence does not go with transaction_scope");
+    }
+}
+
+bool multiplexes(const options& opts) {
+    return opts.multiplexing.value_or(!opts.transaction_scope);
 }
 
 options options_from(const url& address) {
@@ -132,7 +151,8 @@ options options_from(const url& address) {
 
     option_reader reader(address);
     made.strict_names = reader.boolean("strict").value_or(made.strict_names);
-    made.multiplexing = reader.boolean("multiplexing").value_or(made.multiplexing);
+    made.multiplexing = reader.boolean("multiplexing");
+    made.transaction_scope = reader.boolean("transaction_scope").value_or(made.transaction_scope);
     const auto count = [&](const char* name, int& field) {
         if (const auto value = reader.text(name)) field = number(*value, name);
     };
@@ -157,9 +177,9 @@ options options_from(const url& address) {
         if (*value == "session") {
             made.pooler = pooler::session;
         } else if (*value == "transaction") {
-            refuse("a pooler in transaction mode keeps no locks of sessions; put it in session mode, or go past it");
+            made.pooler = pooler::transaction;
         } else if (*value != "none") {
-            refuse("'pooler' is none or session");
+            refuse("'pooler' is none, session or transaction");
         }
     }
     const conninfo known(::PQconndefaults());

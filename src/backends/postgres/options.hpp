@@ -10,6 +10,7 @@ namespace postgres {
 
 /// Throws `errc::invalid_options`.
 void check(const options& opts);
+bool multiplexes(const options& opts);
 options options_from(const url& address);
 
 }  // namespace postgres

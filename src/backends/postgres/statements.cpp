@@ -125,6 +125,15 @@ const statement statements[] = {
     {"SELECT " HOLDFAST_DRAW_IF(HOLDFAST_NOBODY_WAITS, "$3"), {oid_int2, oid_int8, oid_text}, 3},
     {"SELECT pg_catalog.pg_cancel_backend($1)", {oid_int4}, 1},
     {"SELECT true", {}, 0},
+    {"BEGIN ISOLATION LEVEL READ COMMITTED", {}, 0},
+    {"SELECT pg_catalog.pg_backend_pid(), pg_catalog.set_config('lock_timeout', $1, true),"
+     " pg_catalog.set_config('statement_timeout', '0', true),"
+     " pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true)",
+     {oid_text},
+     1},
+    {"ROLLBACK", {}, 0},
+    HOLDFAST_KEYED("pg_try_advisory_xact_lock"),
+    HOLDFAST_KEYED("pg_advisory_xact_lock"),
 };
 static_assert(sizeof statements / sizeof statements[0] == statement_count);
 

@@ -64,6 +64,14 @@ enum statement_number : std::size_t {
     waiters_with_token,
     cancel,
     ping,
+    /// What keeps a lock of a transaction. `try_transaction` and `lock_transaction` are of four each.
+    begin_transaction,
+    /// Settings for the transaction that has begun, and whose it is.
+    settle_transaction,
+    end_transaction,
+    try_transaction,
+    lock_transaction = try_transaction + 4,
+    last_statement = lock_transaction + 3,
     statement_count,
 };
 

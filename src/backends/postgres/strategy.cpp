@@ -1,4 +1,5 @@
 #include <backends/postgres/connection.hpp>
+#include <backends/postgres/options.hpp>
 #include <backends/postgres/strategy.hpp>
 #include <names/names.hpp>
 
@@ -11,7 +12,7 @@ namespace {
 
 core::multiplexer_options multiplexer_options_from(const options& opts) {
     core::multiplexer_options made;
-    made.multiplexing = opts.multiplexing;
+    made.multiplexing = multiplexes(opts);
     made.max_connections = opts.max_connections;
     made.max_waiting_connections = opts.max_waiting_connections;
     made.retry_cadence = opts.retry_every;

@@ -48,7 +48,9 @@ std::vector<environment_variant> environment_variants() {
     fencing.fencing_sequence = "contract_tokens";
     postgres::options own;
     own.multiplexing = false;
-    return {variant("fencing", fencing), variant("connection_each", own)};
+    postgres::options transactions;
+    transactions.transaction_scope = true;
+    return {variant("fencing", fencing), variant("connection_each", own), variant("transactions", transactions)};
 #else
     // One stands waiting at most, and one carries everything else.
     postgres::options few;

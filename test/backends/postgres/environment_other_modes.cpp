@@ -1,4 +1,4 @@
-// The contract with fencing tokens, and with a connection for each lock: takes minutes, so it is not among the quick
-// tests.
+// The contract with fencing tokens, and with a connection or a transaction for each lock: takes minutes, so it is not
+// among the quick tests.
 #define HOLDFAST_TEST_OTHER_MODES
 #include "environment.cpp"  // NOLINT(bugprone-suspicious-include): the same source with another macro

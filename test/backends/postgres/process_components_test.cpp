@@ -1,5 +1,5 @@
 // What stands beside a PostgreSQL server, and before it: standbys, TLS, passwords, poolers. All of it real.
-#include "postgres_fixture.hpp"
+#include "races.hpp"
 
 #include <holdfast/open.hpp>
 
@@ -7,10 +7,13 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <memory>
 #include <optional>
 #include <stop_token>
+#include <thread>
 #include <vector>
 
+#include <libpq-fe.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -302,6 +305,98 @@ TEST_P(postgres_session_pooled, works) {
     ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
     stop.request_stop();
     EXPECT_EQ(cancelled.get(), errc::cancelled);
+}
+
+class postgres_transaction_pooled : public postgres_pooled {
+protected:
+    /// What the pooler's session says.
+    std::string through_it(const char* sql) const {
+        const std::unique_ptr<PGconn, decltype(&::PQfinish)> to(::PQconnectdb(url("").c_str()), &::PQfinish);
+        const std::unique_ptr<PGresult, decltype(&::PQclear)> answer(::PQexec(to.get(), sql), &::PQclear);
+        return ::PQntuples(answer.get()) > 0 ? ::PQgetvalue(answer.get(), 0, 0) : ::PQerrorMessage(to.get());
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(, postgres_transaction_pooled, testing::Values("transaction"));
+
+TEST_P(postgres_transaction_pooled, works_where_each_lock_is_a_transaction) {
+    ASSERT_EQ(make_error_code(refused_at("").code), errc::unsupported);
+    EXPECT_EQ(make_error_code(refused(url("?pooler=transaction")).code), errc::invalid_options);
+    server().query("ALTER ROLE postgres SET statement_timeout = '100ms'");
+    {
+        const provider pooled = opened(url("?pooler=transaction&transaction_scope"));
+        const provider other = opened(url("?pooler=transaction&transaction_scope"));
+        const auto direct = make();
+        auto held = pooled.make_lock("pooled").acquire(10s);
+        EXPECT_EQ(in_server(" AND granted"), 1);
+        EXPECT_FALSE(direct.locks.make_lock("pooled").try_acquire());
+        EXPECT_FALSE(other.make_lock("pooled").try_acquire());
+        EXPECT_FALSE(other.make_lock("pooled").try_acquire(20ms));
+        auto waiting = std::async(std::launch::async, [&] { return other.make_lock("pooled").acquire(10s); });
+        ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+        // Longer than the role's limit of a statement.
+        std::this_thread::sleep_for(200ms);
+        held.release();
+        auto there = waiting.get();
+        EXPECT_EQ(there.state(), held_state::held);
+        std::stop_source stop;
+        auto cancelled = std::async(std::launch::async, [&] {
+            error_code code;
+            auto got = pooled.make_lock("pooled").acquire(30s, stop.get_token(), code);
+            return code;
+        });
+        ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+        stop.request_stop();
+        EXPECT_EQ(cancelled.get(), errc::cancelled);
+        const auto one = pooled.make_reader_writer_lock("pooled table").acquire_read();
+        const auto two = other.make_reader_writer_lock("pooled table").acquire_read();
+        EXPECT_EQ(in_server(" AND granted"), 3);
+    }
+    // Behaviour 74: nothing of ours stays in the session that others get next.
+    ASSERT_TRUE(test::eventually([&] { return in_server("") == 0; }));
+    EXPECT_EQ(through_it("SHOW statement_timeout"), "100ms");
+    EXPECT_EQ(through_it("SHOW lock_timeout"), "0");
+    EXPECT_EQ(through_it("SHOW default_transaction_isolation"), "read committed");
+    EXPECT_EQ(through_it("SELECT count(*) FROM pg_prepared_statements"), "0");
+    server().query("ALTER ROLE postgres RESET statement_timeout");
+}
+
+class postgres_transactions : public postgres_test {
+protected:
+    static postgres::options transactions() {
+        postgres::options made;
+        made.transaction_scope = true;
+        return made;
+    }
+};
+
+TEST_F(postgres_transactions, end_with_their_lock_and_a_refusal_leaves_none) {
+    const auto from = make(transactions());
+    const auto elsewhere = make();
+    auto held = from.locks.make_lock("of a transaction").acquire();
+    const auto there = elsewhere.locks.make_lock("refused").acquire();
+    EXPECT_FALSE(from.locks.make_lock("refused").try_acquire());
+    EXPECT_FALSE(from.locks.make_lock("refused").try_acquire(20ms));
+    const std::string open = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'";
+    EXPECT_EQ(server().count(open), 1);
+    held.release();
+    EXPECT_EQ(server().count(open), 0);
+    held = from.locks.make_lock("of a transaction").acquire();
+    server().query(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'");
+    EXPECT_TRUE(test::eventually([&] { return held.state() == held_state::lost; }));
+}
+
+TEST_F(postgres_transactions, whose_wait_ends_as_it_is_granted_leave_nothing) {
+    constexpr int rounds = 400;
+    const auto holders = make(transactions());
+    const auto waiters = make(transactions());
+    for (const race_result& how : {race_timeouts(holders, waiters, rounds), race_cancels(holders, waiters, rounds)}) {
+        EXPECT_EQ(how.wrong, 0);
+        EXPECT_GT(how.granted, 0);
+        EXPECT_GT(how.not_granted, 0);
+    }
+    EXPECT_EQ(in_server(""), 0);
 }
 
 }  // namespace

@@ -42,6 +42,16 @@ TEST(postgres_options, a_url_becomes_what_libpq_takes) {
     EXPECT_NO_THROW(postgres::check(made));
 }
 
+// Behaviours 81 and 82.
+TEST(postgres_options, locks_share_connections_unless_each_is_a_transaction) {
+    EXPECT_TRUE(postgres::multiplexes(parsed("postgres://h/d")));
+    EXPECT_FALSE(postgres::multiplexes(parsed("postgres://h/d?transaction_scope&pooler=transaction")));
+    EXPECT_FALSE(postgres::multiplexes(parsed("postgres://h/d?multiplexing=false")));
+    EXPECT_NO_THROW(postgres::check(parsed("postgres://h/d?transaction_scope&pooler=transaction")));
+    EXPECT_NO_THROW(postgres::check(parsed("postgres://h/d?transaction_scope&multiplexing=false")));
+    EXPECT_EQ(parsed("postgres://h/d").keepalive, 0ms);
+}
+
 TEST(postgres_options, values_are_quoted_for_libpq) {
     EXPECT_EQ(parsed("postgres://o%27b:a%5C%20b@h/").connection, "host='h' user='o\\'b' password='a\\\\ b'");
     EXPECT_EQ(parsed("postgres:").connection, "");
@@ -60,6 +70,10 @@ TEST(postgres_options, what_cannot_be_is_refused_without_telling_the_password) {
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?keepalive=-1m", "keepalive"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?keepalive=10", "such as"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?pooler=transaction", "transaction mode"));
+    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?pooler=statement", "pooler"));
+    // Behaviour 81.
+    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?transaction_scope&multiplexing", "multiplexing"));
+    EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?transaction_scope&fencing_sequence=s", "fencing_sequence"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?fencing_sequence=", "fencing_sequence"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@[::1/d", "]"));
     postgres::options opts;
