@@ -21,10 +21,12 @@ holdfast_packages_build=(
 # Building and running the tests, sanitizers included.
 holdfast_packages_test=(
     clang-14
+    iproute2
     libclang-rt-14-dev
     libgmock-dev
     libgtest-dev
     llvm-14
+    nftables
     openssl
     pgbouncer
     pkgconf
