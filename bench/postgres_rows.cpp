@@ -57,7 +57,7 @@ contender raw_contender(const std::string& connection) {
 }
 
 contender our_contender(const std::string& url) {
-    return contender_of(open(url).make_lock("bench hand-off"), acquire_blocking);
+    return contender_of(open(url).make_lock("holdfast-bench:hand-off"), acquire_blocking);
 }
 
 void pair_rows(const std::string& url, const std::string& connection, const std::function<void(const row&)>& report) {
@@ -68,13 +68,13 @@ void pair_rows(const std::string& url, const std::string& connection, const std:
         raw.try_lock();
         raw.unlock();
     };
-    const lock one = open(url).make_lock("bench pair");
+    const lock one = open(url).make_lock("holdfast-bench:pair");
     report(make_row("sync pair", measure_pairs([&] { one.acquire(10s).release(); }, floor, plan), 1.15,
                     "two prepared statements"));
 
     boost::asio::io_context io(1);
     const provider on_executor = open(url, {.executor = io.get_executor()});
-    const lock async_one = on_executor.make_lock("bench async pair");
+    const lock async_one = on_executor.make_lock("holdfast-bench:async pair");
     const auto async = measure_rounds([&] { return coroutine_pairs(async_one, io, plan.per_round); },
                                       [&] { return time_each(floor, plan.per_round); }, plan.rounds);
     report(make_row("async pair", async, 1.15, "two prepared statements"));
@@ -82,7 +82,7 @@ void pair_rows(const std::string& url, const std::string& connection, const std:
     constexpr int at_once = 1000;
     std::vector<lock> many;
     many.reserve(at_once);
-    for (int i = 0; i < at_once; ++i) many.push_back(on_executor.make_lock("bench many " + std::to_string(i)));
+    for (int i = 0; i < at_once; ++i) many.push_back(on_executor.make_lock("holdfast-bench:many " + std::to_string(i)));
     const auto concurrent = measure_rounds([&] { return concurrent_pairs(many, io); },
                                            [&] {
                                                const auto from = std::chrono::steady_clock::now();
@@ -106,7 +106,7 @@ void held_row(const std::string& url, const std::function<void(const row&)>& rep
         boost::asio::co_spawn(
             io,
             [&, i]() -> boost::asio::awaitable<void> {
-                held[i] = co_await locks.make_lock("bench held " + std::to_string(i))
+                held[i] = co_await locks.make_lock("holdfast-bench:held " + std::to_string(i))
                               .async_acquire(60s, boost::asio::use_awaitable);
             },
             boost::asio::detached);

@@ -69,15 +69,18 @@ void add_bench_command(CLI::App& app, const program_arguments& all, int& status)
     const auto options = std::make_shared<bench_options>();
     command
         ->add_option("--url", options->url,
-                     "What to measure: file:///DIRECTORY (a scratch directory is made below it), file: (in memory, "
-                     "/dev/shm), memory:")
+                     "What to measure: file: (in memory, /dev/shm), file:///DIRECTORY (a scratch directory is made "
+                     "below it), system:, memory:, postgres://..., redis://...")
         ->capture_default_str();
     command->add_flag("--json", options->json, "One JSON object a line");
     command->footer(
         "Each row is the median of several rounds, ours and the floor in turn. The floor is the same mechanism\n"
-        "written with plain system calls. Take about a minute; other load on the machine spoils it.\n\n"
+        "written with plain system calls, or against the same server with its driver alone. Takes about a minute;\n"
+        "other load on the machine, or on the server, spoils it. On a server only names that begin with\n"
+        "'holdfast-bench:' are used.\n\n"
         "  holdfast bench\n"
-        "  holdfast bench --url file:///var/lock/app --json");
+        "  holdfast bench --url file:///var/lock/app --json\n"
+        "  holdfast bench --url redis://127.0.0.1");
     command->callback([options, all, &status] {
         try {
             status = run(*options, all);
