@@ -82,6 +82,8 @@ public:
     bool lacks_monitor() const noexcept {
         return !watchers.empty() && !monitored && line->status() != session_wire::state::connecting;
     }
+    /// While it connects and the executor leads.
+    boottime::time_point wakes_at() const noexcept { return std::min(connect_by, line->due()); }
     std::size_t load() const noexcept { return pending.size() + flying.size(); }
 
     std::uint64_t id = 0;
@@ -268,7 +270,7 @@ private:
         if (asked.at != nullptr && asked.at->leader == asked_.get()) {
             polled_ = asked.at->line->descriptor();
             events_ = asked.at->line->events();
-            made.again_at = std::min(made.again_at, asked.at->connect_by);
+            made.again_at = std::min({made.again_at, asked.at->connect_by, asked.at->line->due()});
         }
         return made;
     }
@@ -657,7 +659,7 @@ void multiplexer::appoint(const connection_ptr& where) {
         if (std::any_of(where->flying.begin(), where->flying.end(), lead)) return;
         if (std::any_of(where->pending.begin(), where->pending.end(), lead)) return;
         where->reactor_leads = true;
-        if (state == session_wire::state::connecting) schedule(where->connect_by);
+        if (state == session_wire::state::connecting) schedule(where->wakes_at());
     }
     arm(where);
 }
@@ -1062,7 +1064,7 @@ void multiplexer::tick() {
         if (each->lacks_reactor()) arm(each);
         if (each->lacks_monitor()) monitor(each);
         if (each->line->status() == session_wire::state::connecting) {
-            if (each->reactor_leads && now >= each->connect_by) drive(each);
+            if (each->reactor_leads && now >= each->wakes_at()) drive(each);
         } else if (each->waits_for_nobody()) {
             // A cancel can get lost.
             if (now >= each->cancelled_at + cancel_again) cancel_standing(each);
@@ -1083,7 +1085,7 @@ boottime::time_point multiplexer::next_tick() const {
     for (const connection_ptr& each : connections_) {
         if (each->lacks_reactor() || each->lacks_monitor()) next = std::min(next, now + arm_again);
         if (each->line->status() == session_wire::state::connecting) {
-            if (each->reactor_leads) next = std::min(next, each->connect_by);
+            if (each->reactor_leads) next = std::min(next, each->wakes_at());
         } else if (each->waits_for_nobody()) {
             next = std::min(next, now + cancel_again);
         } else if (options_.keepalive.count() > 0 && !each->names.empty()) {

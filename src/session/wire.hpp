@@ -84,6 +84,8 @@ public:
 
     virtual int descriptor() const noexcept = 0;
     virtual short events() const noexcept = 0;
+    /// While it connects: `advance` is to be called by then, even if nothing comes.
+    virtual boottime::time_point due() const noexcept { return never; }
     /// What a `cancel` of this session's wait has to name.
     virtual std::int64_t session() const noexcept = 0;
 

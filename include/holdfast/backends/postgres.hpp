@@ -53,8 +53,10 @@ struct options {
     /// The longest that a wait stands in the server before it queues again, because a statement that waits holds VACUUM
     /// back. Zero: as long as the wait takes.
     std::chrono::milliseconds max_server_wait{0};
-    /// How long connecting may take, over all hosts; more than zero. It counts instead of libpq's parameter.
-    std::chrono::milliseconds connect_timeout{4000};
+    /// How long connecting may take, over all hosts, of which each has an equal share; more than zero. Unless it is
+    /// said: libpq's `connect_timeout`, which is for each host, from the connection string or `PGCONNECT_TIMEOUT`; else
+    /// 4 s.
+    std::optional<std::chrono::milliseconds> connect_timeout = {};
     /// How soon a connection whose other end has gone without a word is given up, here and by the server; at least 1 s.
     /// TCP keepalive and its user timeout are set accordingly, here unless the connection string sets them.
     std::chrono::milliseconds lost_after{15000};

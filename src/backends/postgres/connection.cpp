@@ -1,8 +1,10 @@
 #include <backends/postgres/connection.hpp>
 #include <backends/postgres/fencing.hpp>
+#include <backends/postgres/options.hpp>
 #include <backends/postgres/statements.hpp>
 
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +12,8 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -168,7 +172,15 @@ connection::connection(const options& opts)
         keywords.at(i) = settings.at(i)[0];
         values.at(i) = settings.at(i)[1];
     }
-    connection_ = with_socket([&] { return connection_ = ::PQconnectStartParams(keywords.data(), values.data(), 1); });
+    if (const connect_limit limit = limit_of_connecting(opts); limit.hosts > 1) {
+        time_per_host_ = limit.whole / limit.hosts;
+    }
+    start(keywords.data(), values.data(), true);
+}
+
+/// @param expand the database's name may be a connection string
+void connection::start(const char* const* keywords, const char* const* values, bool expand) {
+    with_socket([&] { return connection_ = ::PQconnectStartParams(keywords, values, expand ? 1 : 0); });
     if (connection_ == nullptr) throw std::bad_alloc();
     ::PQsetErrorVerbosity(connection_, PQERRORS_VERBOSE);
     ::PQsetNoticeReceiver(
@@ -186,6 +198,83 @@ connection::connection(const options& opts)
         return;
     }
     events_ = POLLOUT;
+    count_time_of_host();
+}
+
+/** Goes on to the hosts after the present one, which has taken the connection and then said nothing.
+
+    libpq itself only passes over hosts that cannot be reached. False: there are no others.
+*/
+bool connection::start_at_next_host() {
+    const auto parts = [](const char* list) {
+        std::vector<std::string> made;
+        std::string_view rest = list == nullptr ? "" : list;
+        while (!rest.empty()) {
+            const auto comma = rest.find(',');
+            made.emplace_back(rest.substr(0, comma));
+            rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+            if (rest.empty() && comma != std::string_view::npos) made.emplace_back();
+        }
+        return made;
+    };
+    const std::unique_ptr<PQconninfoOption, decltype(&::PQconninfoFree)> all(::PQconninfo(connection_),
+                                                                             &::PQconninfoFree);
+    if (all == nullptr) return false;
+    std::map<std::string, std::string> settings;
+    for (const PQconninfoOption* each = all.get(); each->keyword != nullptr; ++each) {
+        if (each->val != nullptr) settings.emplace(each->keyword, each->val);
+    }
+    const auto list = [&](const char* name) {
+        const auto found = settings.find(name);
+        return found == settings.end() ? std::vector<std::string>() : parts(found->second.c_str());
+    };
+    const auto hosts = list("host");
+    const auto addresses = list("hostaddr");
+    const auto ports = list("port");
+    const std::size_t count = std::max(hosts.size(), addresses.size());
+    const std::string port = ::PQport(connection_);
+    std::size_t at = 0;
+    const auto is_present = [&](std::size_t number) {
+        const bool name = number < hosts.size() && hosts[number] == ::PQhost(connection_);
+        const bool address = number < addresses.size() && addresses[number] == ::PQhostaddr(connection_);
+        const std::string& its = ports.size() == 1 ? ports.front() : number < ports.size() ? ports[number] : port;
+        return (name || address) && (its == port || its.empty());
+    };
+    while (at < count && !is_present(at)) ++at;
+    if (at + 1 >= count) return false;
+    for (const auto& [name, values] : {std::pair{"host", hosts}, {"hostaddr", addresses}, {"port", ports}}) {
+        if (values.size() < count) continue;
+        std::string rest;
+        for (std::size_t i = at + 1; i < count; ++i) rest += (i == at + 1 ? "" : ",") + values[i];
+        settings[name] = rest;
+    }
+    std::vector<const char*> keywords;
+    std::vector<const char*> values;
+    for (const auto& [name, value] : settings) {
+        keywords.push_back(name.c_str());
+        values.push_back(value.c_str());
+    }
+    keywords.push_back(nullptr);
+    values.push_back(nullptr);
+    {
+        const core::no_fork_here no_fork;
+        socket_.release();
+        ::PQfinish(std::exchange(connection_, nullptr));
+    }
+    start(keywords.data(), values.data(), false);
+    return true;
+}
+
+/// Begins anew when libpq has gone on to another host.
+void connection::count_time_of_host() {
+    if (time_per_host_.count() == 0) return;
+    std::string now_at;
+    for (const char* const part : {::PQhost(connection_), ::PQhostaddr(connection_), ::PQport(connection_)}) {
+        now_at.append(part == nullptr ? "" : part) += '|';
+    }
+    if (now_at == host_) return;
+    host_ = std::move(now_at);
+    give_up_host_at_ = boottime::now() + time_per_host_;
 }
 
 connection::~connection() {
@@ -240,10 +329,19 @@ void connection::advance() {
 }
 
 void connection::connect() {
+    // libpq goes from a host to the next one when that fails, but has no sense of time here: a host that swallows
+    // packets is made to fail.
+    if (boottime::now() >= give_up_host_at_) {
+        host_.clear();
+        if (::PQstatus(connection_) != CONNECTION_STARTED && start_at_next_host()) return;
+        ::shutdown(::PQsocket(connection_), SHUT_RDWR);
+    }
     // Polling when nothing has happened yet would be an error of ours.
     pollfd polled{::PQsocket(connection_), events_, 0};
     if (::poll(&polled, 1, 0) == 0) return;
-    switch (with_socket([this] { return ::PQconnectPoll(connection_); })) {
+    const auto polling = with_socket([this] { return ::PQconnectPoll(connection_); });
+    count_time_of_host();
+    switch (polling) {
         case PGRES_POLLING_READING: events_ = POLLIN; return;
         case PGRES_POLLING_WRITING: events_ = POLLOUT; return;
         case PGRES_POLLING_OK: set_up(); return;
@@ -253,6 +351,8 @@ void connection::connect() {
 }
 
 void connection::set_up() {
+    time_per_host_ = std::chrono::milliseconds(0);
+    give_up_host_at_ = core::never;
     if (::PQserverVersion(connection_) < oldest_version) {
         fail(errc::unsupported, "the server is version " + std::to_string(::PQserverVersion(connection_) / 10000) +
                                     "; PostgreSQL 10 is the oldest that will do");

@@ -34,6 +34,7 @@ public:
     void end(core::reply why) noexcept override;
     void abandon() noexcept override;
 
+    boottime::time_point due() const noexcept override { return give_up_host_at_; }
     int descriptor() const noexcept override { return connection_ == nullptr ? -1 : ::PQsocket(connection_); }
     short events() const noexcept override { return events_; }
     std::int64_t session() const noexcept override { return session_; }
@@ -48,7 +49,10 @@ private:
     };
     struct parameters;
 
+    void start(const char* const* keywords, const char* const* values, bool expand);
+    bool start_at_next_host();
     void connect();
+    void count_time_of_host();
     void set_up();
     bool send(std::size_t number, const parameters& with, purpose what = purpose::answer);
     void flush();
@@ -77,6 +81,10 @@ private:
 
     const postgres::pooler pooler_;
     const std::chrono::milliseconds lost_after_;
+    /// A host that is silent for so long is passed over; none when there is no other.
+    std::chrono::milliseconds time_per_host_{0};
+    boottime::time_point give_up_host_at_ = core::never;
+    std::string host_;
     const std::string sequence_;
     /// Each lock is a transaction.
     const bool transactions_;

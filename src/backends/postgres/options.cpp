@@ -2,7 +2,9 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <memory>
 #include <string_view>
 
@@ -105,7 +107,7 @@ void check(const options& opts) {
     if (opts.max_server_wait < milliseconds(0) || opts.max_server_wait > longest) {
         refuse("max_server_wait is zero, for no limit, or up to 24 days");
     }
-    if (opts.connect_timeout <= milliseconds(0) || opts.connect_timeout > longest) {
+    if (opts.connect_timeout && (*opts.connect_timeout <= milliseconds(0) || *opts.connect_timeout > longest)) {
         refuse("connect_timeout is more than zero, and up to 24 days");
     }
     if (opts.lost_after < std::chrono::seconds(1) || opts.lost_after > longest) refuse("lost_after is at least 1 s");
@@ -129,6 +131,31 @@ void check(const options& opts) {
         // A number is safe from a crash only once the transaction that drew it has ended.
         refuse("fencing_sequence does not go with transaction_scope");
     }
+}
+
+connect_limit limit_of_connecting(const options& opts) {
+    constexpr milliseconds unless_said{4000};
+    constexpr std::int64_t most_seconds = 1'000'000;
+    std::string hosts;
+    std::string addresses;
+    std::int64_t seconds = 0;
+    const auto look = [&](const PQconninfoOption* each) {
+        for (; each != nullptr && each->keyword != nullptr; ++each) {
+            if (each->val == nullptr) continue;
+            const std::string_view keyword = each->keyword;
+            if (keyword == "host") hosts = each->val;
+            if (keyword == "hostaddr") addresses = each->val;
+            if (keyword == "connect_timeout") seconds = std::strtoll(each->val, nullptr, 10);
+        }
+    };
+    look(conninfo(::PQconndefaults()).get());
+    look(conninfo(::PQconninfoParse(opts.connection.c_str(), nullptr)).get());
+    const std::string& listed = addresses.empty() ? hosts : addresses;
+    const int count = 1 + static_cast<int>(std::count(listed.begin(), listed.end(), ','));
+    if (opts.connect_timeout) return {*opts.connect_timeout, count};
+    // One second is two to libpq, and none is no limit, which we do not go without.
+    if (seconds <= 0) return {unless_said, count};
+    return {std::chrono::seconds(std::clamp<std::int64_t>(seconds, 2, most_seconds)) * count, count};
 }
 
 bool multiplexes(const options& opts) {

@@ -4,12 +4,20 @@
 
 #include <holdfast/backends/postgres.hpp>
 
+#include <chrono>
+
 namespace holdfast {
 inline namespace v0 {
 namespace postgres {
 
 /// Throws `errc::invalid_options`.
 void check(const options& opts);
+/// How long connecting may take, and over how many hosts.
+struct connect_limit {
+    std::chrono::milliseconds whole;
+    int hosts;
+};
+connect_limit limit_of_connecting(const options& opts);
 bool multiplexes(const options& opts);
 options options_from(const url& address);
 

@@ -16,7 +16,7 @@ core::multiplexer_options multiplexer_options_from(const options& opts) {
     made.max_connections = opts.max_connections;
     made.max_waiting_connections = opts.max_waiting_connections;
     made.retry_cadence = opts.retry_every;
-    made.connect_timeout = opts.connect_timeout;
+    made.connect_timeout = limit_of_connecting(opts).whole;
     made.max_server_wait = opts.max_server_wait;
     made.keepalive = opts.keepalive;
     return made;
@@ -65,7 +65,7 @@ postgres_backend::postgres_backend(const options& opts)
     traits_.family = core::family::session;
     traits_.waits_on_server = true;
     // The first command on a connection takes as long as connecting does, which has a limit of its own.
-    traits_.reply_grace = std::max(traits_.reply_grace, opts.connect_timeout + std::chrono::seconds(1));
+    traits_.reply_grace = std::max(traits_.reply_grace, limit_of_connecting(opts).whole + std::chrono::seconds(1));
 }
 
 std::string postgres_backend::map_name(core::primitive_kind, std::string_view name) const {

@@ -299,26 +299,77 @@ TEST_F(postgres_limited, a_full_server_lets_waiters_wait_without_a_connection) {
     for (auto& each : waiting) EXPECT_EQ(each.get().state(), held_state::held);
 }
 
+/// A host that lets connections come and says nothing; or one, with a full line, that does not even answer them.
+class silent_host {
+public:
+    enum class kind { mute, black_hole };
+
+    explicit silent_host(kind how) {
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof address;
+        EXPECT_EQ(::bind(listener_, reinterpret_cast<const sockaddr*>(&address), size), 0);
+        EXPECT_EQ(::listen(listener_, how == kind::mute ? 16 : 0), 0);
+        EXPECT_EQ(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+        port_ = ::ntohs(address.sin_port);
+        if (how == kind::mute) return;
+        // Those who come after these get no answer from the kernel either.
+        for (int& each : fillers_) {
+            each = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+            ::connect(each, reinterpret_cast<const sockaddr*>(&address), size);
+        }
+    }
+    silent_host(const silent_host&) = delete;
+    silent_host& operator=(const silent_host&) = delete;
+    ~silent_host() {
+        for (const int each : fillers_) ::close(each);
+        ::close(listener_);
+    }
+    std::string port() const { return std::to_string(port_); }
+
+private:
+    const int listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int port_ = 0;
+    int fillers_[4] = {-1, -1, -1, -1};
+};
+
 TEST_F(postgres_fault, a_host_that_is_silent_costs_no_more_than_the_caller_s_time) {
-    // Its connections wait in the kernel's line for ever.
-    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    ASSERT_EQ(::bind(socket, reinterpret_cast<const sockaddr*>(&address), size), 0);
-    ASSERT_EQ(::listen(socket, 16), 0);
-    ASSERT_EQ(::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size), 0);
-    postgres::options opts;
-    opts.connection = "host=127.0.0.1 sslmode=disable port=" + std::to_string(::ntohs(address.sin_port));
-    opts.connect_timeout = 60s;
-    const auto locks = postgres::make_provider(opts);
-    const auto from = std::chrono::steady_clock::now();
-    error_code code;
-    auto none = locks.make_lock("silent").acquire(200ms, {}, code);
-    EXPECT_EQ(code, errc::unavailable);
-    EXPECT_LT(std::chrono::steady_clock::now() - from, 10s);
-    ::close(socket);
+    for (const auto how : {silent_host::kind::mute, silent_host::kind::black_hole}) {
+        const silent_host host(how);
+        postgres::options opts;
+        opts.connection = "host=127.0.0.1 sslmode=disable port=" + host.port();
+        opts.connect_timeout = 60s;
+        const auto locks = postgres::make_provider(opts);
+        const auto from = std::chrono::steady_clock::now();
+        error_code code;
+        auto none = locks.make_lock("silent").acquire(200ms, {}, code);
+        EXPECT_EQ(code, errc::unavailable);
+        EXPECT_LT(std::chrono::steady_clock::now() - from, 10s);
+    }
+}
+
+TEST_F(postgres_fault, a_host_that_is_silent_is_passed_over_for_the_next_one) {
+    for (const auto how : {silent_host::kind::black_hole, silent_host::kind::mute}) {
+        const silent_host first(how);
+        const silent_host second(how);
+        const std::string url = "postgres://postgres@127.0.0.1:" + first.port() + ",127.0.0.1:" + second.port() +
+                                ",127.0.0.1:" + std::to_string(server().port()) + "/postgres?connect_timeout=1500ms";
+        registry schemes;
+        postgres::add_to(schemes);
+        const provider locks = schemes.open(url);
+        const auto from = std::chrono::steady_clock::now();
+        const auto held = locks.make_lock("passed over").acquire(10s);
+        EXPECT_EQ(held.state(), held_state::held);
+        EXPECT_GE(std::chrono::steady_clock::now() - from, 900ms);
+        EXPECT_LT(std::chrono::steady_clock::now() - from, 1500ms);
+        // The executor's way.
+        std::promise<error_code> done;
+        schemes.open(url).make_lock("passed over too").async_acquire(10s, [&](error_code code, lock_handle) {
+            done.set_value(code);
+        });
+        EXPECT_FALSE(done.get_future().get());
+    }
 }
 
 TEST_F(postgres_restart, a_wrong_address_is_an_error_that_says_what_is_wrong) {

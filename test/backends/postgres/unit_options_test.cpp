@@ -42,6 +42,23 @@ TEST(postgres_options, a_url_becomes_what_libpq_takes) {
     EXPECT_NO_THROW(postgres::check(made));
 }
 
+TEST(postgres_options, libpq_s_own_limit_of_connecting_counts_for_each_host) {
+    const auto whole = [](const char* text) { return postgres::limit_of_connecting(parsed(text)).whole; };
+    EXPECT_EQ(whole("postgres://a/d"), 4s);
+    EXPECT_EQ(whole("postgres://a,b/d"), 4s);
+    EXPECT_EQ(whole("postgres://a,b/d?connect_timeout=6"), 6s);
+    EXPECT_EQ(postgres::limit_of_connecting(parsed("postgres://a,b,c/d")).hosts, 3);
+    postgres::options opts;
+    opts.connection = "host=a,b connect_timeout=7";
+    EXPECT_EQ(postgres::limit_of_connecting(opts).whole, 14s);
+    opts.connection = "postgres://a/d?connect_timeout=1";
+    EXPECT_EQ(postgres::limit_of_connecting(opts).whole, 2s);
+    opts.connection = "connect_timeout=0";
+    EXPECT_EQ(postgres::limit_of_connecting(opts).whole, 4s);
+    opts.connect_timeout = 500ms;
+    EXPECT_EQ(postgres::limit_of_connecting(opts).whole, 500ms);
+}
+
 // Behaviours 81 and 82.
 TEST(postgres_options, locks_share_connections_unless_each_is_a_transaction) {
     EXPECT_TRUE(postgres::multiplexes(parsed("postgres://h/d")));
