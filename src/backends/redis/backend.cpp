@@ -12,15 +12,31 @@ namespace {
 
 class release_watch final : public core::watch {
 public:
-    release_watch(std::shared_ptr<subscriber> news, std::string channel, core::notifier& on_wake)
-        : news_(std::move(news)), channel_(std::move(channel)), on_wake_(on_wake) {
-        news_->add(channel_, on_wake_);
+    release_watch(std::shared_ptr<subscriber> news, std::string channel, const std::vector<std::string>& events,
+                  core::notifier& on_wake)
+        : news_(std::move(news)), on_wake_(on_wake) {
+        channels_.reserve(events.size() + 1);
+        try {
+            listen(std::move(channel));
+            for (const std::string& each : events) listen(each);
+        } catch (...) {
+            leave();
+            throw;
+        }
     }
-    ~release_watch() override { news_->remove(channel_, on_wake_); }
+    ~release_watch() override { leave(); }
 
 private:
+    void listen(std::string channel) {
+        news_->add(channel, on_wake_);
+        channels_.push_back(std::move(channel));
+    }
+    void leave() noexcept {
+        for (const std::string& each : channels_) news_->remove(each, on_wake_);
+    }
+
     const std::shared_ptr<subscriber> news_;
-    const std::string channel_;
+    std::vector<std::string> channels_;
     core::notifier& on_wake_;
 };
 
@@ -144,7 +160,7 @@ std::unique_ptr<core::watch> redis_backend::arm(const core::claim& who, core::li
                                 shared_names(context), context.executor(), context.observer);
         if (servers_.size() == 1) news_.store(news.get(), std::memory_order_release);
     }
-    return std::make_unique<release_watch>(news, strategy_.channel_of(who), on_wake);
+    return std::make_unique<release_watch>(news, strategy_.channel_of(who), strategy_.event_channels_of(who), on_wake);
 }
 
 }  // namespace redis

@@ -231,6 +231,20 @@ void look_at_rights(questioner& server, const strategy& commands, std::vector<fi
     }
 }
 
+/// Neither answer is a fault: without them, releases by others are found by asking.
+void look_at_events(questioner& server, std::vector<finding>& found) {
+    try {
+        const auto said = server.texts({"CONFIG", "GET", "notify-keyspace-events"});
+        const bool on = said.size() == 2 && said[1].find('K') != std::string::npos;
+        found.push_back({grade::good, "events",
+                         on ? "keyspace events are on (" + said[1] + "): releases by others are noticed at once"
+                            : "keyspace events are off (notify-keyspace-events): releases by others, such as .NET, are "
+                              "found by asking again and again"});
+    } catch (const error&) {
+        found.push_back({grade::good, "events", "this user may not ask whether keyspace events are on"});
+    }
+}
+
 }  // namespace
 
 std::vector<lock_entry> redis_backend::list(const list_query& query) {
@@ -308,6 +322,7 @@ std::vector<finding> redis_backend::examine(const examination& how) {
                 here.push_back({grade::warning, "version", refused.diag().message});
             }
             look_at_rights(asked, strategy_, here);
+            look_at_events(asked, here);
         } catch (const error& failed) {
             here.push_back({grade::fault, "connection", failed.diag().message});
         }

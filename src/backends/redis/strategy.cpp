@@ -111,6 +111,17 @@ std::string strategy::channel_of(const core::claim& who) const {
     return "holdfast:1:" + std::to_string(options_.database) + ":" + who.target->mapped();
 }
 
+std::vector<std::string> strategy::event_channels_of(const core::claim& who) const {
+    const std::string beginning = "__keyspace@" + std::to_string(options_.database) + "__:";
+    const std::string& key = who.target->mapped();
+    std::vector<std::string> made{beginning + key};
+    // Only a writer waits for readers.
+    if (who.target->kind == core::primitive_kind::reader_writer_lock && who.mode == access::exclusive) {
+        made.push_back(beginning + readers_of(key));
+    }
+    return made;
+}
+
 std::string strategy::id_of(const core::claim& who) const {
     std::string made = owner_prefix_;
     made += who.owner;

@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace holdfast {
 inline namespace v0 {
@@ -27,6 +28,9 @@ public:
     std::string key_of(core::primitive_kind kind, std::string_view name) const;
     /// Where releases of the name are told.
     std::string channel_of(const core::claim& who) const;
+
+    /// Where the server itself tells of the keys' ends, if it does.
+    std::vector<std::string> event_channels_of(const core::claim& who) const;
 
     /// False for a command that there is nothing to be sent for: it is done.
     static bool asks(const core::command& cmd) noexcept;

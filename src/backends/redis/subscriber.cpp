@@ -12,6 +12,19 @@ constexpr std::chrono::milliseconds kept_idle{100};
 constexpr std::chrono::milliseconds shortest_pause{10};
 constexpr std::chrono::milliseconds longest_pause{2000};
 
+bool is_event_channel(std::string_view channel) noexcept {
+    constexpr std::string_view beginning = "__keyspace@";
+    return channel.substr(0, beginning.size()) == beginning;
+}
+
+/// After which there may be room. Not what renewals and grants make: there are many of them.
+bool makes_room(std::string_view event) noexcept {
+    for (const char* each : {"del", "expired", "srem", "zrem", "evicted", "rename_from"}) {
+        if (event == each) return true;
+    }
+    return false;
+}
+
 }  // namespace
 
 class subscriber::name_news final : public core::notifier {
@@ -51,7 +64,7 @@ void subscriber::add(const std::string& channel, core::notifier& listener) {
     const bool is_new = where.listeners.empty() && where.idle_since == boottime::time_point();
     // What may throw comes first, since nobody removes a listener that was not added.
     if (!forbidden_) {
-        if (is_new && ready_) connection_->send(format({"SUBSCRIBE", channel}));
+        if (is_new && ready_ && is_wanted(channel)) subscribe({channel});
         if (is_new || !ready_) seat_->post();
     }
     where.listeners.push_back(&listener);
@@ -99,53 +112,100 @@ void subscriber::drive(boottime::time_point now, bool read) {
     if (found == connection::status::ready && !ready_) {
         ready_ = true;
         failures_ = 0;
-        subscribe_all();
+        out_.clear();
+        events_ = events::unknown;
+        events_forbidden_ = false;
+        // Before the first subscription, after which nothing else may be asked.
+        config_is_out_ = true;
+        connection_->send(format({"CONFIG", "GET", "notify-keyspace-events"}));
+        subscribe_all(false);
         connection_->drive(now, false);
     }
     if (connection_->now_is() == connection::status::failed) lost(now);
 }
 
-void subscriber::subscribe_all() {
-    std::vector<std::string_view> words{"SUBSCRIBE"};
+bool subscriber::is_wanted(std::string_view channel) const noexcept {
+    return !is_event_channel(channel) || (events_ == events::on && !events_forbidden_);
+}
+
+void subscriber::subscribe_all(bool to_events) {
+    std::vector<std::string_view> channels;
     for (auto each = topics_.begin(); each != topics_.end();) {
         if (each->second.listeners.empty()) {
             each = topics_.erase(each);
             continue;
         }
-        words.push_back(each->first);
+        if (is_event_channel(each->first) == to_events) channels.push_back(each->first);
         ++each;
     }
-    if (words.size() > 1) connection_->send(format(words));
+    if (!channels.empty()) subscribe(channels);
+}
+
+/// @param channels all of one kind, so that an error is about that kind
+void subscriber::subscribe(const std::vector<std::string_view>& channels) {
+    std::vector<std::string_view> words{"SUBSCRIBE"};
+    words.insert(words.end(), channels.begin(), channels.end());
+    out_.emplace_back(is_event_channel(channels.front()), channels.size());
+    connection_->send(format(words));
 }
 
 void subscriber::hear() {
     while (ready_) {
         const reply_value message = connection_->receive();
         if (message == nullptr) return;
-        heard(*message);
+        if (config_is_out_) {
+            config_is_out_ = false;
+            heard_config(*message);
+        } else {
+            heard(*message);
+        }
+    }
+}
+
+void subscriber::heard_config(const redisReply& said) {
+    events_ = events::on;
+    if (is_array(said)) {
+        const std::string_view set = size_of(said) == 2 ? text_of(element_of(said, 1)) : std::string_view();
+        if (set.find('K') == std::string_view::npos) events_ = events::off;
+    }
+    // Who may not ask cannot know, and listens in case there is something to be heard.
+    if (events_ == events::on) subscribe_all(true);
+    seat_->post();
+}
+
+void subscriber::heard_error(const redisReply& said) {
+    const bool about_events = !out_.empty() && out_.front().first;
+    if (!out_.empty()) out_.pop_front();
+    const failure why = failure_of(text_of(said));
+    if (about_events) {
+        events_forbidden_ = true;
+    } else if (why.code == errc::permission) {
+        forbid(why.text);
+    } else {
+        // Until the next connection, or a confirmation, nothing is sure to come.
+        works_.store(false, std::memory_order_release);
+        wake_all();
     }
 }
 
 void subscriber::heard(const redisReply& message) {
     if (is_error(message)) {
-        const failure why = failure_of(text_of(message));
-        if (why.code == errc::permission) {
-            forbid(why.text);
-        } else {
-            // Until the next connection, or a confirmation, nothing is sure to come.
-            works_.store(false, std::memory_order_release);
-            wake_all();
-        }
+        heard_error(message);
         return;
     }
     if (!is_array(message) || size_of(message) < 2) return;
     const std::string_view what = text_of(element_of(message, 0));
+    if (what == "subscribe" && !out_.empty() && --out_.front().second == 0) out_.pop_front();
     const auto found = topics_.find(std::string(text_of(element_of(message, 1))));
     if (found == topics_.end()) return;
+    const bool is_event = is_event_channel(found->first);
     if (what == "subscribe") {
         found->second.confirmed = true;
-        works_.store(true, std::memory_order_release);
+        // Events come from everybody, news from our like: only of the latter is anything expected.
+        if (!is_event) works_.store(true, std::memory_order_release);
     } else if (what != "message") {
+        return;
+    } else if (is_event && (size_of(message) < 3 || !makes_room(text_of(element_of(message, 2))))) {
         return;
     }
     // Under the mutex, so that whoever has removed itself is not told any more.
@@ -185,7 +245,7 @@ void subscriber::sweep(boottime::time_point now) {
         if (!one.listeners.empty()) {
             ++each;
         } else if (now >= one.idle_since + kept_idle) {
-            if (ready_) connection_->send(format({"UNSUBSCRIBE", each->first}));
+            if (ready_ && is_wanted(each->first)) connection_->send(format({"UNSUBSCRIBE", each->first}));
             each = topics_.erase(each);
         } else {
             sweep_at_ = std::min(sweep_at_, one.idle_since + kept_idle);

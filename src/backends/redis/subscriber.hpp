@@ -8,17 +8,21 @@
 #include <holdfast/observer.hpp>
 
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace holdfast {
 inline namespace v0 {
 namespace redis {
 
-/** Subscribes to channels as long as somebody listens to them.
+/** Subscribes to channels as long as somebody listens to them; to those of the server's own keyspace events unless the
+    server has them off.
 
     A listener is notified with `signal_wake` for each message, for each confirmation that messages will come from now
     on, and when the connection is lost: each of these is a reason to look.
@@ -43,6 +47,8 @@ public:
 
 private:
     class name_news;
+    /// What the server says about keyspace events.
+    enum class events { unknown, off, on };
     struct topic {
         std::vector<core::notifier*> listeners;
         bool confirmed = false;
@@ -52,7 +58,12 @@ private:
 
     void run();
     void drive(boottime::time_point now, bool read);
-    void subscribe_all();
+    /// Whether it is subscribed to where somebody listens.
+    bool is_wanted(std::string_view channel) const noexcept;
+    void subscribe_all(bool to_events);
+    void subscribe(const std::vector<std::string_view>& channels);
+    void heard_config(const redisReply& said);
+    void heard_error(const redisReply& said);
     void hear();
     void heard(const redisReply& message);
     void lost(boottime::time_point now);
@@ -74,6 +85,12 @@ private:
     std::unique_ptr<connection> connection_;
     bool ready_ = false;
     bool forbidden_ = false;
+    /// Its answer is the first thing to be heard.
+    bool config_is_out_ = false;
+    events events_ = events::unknown;
+    bool events_forbidden_ = false;
+    /// Subscriptions that are out: whether to events, and how many channels.
+    std::deque<std::pair<bool, std::size_t>> out_;
     int listening_ = 0;
     int failures_ = 0;
     boottime::time_point pause_until_{};

@@ -543,6 +543,7 @@ TEST(redis_inspection, examines_what_makes_a_server_unfit) {
     EXPECT_TRUE(says(found, "memory", grade::fault));
     EXPECT_TRUE(says(found, "persistence", grade::warning));
     EXPECT_TRUE(says(found, "channels", grade::good));
+    EXPECT_TRUE(says(found, "events", grade::good));
     EXPECT_EQ(server({"DBSIZE"}).integer, 0) << "the examination left something behind";
     server({"ACL", "SETUSER", "ann", "on", ">secret", "~*", "+@all", "resetchannels"});
     redis::options opts = options_for(server);
