@@ -2,6 +2,7 @@
 
 #include "handoff.hpp"
 #include "lock_bodies.hpp"
+#include "redis_renewals.hpp"
 
 #include <holdfast/backends/redis.hpp>
 #include <holdfast/url.hpp>
@@ -15,7 +16,10 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include <algorithm>
 #include <memory>
+#include <random>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -173,11 +177,77 @@ void handoff_rows(const std::string& text, const std::function<void(const row&)>
     }
 }
 
+/// What a waiter does that hears of nothing: .NET's, whose bounds these are.
+contender polling_contender(const std::string& text) {
+    auto asks = std::make_shared<raw_redis>(text);
+    const auto acquire = [asks] {
+        std::minstd_rand random(std::random_device{}());
+        while (!asks->try_acquire()) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(std::uniform_int_distribution(10, 800)(random)));
+        }
+    };
+    return {acquire, [asks] { asks->release(); }};
+}
+
+void polling_row(const std::string& text, const std::function<void(const row&)>& report) {
+    const auto measured =
+        measure_rounds([&] { return measure_handoff([&] { return our_contender(text); }, true, 60); },
+                       [&] { return measure_handoff([&] { return polling_contender(text); }, true, 12); }, 3);
+    report(make_row("sync hand-off, beside polling", measured, 0, "asking every 10 to 800 ms, as .NET"));
+}
+
+void renewal_rows(const std::string& text, const std::function<void(const row&)>& report) {
+    constexpr int count = 100'000;
+    constexpr auto cadence = 9000ms;
+    constexpr double most_of_a_core = 0.03;
+    constexpr double most_bytes = 512;
+    boost::asio::io_context io(1);
+    const std::string separator = text.find('?') == std::string::npos ? "?" : "&";
+    const provider locks = make_provider(text + separator + "extension_cadence=9s", {.executor = io.get_executor()});
+    const renewal_cost cost = measure_renewals(locks, io, count, cadence);
+    if (!cost.held) return;
+    const double budget = std::chrono::duration<double, std::micro>(cadence).count() * most_of_a_core / count;
+    report(make_row("renewal, 100000 held, every 9 s", {cost.per_renewal_us, cost.per_renewal_us, budget}, 1,
+                    "processor time that is 3 % of a core"));
+    report(
+        make_row("bytes (not us) of each of them", {cost.bytes_a_lock, cost.bytes_a_lock, most_bytes}, 1, "512 bytes"));
+}
+
+/// With several servers in the URL: what a majority costs beside the first of them alone.
+void majority_rows(const std::string& text, const std::function<void(const row&)>& report) {
+    const url all = url::parse(text);
+    const std::string first = "redis://" + all.authority().substr(0, all.authority().find(','));
+    const auto servers = std::to_string(std::count(all.authority().begin(), all.authority().end(), ',') + 1);
+    const pairing plan;
+    pin_to(0);
+    {
+        const lock many = make_provider(text).make_lock("holdfast-bench:pair");
+        const lock one = make_provider(first).make_lock("holdfast-bench:pair-of-one");
+        report(make_row("sync pair, " + servers + " servers",
+                        measure_pairs([&] { many.acquire().release(); }, [&] { one.acquire().release(); }, plan), 2,
+                        "ours, one server"));
+    }
+    boost::asio::io_context io(1);
+    const lock many = make_provider(text, {.executor = io.get_executor()}).make_lock("holdfast-bench:pair");
+    const lock one = make_provider(first, {.executor = io.get_executor()}).make_lock("holdfast-bench:pair-of-one");
+    report(make_row("async pair, " + servers + " servers",
+                    measure_rounds([&] { return coroutine_pairs(many, io, plan.per_round); },
+                                   [&] { return coroutine_pairs(one, io, plan.per_round); }, plan.rounds),
+                    2, "ours, one server"));
+    unpin();
+}
+
 }  // namespace
 
 void redis_rows(const std::string& text, const std::function<void(const row&)>& report) {
+    if (url::parse(text).authority().find(',') != std::string::npos) {
+        majority_rows(text, report);
+        return;
+    }
     pair_rows(text, report);
     handoff_rows(text, report);
+    polling_row(text, report);
+    renewal_rows(text, report);
 }
 
 }  // namespace holdfast::bench
