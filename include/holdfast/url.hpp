@@ -4,6 +4,7 @@
 
 #include <holdfast/config.hpp>
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -63,6 +64,12 @@ public:
     std::optional<std::string> text(std::string_view name);
     /// `true`, `false`, `1`, `0`, `yes`, `no`; an option without a value is true.
     std::optional<bool> boolean(std::string_view name);
+    /// A whole number from @p least to @p most.
+    std::optional<int> number(std::string_view name, int least, int most);
+    /// `500ms`, `30s` or `2m`, up to 2^31-1 ms.
+    /// @param plain what a number without a unit counts; zero: it is refused
+    std::optional<std::chrono::milliseconds> time(std::string_view name,
+                                                  std::chrono::milliseconds plain = std::chrono::milliseconds(0));
     void finish() const;
 
 private:

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <limits>
 
 namespace holdfast {
 inline namespace v0 {
@@ -51,6 +53,16 @@ std::string lower(std::string_view text) {
     std::transform(made.begin(), made.end(), made.begin(),
                    [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
     return made;
+}
+
+/// @param what names it at the beginning of a sentence
+int whole_number(std::string_view text, const std::string& what, int least, int most) {
+    int value = 0;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (read.ec != std::errc() || read.ptr != text.data() + text.size() || value < least || value > most) {
+        refuse(what + " is a number from " + std::to_string(least) + " to " + std::to_string(most));
+    }
+    return value;
 }
 
 bool is_secret(std::string_view option) {
@@ -178,6 +190,26 @@ std::optional<bool> option_reader::boolean(std::string_view name) {
     if (value.empty() || value == "true" || value == "1" || value == "yes") return true;
     if (value == "false" || value == "0" || value == "no") return false;
     refuse("the option '" + found->name + "' is true or false");
+}
+
+std::optional<int> option_reader::number(std::string_view name, int least, int most) {
+    const url::option* found = take(name);
+    if (found == nullptr) return std::nullopt;
+    return whole_number(found->value, "the option '" + found->name + "'", least, most);
+}
+
+std::optional<std::chrono::milliseconds> option_reader::time(std::string_view name, std::chrono::milliseconds plain) {
+    const url::option* found = take(name);
+    if (found == nullptr) return std::nullopt;
+    const std::string_view value = found->value;
+    const std::string option = "the option '" + found->name + "'";
+    const auto digits = std::min(value.find_first_not_of("0123456789"), value.size());
+    const std::string_view unit = value.substr(digits);
+    const auto scale = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60'000 : unit.empty() ? plain.count() : 0;
+    if (digits == 0 || scale == 0) refuse(option + " is a time such as 500ms, 30s or 2m");
+    const auto most = static_cast<int>(std::numeric_limits<int>::max() / scale);
+    return std::chrono::milliseconds(scale) *
+           whole_number(value.substr(0, digits), option + ", before its unit,", 0, most);
 }
 
 void option_reader::finish() const {

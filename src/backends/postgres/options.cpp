@@ -3,8 +3,8 @@
 #include <libpq-fe.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <string_view>
 
@@ -15,6 +15,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+constexpr int most_connections = 10000;
+
 struct free_options {
     void operator()(PQconninfoOption* all) const noexcept { ::PQconninfoFree(all); }
 };
@@ -22,28 +24,6 @@ using conninfo = std::unique_ptr<PQconninfoOption, free_options>;
 
 [[noreturn]] void refuse(const std::string& message) {
     throw error(errc::invalid_options, "postgres: " + message);
-}
-
-int number(const std::string& value, const char* option) {
-    int made = 0;
-    const char* const end = value.data() + value.size();
-    const auto read = std::from_chars(value.data(), end, made);
-    if (read.ec != std::errc() || read.ptr != end) refuse(std::string("'") + option + "' is a whole number");
-    return made;
-}
-
-/// `500ms`, `30s`, `2m`; a plain number counts as @p plain says, or is refused.
-milliseconds duration(const std::string& text, const char* option, int plain = 0) {
-    constexpr int most = 2'000'000;
-    int value = 0;
-    const char* const end = text.data() + text.size();
-    const auto read = std::from_chars(text.data(), end, value);
-    const std::string_view unit(read.ptr, static_cast<std::size_t>(end - read.ptr));
-    const int scale = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60'000 : unit.empty() ? plain : 0;
-    if (read.ec != std::errc() || scale == 0 || value > most || value < -most) {
-        refuse(std::string("'") + option + "' is a time, such as 500ms, 30s or 2m");
-    }
-    return std::int64_t{value} * milliseconds(scale);
 }
 
 /// A parameter in libpq's keyword=value form.
@@ -89,7 +69,6 @@ void split_hosts(const std::string& authority, std::string& hosts, std::string& 
 }  // namespace
 
 void check(const options& opts) {
-    constexpr int most_connections = 10000;
     constexpr milliseconds longest = std::chrono::hours(24 * 24);
     if (opts.connection.find('\0') != std::string::npos) refuse("the connection string holds a NUL");
     char* message = nullptr;
@@ -180,14 +159,10 @@ options options_from(const url& address) {
     made.strict_names = reader.boolean("strict").value_or(made.strict_names);
     made.multiplexing = reader.boolean("multiplexing");
     made.transaction_scope = reader.boolean("transaction_scope").value_or(made.transaction_scope);
-    const auto count = [&](const char* name, int& field) {
-        if (const auto value = reader.text(name)) field = number(*value, name);
-    };
-    const auto time = [&](const char* name, milliseconds& field) {
-        if (const auto value = reader.text(name)) field = duration(*value, name);
-    };
-    count("max_connections", made.max_connections);
-    count("max_waiting_connections", made.max_waiting_connections);
+    made.max_connections = reader.number("max_connections", 1, most_connections).value_or(made.max_connections);
+    made.max_waiting_connections = reader.number("max_waiting_connections", 0, std::numeric_limits<int>::max())
+                                       .value_or(made.max_waiting_connections);
+    const auto time = [&](const char* name, milliseconds& field) { field = reader.time(name).value_or(field); };
     time("retry_every", made.retry_every);
     time("max_server_wait", made.max_server_wait);
     time("lost_after", made.lost_after);
@@ -197,9 +172,7 @@ options options_from(const url& address) {
         made.fencing_sequence = *value;
     }
     // libpq's own parameter of that name is a number of seconds.
-    if (const auto value = reader.text("connect_timeout")) {
-        made.connect_timeout = duration(*value, "connect_timeout", 1000);
-    }
+    if (const auto limit = reader.time("connect_timeout", std::chrono::seconds(1))) made.connect_timeout = *limit;
     if (const auto value = reader.text("pooler")) {
         if (*value == "session") {
             made.pooler = pooler::session;

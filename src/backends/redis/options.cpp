@@ -32,17 +32,6 @@ Number number(std::string_view text, const std::string& what, Number least, Numb
     return value;
 }
 
-milliseconds duration(const std::string& text, const char* name) {
-    const auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
-    const std::string unit = text.substr(digits);
-    const int scale = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60'000 : 0;
-    if (digits == 0 || scale == 0) refuse(std::string("'") + name + "' is a time such as 500ms, 30s or 2m");
-    constexpr long long most = std::numeric_limits<int>::max();
-    return milliseconds(number<long long>(std::string_view(text).substr(0, digits),
-                                          std::string("'") + name + "', before its unit,", 0, most / scale) *
-                        scale);
-}
-
 /// `host`, `host:port`, `[v6]`, `[v6]:port`
 server_address server_from(std::string_view text, std::uint16_t usual_port) {
     server_address made;
@@ -188,18 +177,14 @@ options options_from(const url& address) {
         tls.server_name = reader.text("server_name").value_or("");
     }
     made.key_prefix = reader.text("prefix").value_or("");
-    const auto read_time = [&reader](const char* name, milliseconds& into) {
-        if (const auto text = reader.text(name)) into = duration(*text, name);
-    };
+    const auto read_time = [&reader](const char* name, milliseconds& into) { into = reader.time(name).value_or(into); };
     read_time("expiry", made.expiry);
     read_time("min_validity", made.min_validity);
     read_time("extension_cadence", made.extension_cadence);
     read_time("min_busy_wait", made.min_busy_wait);
     read_time("max_busy_wait", made.max_busy_wait);
     read_time("connect_timeout", made.connect_timeout);
-    if (const auto text = reader.text("min_replicas")) {
-        made.min_replicas = number<int>(*text, "'min_replicas'", 0, most_replicas);
-    }
+    made.min_replicas = reader.number("min_replicas", 0, most_replicas).value_or(0);
     read_time("replica_timeout", made.replica_timeout);
     made.fencing = reader.boolean("fencing").value_or(false);
     reader.finish();

@@ -202,6 +202,26 @@ TEST(option_reader_test, refuses_what_is_neither_true_nor_false_without_quoting_
     EXPECT_THAT(said, Not(HasSubstr("hunter2")));
 }
 
+TEST(option_reader_test, reads_times_and_numbers_and_says_what_they_are) {
+    const url made = url::parse("x:?a=500ms&b=30s&c=2m&d=7&e=7&f=9&g=-1s&h=999999999m&i=&j=1.5s&k=2147483647ms");
+    option_reader reader(made);
+    EXPECT_EQ(reader.time("a"), std::chrono::milliseconds(500));
+    EXPECT_EQ(reader.time("b"), std::chrono::seconds(30));
+    EXPECT_EQ(reader.time("c"), std::chrono::minutes(2));
+    EXPECT_EQ(reader.time("d", std::chrono::seconds(1)), std::chrono::seconds(7));
+    EXPECT_EQ(reader.time("k"), std::chrono::milliseconds(2147483647));
+    EXPECT_EQ(reader.time("nothing"), std::nullopt);
+    EXPECT_EQ(reader.number("e", 0, 7), 7);
+    EXPECT_EQ(reader.number("nothing", 0, 7), std::nullopt);
+    for (const char* name : {"e", "g", "i", "j"}) {
+        EXPECT_THAT(refusal([&] { (void)reader.time(name); }), HasSubstr("a time such as 500ms, 30s or 2m")) << name;
+    }
+    EXPECT_THAT(refusal([&] { (void)reader.time("h"); }), HasSubstr("from 0 to 35791"));
+    for (const char* name : {"a", "f", "i"}) {
+        EXPECT_THAT(refusal([&] { (void)reader.number(name, 0, 8); }), HasSubstr("a number from 0 to 8")) << name;
+    }
+}
+
 TEST(option_reader_test, gives_texts_as_they_are) {
     const url made = url::parse("x:?a=%20b&c=");
     option_reader reader(made);
