@@ -2,14 +2,8 @@
 
 #include <libpq-fe.h>
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -69,19 +63,6 @@ using result = std::unique_ptr<PGresult, decltype(&::PQclear)>;
 
 }  // namespace
 
-int free_port() {
-    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    const bool bound = ::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) == 0 &&
-                       ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-    ::close(socket);
-    if (!bound) fail("no free port");
-    return ::ntohs(address.sin_port);
-}
-
 postgres_server::postgres_server(std::vector<std::string> settings) : settings_(std::move(settings)) {
     make_data({program("initdb"), "-D", directory_ / "data", "-U", "postgres", "-A", "trust", "-N", "--no-instructions",
                "--locale=C", "-E", "UTF8"});
@@ -102,9 +83,8 @@ void postgres_server::make_data(const std::vector<std::string>& command) const {
     if (const passwd* const user = other_user()) {
         if (::chown(directory_.path().c_str(), user->pw_uid, user->pw_gid) != 0) fail("chown");
     }
-    pid_t id = -1;
-    run(command, directory_ / "make_data.log", id);
-    if (wait_for(id) != 0) fail(command.front() + ": " + read_file(directory_ / "make_data.log"));
+    if (wait_for(run(command, directory_ / "make_data.log")) != 0)
+        fail(command.front() + ": " + read_file(directory_ / "make_data.log"));
 }
 
 std::string postgres_server::write(const std::string& name, const std::string& text) const {
@@ -126,39 +106,8 @@ postgres_server& postgres_server::shared() {
 }
 
 /// Starts a program as the user that may run a server. It dies with this thread.
-void postgres_server::run(const std::vector<std::string>& command, const std::string& output, pid_t& id) const {
-    const passwd* const user = other_user();
-    const uid_t user_id = user == nullptr ? 0 : user->pw_uid;
-    const gid_t group_id = user == nullptr ? 0 : user->pw_gid;
-    std::vector<std::string> words = command;
-    std::vector<char*> arguments;
-    arguments.reserve(words.size() + 1);
-    for (auto& each : words) arguments.push_back(each.data());
-    arguments.push_back(nullptr);
-    const pid_t parent = ::getpid();
-    id = ::fork();
-    if (id < 0) fail("fork");
-    if (id > 0) return;
-    // Nothing but system calls from here on: other threads may hold any mutex.
-    if (user != nullptr && (::setgroups(1, &group_id) != 0 || ::setgid(group_id) != 0 || ::setuid(user_id) != 0)) {
-        ::_exit(126);
-    }
-    // After the change of user, which forgets it.
-    ::prctl(PR_SET_PDEATHSIG, SIGQUIT);
-    if (::getppid() != parent) ::_exit(126);
-    const int log = ::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
-    const int null = ::open("/dev/null", O_RDONLY);
-    ::dup2(null, STDIN_FILENO);
-    ::dup2(log, STDOUT_FILENO);
-    ::dup2(log, STDERR_FILENO);
-    sigset_t none;
-    ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    // Not in the test's group: a terminal's interrupt is the test's, which ends the server.
-    ::setsid();
-    if (::chdir("/") != 0) ::_exit(126);
-    ::execv(arguments[0], arguments.data());
-    ::_exit(127);
+pid_t postgres_server::run(const std::vector<std::string>& command, const std::string& output) const {
+    return start_server(command, {.with_us = SIGQUIT, .user = other_user(), .output = output});
 }
 
 void postgres_server::start() {
@@ -174,7 +123,7 @@ void postgres_server::start() {
             command.insert(command.end(), {"-c", each});
         }
         for (const std::string& each : settings_) command.insert(command.end(), {"-c", each});
-        run(command, directory_ / "log", pid_);
+        pid_ = run(command, directory_ / "log");
         try {
             wait_until_ready();
             return;

@@ -3,6 +3,7 @@
 #define HOLDFAST_TEST_SUPPORT_POSTGRES_SERVER_HPP
 
 #include <support/second_process.hpp>
+#include <support/server_process.hpp>
 
 #include <memory>
 #include <string>
@@ -11,9 +12,6 @@
 #include <sys/types.h>
 
 namespace holdfast::test {
-
-/// A port of the loopback interface that nobody had a moment ago.
-int free_port();
 
 /** A server in a temporary directory, on a free port of the loopback interface; it ends with the thread that made it.
 
@@ -63,7 +61,7 @@ private:
     postgres_server(standby, const postgres_server& primary);
 
     void make_data(const std::vector<std::string>& command) const;
-    void run(const std::vector<std::string>& command, const std::string& output, pid_t& id) const;
+    pid_t run(const std::vector<std::string>& command, const std::string& output) const;
     void wait_until_ready();
     std::vector<pid_t> children() const;
 

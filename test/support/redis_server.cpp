@@ -1,8 +1,8 @@
 #include <support/redis_server.hpp>
+#include <support/server_process.hpp>
 
 #include <netinet/in.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -27,21 +27,6 @@ constexpr auto patience = 20s;
 
 [[noreturn]] void fail(const std::string& what) {
     throw std::runtime_error("redis: " + what + ": " + std::strerror(errno));
-}
-
-/// Given by the system, and free again; another program might take it before the server does, so that is tried again.
-std::uint16_t free_port() {
-    const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in where{};
-    where.sin_family = AF_INET;
-    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof where;
-    if (::bind(probe, reinterpret_cast<sockaddr*>(&where), sizeof where) != 0 ||
-        ::getsockname(probe, reinterpret_cast<sockaddr*>(&where), &size) != 0) {
-        fail("no free port");
-    }
-    ::close(probe);
-    return ntohs(where.sin_port);
 }
 
 }  // namespace
@@ -164,7 +149,7 @@ redis_server::~redis_server() {
 void redis_server::start() {
     const bool fixed = port_ != 0;
     for (int round = 0; round < 5; ++round) {
-        if (!fixed) port_ = free_port();
+        if (!fixed) port_ = static_cast<std::uint16_t>(free_port());
         std::vector<std::string> words = {"redis-server",
                                           "--port",
                                           std::to_string(port_),
@@ -187,20 +172,7 @@ void redis_server::start() {
         for (const std::string& option : options_) {
             words.push_back(option == redis_server::own_port ? std::to_string(port_) : option);
         }
-        std::vector<char*> arguments;
-        for (std::string& word : words) arguments.push_back(word.data());
-        arguments.push_back(nullptr);
-        const pid_t parent = ::getpid();
-        id_ = ::fork();
-        if (id_ < 0) fail("no process");
-        if (id_ == 0) {
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-            if (::getppid() != parent) ::_exit(127);
-            const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-            for (int each = 0; each < 3; ++each) ::dup2(nothing, each);
-            ::execvp(arguments[0], arguments.data());
-            ::_exit(127);
-        }
+        id_ = start_server(words);
         const auto until = std::chrono::steady_clock::now() + patience;
         while (std::chrono::steady_clock::now() < until) {
             int status = 0;

@@ -54,6 +54,12 @@ void pause_for(std::chrono::microseconds time) {
 
 }  // namespace
 
+void check(const race_result& how, int rounds) {
+    EXPECT_EQ(how.wrong, 0);
+    EXPECT_GT(how.granted, rounds / 100);
+    EXPECT_GT(how.not_granted, rounds / 100);
+}
+
 race_result race_timeouts(const counted_provider& holders, const counted_provider& waiters, int rounds) {
     return run(rounds, [&](const std::string& name, auto& random) {
         auto held = holders.locks.make_lock(name).acquire(60s);

@@ -14,6 +14,8 @@ struct race_result {
     int wrong = 0;
 };
 
+/// A race of @p rounds in which nothing went wrong, and which was one: each end came now and then.
+void check(const race_result& how, int rounds);
 /// A holder releases at about the time at which a waiter's time is over.
 race_result race_timeouts(const counted_provider& holders, const counted_provider& waiters, int rounds);
 /// A holder releases at about the time at which a waiter is cancelled.
