@@ -25,7 +25,9 @@ constexpr std::chrono::milliseconds cancel_again = std::chrono::milliseconds(50)
 constexpr std::chrono::milliseconds arm_again = std::chrono::milliseconds(100);
 /// How long no further connection is tried for waiting after one could not be had.
 constexpr std::chrono::milliseconds no_place_for = std::chrono::seconds(5);
-constexpr int most_failures = 3;
+constexpr int most_failures = 4;
+/// When that which could not be given back is tried again: after so long, then four times and nine times that.
+constexpr std::chrono::milliseconds give_back_again = std::chrono::milliseconds(10);
 /// How long a connection may take, however short the caller's timeout is.
 constexpr std::chrono::milliseconds least_time_to_connect = std::chrono::seconds(1);
 /// How many connections that nobody uses are kept open, besides the first.
@@ -502,6 +504,20 @@ void multiplexer::retry_room() {
     }
 }
 
+void multiplexer::retry_failed(boottime::time_point now) {
+    // Taken out first: what is enqueued may fail at once, and come again.
+    std::vector<retrial> due;
+    std::erase_if(retrials_, [&](const retrial& each) {
+        if (each.where->over) return true;
+        if (each.at > now) return false;
+        due.push_back(each);
+        return true;
+    });
+    for (const retrial& each : due) {
+        if (!each.where->over) enqueue(each.where, each.asked);
+    }
+}
+
 void multiplexer::enqueue(const connection_ptr& where, const request_ptr& asked) {
     asked->at = where;
     if (asked->what == session_verb::try_acquire) {
@@ -798,7 +814,10 @@ void multiplexer::unattended(const connection_ptr& where, const request_ptr& ask
                 if (++asked->failures < most_failures) {
                     asked->done = false;
                     asked->what = session_verb::probe;
-                    enqueue(where, asked);
+                    // A server that has no room now may have some in a moment.
+                    const auto at = boottime::now() + give_back_again * asked->failures * asked->failures;
+                    retrials_.push_back({at, where, asked});
+                    schedule(at);
                 } else {
                     // Its end is the only thing left that gives the lock back.
                     reply why = asked->answer;
@@ -1058,6 +1077,7 @@ void multiplexer::tick() {
         retry_room();
         if (room_.empty()) room_due_ = never;
     }
+    retry_failed(now);
     const auto all = connections_;
     for (const connection_ptr& each : all) {
         if (each->over) continue;
@@ -1082,6 +1102,7 @@ void multiplexer::tick() {
 boottime::time_point multiplexer::next_tick() const {
     auto next = room_due_;
     const auto now = boottime::now();
+    for (const retrial& each : retrials_) next = std::min(next, each.at);
     for (const connection_ptr& each : connections_) {
         if (each->lacks_reactor() || each->lacks_monitor()) next = std::min(next, now + arm_again);
         if (each->line->status() == session_wire::state::connecting) {

@@ -106,6 +106,7 @@ private:
     void leave_room(const request_ptr& asked);
     void retry(const request_ptr& asked);
     void retry_room();
+    void retry_failed(boottime::time_point now);
 
     void enqueue(const connection_ptr& where, const request_ptr& asked);
     bool unqueue(const request_ptr& asked);
@@ -152,6 +153,14 @@ private:
     std::uint64_t last_in_room_ = 0;
     boottime::time_point room_due_ = never;
     boottime::time_point stand_again_at_ = boottime::time_point::min();
+
+    /// What has failed to be given back, and when that is tried again.
+    struct retrial {
+        boottime::time_point at;
+        connection_ptr where;
+        request_ptr asked;
+    };
+    std::vector<retrial> retrials_;
 
     /// Left for the end of the call, since connections come and go by it.
     bool look_at_all_ = false;
