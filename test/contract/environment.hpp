@@ -49,6 +49,10 @@ public:
 
     /// False where names are something else than any UTF-8 text, such as paths.
     virtual bool takes_any_name() const { return true; }
+    /// False where names are paths of files that are one file in either case.
+    virtual bool tells_case_apart() const { return true; }
+    /// False where a name is refused that holds a NUL.
+    virtual bool takes_nul() const { return true; }
 
     /** Destroys all holds of @p name on the server's side, as the end of a session or of a lease would.
 

@@ -153,7 +153,8 @@ private:
 
 inline const std::vector<style> every_style{all_styles.begin(), all_styles.end()};
 inline const std::vector<style> blocking_styles{style::sync_throw, style::sync_code};
-inline const std::vector<style> asynchronous_styles{style::callback, style::future, style::coroutine, style::deferred};
+/// All but the blocking ones, which are the first two.
+inline const std::vector<style> asynchronous_styles{all_styles.begin() + 2, all_styles.end()};
 inline const std::vector<shape> every_shape{
     shape::lock,          shape::write,       shape::upgradeable_read, shape::upgradeable_write,
     shape::single_ticket, shape::last_ticket, shape::composite};

@@ -5,6 +5,7 @@
 #include <holdfast/open.hpp>
 #include <holdfast/provider.hpp>
 
+#include <chrono>
 #include <string>
 
 namespace holdfast {
@@ -17,21 +18,35 @@ enum class scope {
     user,
     /// All processes of the machine. Whoever may use such a lock can also jam it.
     machine,
+#if defined(_WIN32)
+    /// What there is: .NET's locks are the machine's.
+    usual = machine,
+#else
+    usual = user,
+#endif
 };
 
 /// @brief Whose locks they are, and where their kernel objects are published.
 struct options {
-    system::scope scope = system::scope::user;
+    /// Default: `user`; on Windows `machine`, and nothing else.
+    system::scope scope = system::scope::usual;
     /// An absolute path. Empty: `/dev/shm/holdfast-<uid>`, or `/dev/shm/holdfast-all` for the machine. Made when
     /// missing (not its parents). One user's own must belong to them and be writable by nobody else, or
-    /// `errc::permission`.
+    /// `errc::permission`. Not on Windows.
     std::string directory = {};
+    /// Windows only: names are those of the kernel objects, such as `Global\\orders`, and used as they are.
+    bool exact_names = false;
+    /// Windows only: how often a waiter looks whether the holder has died. `max()`: never.
+    std::chrono::milliseconds abandonment_check = std::chrono::milliseconds(2000);
 };
 
 /** @brief A provider of locks kept by the kernel's semaphores (semop(2) with SEM_UNDO).
 
     Gives `lock`, `reader_writer_lock` and `semaphore`. First come, first served, between processes too. What a process
     holds is free as soon as the kernel has cleaned up after its death.
+
+    On Windows these are the named events and semaphores of .NET's WaitHandle locks: `lock` and `semaphore`. What a
+    process held is free once its waiters have looked again, which they do together, every two seconds.
 
     @par Errors
     `errc::invalid_options` for an unusable directory name. The directory itself is looked at when a lock is acquired.
@@ -40,7 +55,8 @@ HOLDFAST_API provider make_provider(const options& opts = {}, const provider_set
 
 /** @brief Serves the scheme `system`.
 
-    `system:`, with the options `scope` (`user` or `machine`) and `directory`.
+    `system:`, with the options `scope` (`user` or `machine`) and `directory`; on Windows `exact_names` and
+    `abandonment_check`.
 */
 HOLDFAST_API void add_to(registry& target);
 

@@ -1,4 +1,5 @@
 #include <backends/system/contender.hpp>
+#include <backends/system/options.hpp>
 #include <backends/system/strategy.hpp>
 #include <core/parker.hpp>
 #include <kernel/wait_threads.hpp>
@@ -399,6 +400,22 @@ std::unique_ptr<core::watch> system_backend::arm(const core::claim& who, core::l
     const std::string& lock_name = who.target->name;
     if (where == core::waiter::executor) return std::make_unique<helper_watch>(link, on_wake, context, lock_name);
     return std::make_unique<caller_watch>(link, on_wake, context, lock_name, where == core::waiter::caller);
+}
+
+std::shared_ptr<core::backend> make_backend(const options& opts) {
+    return std::make_shared<system_backend>(opts);
+}
+
+void check_here(const options& opts) {
+    const auto refuse = [](const char* message) {
+        throw error(errc::invalid_options, std::string("system: ") + message);
+    };
+    if (!opts.directory.empty() && opts.directory.front() != '/') {
+        refuse("the directory must be absolute, as in system:?directory=/dev/shm/app");
+    }
+    if (opts.directory.find('\0') != std::string::npos) refuse("the directory's name holds a NUL");
+    if (opts.exact_names) refuse("'exact_names' is for Windows");
+    if (opts.abandonment_check != options().abandonment_check) refuse("'abandonment_check' is for Windows");
 }
 
 }  // namespace system
