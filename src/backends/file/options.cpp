@@ -23,6 +23,7 @@ void check(const options& opts) {
     if (!opts.exact_paths && opts.delete_exact_files)
         refuse("'delete' is for exact paths; directory locks are deleted");
     if (opts.exact_paths && opts.private_directory) refuse("'private' is for a directory, not for exact paths");
+    check_here(opts);
 }
 
 options options_from(const url& address) {
@@ -31,12 +32,9 @@ options options_from(const url& address) {
     }
     if (address.user() || address.password()) refuse("a URL takes no user and no password");
     options made;
-    made.directory = address.path();
+    made.directory = directory_in_url(address.path());
     made.exact_paths = made.directory.empty();
     if (address.has_authority() && made.exact_paths) refuse("the path is missing: write file:///var/lock/app");
-    if (!made.directory.empty() && made.directory.front() != '/') {
-        refuse("the directory must be absolute, as in file:///var/lock/app");
-    }
     option_reader reader(address);
     made.keep_files = reader.boolean("keep").value_or(false);
     made.delete_exact_files = reader.boolean("delete").value_or(false);

@@ -1,5 +1,4 @@
 #include <backends/file/options.hpp>
-#include <backends/file/strategy.hpp>
 #include <core/provider_state.hpp>
 
 #include <holdfast/backends/file.hpp>
@@ -10,7 +9,7 @@ namespace file {
 
 provider make_provider(const options& opts, const provider_settings& settings) {
     check(opts);
-    return provider(core::provider_state::make(std::make_shared<file_backend>(opts), settings));
+    return provider(core::provider_state::make(make_backend(opts), settings));
 }
 
 void add_to(registry& target) {

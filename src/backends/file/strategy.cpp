@@ -1,3 +1,4 @@
+#include <backends/file/options.hpp>
 #include <backends/file/strategy.hpp>
 #include <backends/file/system_calls.hpp>
 #include <kernel/inotify_hub.hpp>
@@ -366,6 +367,19 @@ std::unique_ptr<core::link> file_backend::make_link(const core::claim& who, cons
 std::unique_ptr<core::watch> file_backend::arm(const core::claim& who, core::link& asking, core::notifier& on_wake,
                                                const core::backend_context& context, core::waiter where) {
     return std::make_unique<file_watch>(static_cast<file_link&>(asking), on_wake, context, who.target->name, where);
+}
+
+void check_here(const options&) {}
+
+std::string directory_in_url(std::string_view path) {
+    if (!path.empty() && path.front() != '/') {
+        throw error(errc::invalid_options, "file: the directory must be absolute, as in file:///var/lock/app");
+    }
+    return std::string(path);
+}
+
+std::shared_ptr<core::backend> make_backend(const options& opts) {
+    return std::make_shared<file_backend>(opts);
 }
 
 }  // namespace file
