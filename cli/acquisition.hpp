@@ -3,8 +3,8 @@
 #define HOLDFAST_CLI_ACQUISITION_HPP
 
 #include "run_options.hpp"
-#include "supervisor.hpp"
 #include "wait_signals.hpp"
+#include "watched_lock.hpp"
 
 #include <holdfast/core.hpp>
 

@@ -51,4 +51,14 @@ std::string default_lock_directory() {
                           "; say with --url file:///... where they are to be");
 }
 
+std::string usual_lock_directory() {
+    constexpr const char* bases[] = {"/run/lock", "/var/lock", "/tmp"};
+    const std::string name = "/holdfast-" + std::to_string(::geteuid());
+    for (const char* base : bases) {
+        std::string path = base + name;
+        if (::access(path.c_str(), F_OK) == 0 || ::access(base, W_OK | X_OK) == 0) return path;
+    }
+    return bases[0] + name;
+}
+
 }  // namespace holdfast::cli

@@ -25,6 +25,13 @@ public:
 */
 std::string default_lock_directory();
 
+/** The same, without making it.
+
+    `default_lock_directory` takes the first base in which its directory is or can be made; whether it may be trusted is
+    for that to say.
+*/
+std::string usual_lock_directory();
+
 }  // namespace holdfast::cli
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "signals.hpp"
 #include "terminal.hpp"
+#include "watched_lock.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -41,8 +42,6 @@ namespace holdfast::cli {
 //
 // The guardian has a process group of its own (`kill -9 %1` in a shell kills a whole group), blocks every signal, and
 // is named "hf-guardian", also in its arguments, so that `pkill holdfast` and `killall holdfast` miss it.
-
-using nanoseconds = std::chrono::nanoseconds;
 
 /// What to run, and how.
 struct command_plan {

@@ -1,5 +1,6 @@
 #include "key_command.hpp"
 
+#include "default_directory.hpp"
 #include "exit_codes.hpp"
 
 #include "names/names.hpp"
@@ -157,27 +158,13 @@ void check_usage(const key_options& options) {
     }
 }
 
-/** Where `holdfast run` has its lock files when no URL says so, without making it.
-
-    Run takes the first base in which its directory is or can be made; whether it may be trusted is for run to say.
-*/
-std::string default_directory() {
-    constexpr const char* bases[] = {"/run/lock", "/var/lock", "/tmp"};
-    const std::string name = "/holdfast-" + std::to_string(::geteuid());
-    for (const char* base : bases) {
-        std::string path = base + name;
-        if (::access(path.c_str(), F_OK) == 0 || ::access(base, W_OK | X_OK) == 0) return path;
-    }
-    return bases[0] + name;
-}
-
 /// Expects checked options.
 mapper make_mapper(const key_options& options) {
     const std::string& backend = options.backend;
     const names::mode how = options.exact ? names::mode::exact : names::mode::mapped;
     if (backend == "file") {
         if (options.exact) return text_mapper(names::exact_file_path);
-        std::string directory = options.directory ? *options.directory : default_directory();
+        std::string directory = options.directory ? *options.directory : usual_lock_directory();
         return text_mapper([directory](std::string_view name) { return names::file_path(directory, name); });
     }
     if (backend == "system") {
@@ -311,7 +298,7 @@ void print_standard_input(key_printer& printer) {
     // read(2) and not stdio: it returns what there is, so that a program on the other end of a pipe gets its answers as
     // it goes.
     for (;;) {
-        const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+        const ssize_t count = ::read(STDIN_FILENO, buffer.data(), static_cast<unsigned>(buffer.size()));
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) throw io_error{std::string("cannot read standard input: ") + std::strerror(errno)};
         if (count == 0) break;

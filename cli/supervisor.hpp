@@ -3,22 +3,13 @@
 #define HOLDFAST_CLI_SUPERVISOR_HPP
 
 #include "guardian.hpp"
+#include "watched_lock.hpp"
 
 #include <functional>
-#include <stop_token>
 #include <string>
 #include <vector>
 
 namespace holdfast::cli {
-
-/// What the supervision wants to know of a held lock.
-struct watched_lock {
-    std::string name;
-    /// Stopped when the lock is lost; asking arms the detection. Empty: the backend cannot tell.
-    std::function<std::stop_token()> lost_token;
-    /// On CLOCK_BOOTTIME; `nanoseconds::max()` where the lock does not end by itself.
-    std::function<nanoseconds()> valid_until;
-};
 
 /// How the command ended.
 struct command_end {

@@ -1,0 +1,49 @@
+// Ctrl-C, Ctrl-Break and the closing of the console, while we wait for a lock.
+#include "../wait_signals.hpp"
+
+#include "run_command.hpp"
+
+#include <mutex>
+
+#include <windows.h>
+
+namespace holdfast::cli {
+namespace {
+
+std::mutex mutex;
+std::stop_source* waiting = nullptr;
+std::atomic<int>* caught_at = nullptr;
+
+/// On a thread of the system's.
+BOOL WINAPI on_console_event(DWORD what) {
+    const std::lock_guard guard(mutex);
+    if (waiting == nullptr) {
+        // The command has got Ctrl-C itself, and decides; the rest ends us, and with us the command.
+        return what == CTRL_C_EVENT || what == CTRL_BREAK_EVENT ? TRUE : FALSE;
+    }
+    // A second one ends us at once, should the cancellation hang.
+    if (caught_at->exchange(static_cast<int>(what) + 1) != 0) return FALSE;
+    waiting->request_stop();
+    return TRUE;
+}
+
+}  // namespace
+
+void take_console_events() {
+    // Whoever started us may have switched Ctrl-C off, for us and for the command; that is left as it is.
+    ::SetConsoleCtrlHandler(&on_console_event, TRUE);
+}
+
+wait_signals::wait_signals(int) : signals_(-1), quit_(-1) {
+    const std::lock_guard guard(mutex);
+    waiting = &cancel_;
+    caught_at = &caught_;
+}
+
+wait_signals::~wait_signals() {
+    const std::lock_guard guard(mutex);
+    waiting = nullptr;
+    caught_at = nullptr;
+}
+
+}  // namespace holdfast::cli
