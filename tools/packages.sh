@@ -21,6 +21,8 @@ holdfast_packages_build=(
 # Building and running the tests, sanitizers included.
 holdfast_packages_test=(
     clang-14
+    g++-mingw-w64-x86-64-posix
+    googletest
     iproute2
     libclang-rt-14-dev
     libgmock-dev
@@ -35,6 +37,8 @@ holdfast_packages_test=(
     python3
     redis-server
     util-linux
+    wine
+    wine64
 )
 
 # Everything else that `run-tests --all` runs: lint.
