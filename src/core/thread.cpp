@@ -20,10 +20,6 @@ void name_thread(std::thread::native_handle_type thread, const char* name) noexc
     ::pthread_setname_np(thread, name);
 }
 
-void name_this_thread(const char* name) noexcept {
-    name_thread(::pthread_self(), name);
-}
-
 }  // namespace core
 }  // namespace v0
 }  // namespace holdfast

@@ -35,17 +35,14 @@ private:
 
 /// For debuggers and `ps`; at most 15 bytes count.
 HOLDFAST_API void name_thread(std::thread::native_handle_type thread, const char* name) noexcept;
-HOLDFAST_API void name_this_thread(const char* name) noexcept;
 
 /// Starts a named thread that takes no signals.
 template <class Body>
 std::thread start_thread(const char* name, Body body) {
     const no_signals_here none;
-    // By itself, so that it has the name before it does anything.
-    return std::thread([name, body = std::move(body)]() mutable {
-        name_this_thread(name);
-        body();
-    });
+    std::thread made(std::move(body));
+    name_thread(made.native_handle(), name);
+    return made;
 }
 
 }  // namespace core

@@ -22,14 +22,6 @@ void name_thread(std::thread::native_handle_type thread, const char* name) noexc
 #endif
 }
 
-void name_this_thread(const char* name) noexcept {
-#if defined(__MINGW32__)
-    name_thread(::pthread_self(), name);
-#else
-    (void)name;
-#endif
-}
-
 }  // namespace core
 }  // namespace v0
 }  // namespace holdfast
