@@ -900,7 +900,7 @@ void multiplexer::cancel(const request_ptr& asked) {
 
 /// Over another connection, which takes a twentieth of the time of a cancel request of its own.
 void multiplexer::cancel_standing(const connection_ptr& where) {
-    if (where->cancels_out > 0) return;
+    if (!options_.cancels_on_server || where->cancels_out > 0) return;
     connection_ptr over = least_busy(where.get());
     if (over == nullptr) over = open();
     where->cancelled_at = boottime::now();
@@ -935,7 +935,7 @@ void multiplexer::detach(const request_ptr& asked) {
     appoint(where);
     if (asked->what == session_verb::wait) {
         cancel_standing(where);
-        schedule(boottime::now() + cancel_again);
+        if (options_.cancels_on_server) schedule(boottime::now() + cancel_again);
     }
 }
 
@@ -1085,7 +1085,7 @@ void multiplexer::tick() {
         if (each->lacks_monitor()) monitor(each);
         if (each->line->status() == session_wire::state::connecting) {
             if (each->reactor_leads && now >= each->wakes_at()) drive(each);
-        } else if (each->waits_for_nobody()) {
+        } else if (options_.cancels_on_server && each->waits_for_nobody()) {
             // A cancel can get lost.
             if (now >= each->cancelled_at + cancel_again) cancel_standing(each);
         } else if (options_.keepalive.count() > 0 && !each->names.empty() && each->idle() && !each->pinged &&
@@ -1107,7 +1107,7 @@ boottime::time_point multiplexer::next_tick() const {
         if (each->lacks_reactor() || each->lacks_monitor()) next = std::min(next, now + arm_again);
         if (each->line->status() == session_wire::state::connecting) {
             if (each->reactor_leads) next = std::min(next, each->wakes_at());
-        } else if (each->waits_for_nobody()) {
+        } else if (options_.cancels_on_server && each->waits_for_nobody()) {
             next = std::min(next, now + cancel_again);
         } else if (options_.keepalive.count() > 0 && !each->names.empty()) {
             next = std::min(next, std::max(now, each->used_at) + options_.keepalive);

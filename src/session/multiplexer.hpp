@@ -38,6 +38,9 @@ struct multiplexer_options {
     std::chrono::milliseconds idle_timeout{30000};
     /// The longest that one wait stands in the server before it queues again; zero: no limit.
     std::chrono::milliseconds max_server_wait{0};
+    /// Whether a wait that stands in the server can be ended there: not where a connection's session changes. Otherwise
+    /// a cancelled wait ends with `max_server_wait`, which must be given then.
+    bool cancels_on_server = true;
     /// How often a connection that holds locks and says nothing is asked whether it is there; zero: never.
     std::chrono::milliseconds keepalive{0};
 };

@@ -51,7 +51,7 @@ struct options {
     /// How often those who wait without a connection are tried again; at least 1 ms.
     std::chrono::milliseconds retry_every{250};
     /// The longest that a wait stands in the server before it queues again, because a statement that waits holds VACUUM
-    /// back. Zero: as long as the wait takes.
+    /// back. Zero: as long as the wait takes; with `transaction_scope` it is never more than 500 ms.
     std::chrono::milliseconds max_server_wait{0};
     /// How long connecting may take, over all hosts, of which each has an equal share; more than zero. Unless it is
     /// said: libpq's `connect_timeout`, which is for each host, from the connection string or `PGCONNECT_TIMEOUT`; else

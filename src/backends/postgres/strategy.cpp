@@ -19,6 +19,13 @@ core::multiplexer_options multiplexer_options_from(const options& opts) {
     made.connect_timeout = limit_of_connecting(opts).whole;
     made.max_server_wait = opts.max_server_wait;
     made.keepalive = opts.keepalive;
+    if (opts.transaction_scope) {
+        // Behind a pooler each transaction may have another session: a cancel that comes late would hit a stranger's
+        // statement. So waits are short there, and a cancelled one just ends.
+        constexpr std::chrono::milliseconds longest{500};
+        made.cancels_on_server = false;
+        if (made.max_server_wait.count() == 0 || made.max_server_wait > longest) made.max_server_wait = longest;
+    }
     return made;
 }
 

@@ -361,6 +361,34 @@ TEST_P(postgres_transaction_pooled, works_where_each_lock_is_a_transaction) {
     server().query("ALTER ROLE postgres RESET statement_timeout");
 }
 
+// The pooler's sessions serve somebody else as soon as a wait has ended: a cancel in the server would hit them.
+TEST_P(postgres_transaction_pooled, cancels_nothing_in_the_server_and_every_lock_stays_usable) {
+    ASSERT_EQ(make_error_code(refused_at("").code), errc::unsupported);
+    const auto log_before = server().log().size();
+    const provider pooled = opened(url("?pooler=transaction&transaction_scope"));
+    const auto direct = make();
+    auto held = direct.locks.make_lock("cancelled").acquire();
+    std::vector<lock_handle> others;
+    for (int i = 0; i < 4; ++i) {
+        // So that the connections' sessions change.
+        others.push_back(pooled.make_lock("other " + std::to_string(i)).acquire(10s));
+        if (i % 2 == 1) others.erase(others.begin());
+        std::stop_source stop;
+        auto cancelled = std::async(std::launch::async, [&] {
+            error_code code;
+            auto got = pooled.make_lock("cancelled").acquire(30s, stop.get_token(), code);
+            return code;
+        });
+        ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+        stop.request_stop();
+        EXPECT_EQ(cancelled.get(), errc::cancelled);
+    }
+    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 0; }));
+    held.release();
+    EXPECT_EQ(pooled.make_lock("cancelled").acquire(10s).state(), held_state::held);
+    EXPECT_EQ(server().log().find("canceling statement due to user request", log_before), std::string::npos);
+}
+
 class postgres_transactions : public postgres_test {
 protected:
     static postgres::options transactions() {
