@@ -91,6 +91,9 @@ HOLDFAST_API provider make_provider(const options& opts, const provider_settings
 struct connection_options {
     /// Refuse names that are no key of the server's own, instead of hashing them.
     bool strict_names = false;
+    /// What stands between the connection and the server: `none` or `session`. A pooler of which nothing is said is
+    /// refused, since its mode cannot be seen, and in transaction mode it keeps no locks.
+    postgres::pooler pooler = postgres::pooler::none;
 };
 
 /** @brief A provider of advisory locks that are held by a session of your own: @p connection, libpq's `PGconn*`.
@@ -110,8 +113,9 @@ struct connection_options {
     `state()` looks whether the session lives; `lost_token()` does not fire.
 
     @par Errors
-    `errc::invalid_argument` for a null pointer. Acquiring: `errc::invalid_state` for a connection that is closed,
-    busy, in pipeline mode, or in a failed transaction.
+    `errc::invalid_argument` for a null pointer; `errc::invalid_options` for a pooler in transaction mode. Acquiring:
+    `errc::invalid_state` for a connection that is closed, busy, in pipeline mode, or in a failed transaction;
+    `errc::unsupported`, with nothing locked, for a standby, and for a pooler of which nothing was said.
 */
 HOLDFAST_API provider make_provider(::pg_conn* connection, const connection_options& opts = {},
                                     const provider_settings& settings = {});
@@ -129,7 +133,8 @@ enum class lock_mode { write, read };
     @par Errors
     Throws @ref error: `errc::timed_out`; `errc::cancelled`; `errc::deadlock`, also for a wait without end for what
     this very session holds; `errc::invalid_state` where no transaction is open, or it has failed, or the connection
-    is closed or busy; `errc::invalid_name`; and what the server says.
+    is closed or busy; `errc::unsupported`, with nothing locked, on a standby and behind any pooler;
+    `errc::invalid_name`; and what the server says.
     @par Thread safety
     The connection must not be used by anybody else meanwhile.
     @par Cancellation

@@ -152,6 +152,26 @@ std::string holds(const key& which, bool shared) {
     return made + (shared ? " AND l.mode = 'ShareLock')" : " AND l.mode = 'ExclusiveLock')");
 }
 
+std::string unfit(PGconn* connection, bool pooled) {
+    std::string made = "WHEN pg_catalog.pg_is_in_recovery() THEN 'standby' ";
+    // A pooler gives its clients process numbers of its own.
+    if (!pooled) {
+        made += "WHEN pg_catalog.pg_backend_pid() <> " + std::to_string(::PQbackendPID(connection)) + " THEN 'pooler' ";
+    }
+    return made;
+}
+
+std::string_view why_unfit(std::string_view answer) noexcept {
+    if (answer == "standby") {
+        return "the server is a standby, whose locks exclude nobody on the primary; connect to the primary";
+    }
+    if (answer == "pooler") {
+        return "there is a connection pooler before the server, which may give this connection another session at any "
+               "time; go past it, or, for locks of a session, say that it is in session mode";
+    }
+    return {};
+}
+
 std::string limits_of(std::chrono::milliseconds wait) {
     const std::string limit = std::to_string(wait.count() < 0 ? 0 : wait.count());
     return "SELECT pg_catalog.set_config('statement_timeout', '0', true);"

@@ -68,6 +68,11 @@ std::string call_of(std::string_view function, const key& which, bool shared);
 /// Whether this session holds @p which: in either mode, or in the given one.
 std::string holds(const key& which);
 std::string holds(const key& which, bool shared);
+/// Branches of a CASE that comes before the lock: 'standby' and 'pooler', where it would exclude nobody.
+/// @param pooled a pooler that keeps the session for this client is there, and known to be
+std::string unfit(PGconn* connection, bool pooled);
+/// What to say of such an answer; empty when it is none.
+std::string_view why_unfit(std::string_view answer) noexcept;
 /// For one wait: the server's limits of this statement. Negative: none.
 std::string limits_of(std::chrono::milliseconds wait);
 

@@ -27,7 +27,7 @@ constexpr std::chrono::milliseconds cancel_again = std::chrono::milliseconds(50)
 /// The connection, and what is left to do on it. One command at a time.
 class external_session {
 public:
-    explicit external_session(PGconn* given) noexcept : connection(given) {}
+    external_session(PGconn* given, bool behind_pooler) noexcept : connection(given), pooled(behind_pooler) {}
 
     /// False when another call is under way.
     bool begin(const core::link* who) {
@@ -62,6 +62,8 @@ public:
     }
 
     PGconn* const connection;
+    /// There is a pooler, which keeps the session for us.
+    const bool pooled;
 
 private:
     std::mutex mutex_;
@@ -153,8 +155,9 @@ private:
         switch (what_) {
             case verb::try_acquire:
                 // The server grants a session what it holds already, which would be no exclusion.
-                send("SELECT CASE WHEN " + holds(key_) + " THEN 'here' WHEN " +
-                     call_of("_try_advisory_lock", key_, reader) + " THEN 'granted' ELSE 'refused' END");
+                send("SELECT CASE " + unfit(session_->connection, session_->pooled) + "WHEN " + holds(key_) +
+                     " THEN 'here' WHEN " + call_of("_try_advisory_lock", key_, reader) +
+                     " THEN 'granted' ELSE 'refused' END");
                 return;
             case verb::wait:
                 send(limits_of(limit_) + "; SELECT " + call_of("_advisory_lock", key_, reader) + "; SELECT 'granted'");
@@ -224,6 +227,8 @@ private:
         } else if (answer == "here" || answer == "refused") {
             held_here_ = answer == "here";
             set_reply(verdict::refused);
+        } else if (const std::string_view why = why_unfit(answer); !why.empty()) {
+            set_failure(errc::unsupported, 0, std::string(why));
         } else {
             set_failure(errc::protocol, 0, "an answer that was not asked for");
         }
@@ -275,8 +280,9 @@ private:
 
 }  // namespace
 
-external_backend::external_backend(PGconn* connection, bool strict_names)
-    : session_(std::make_shared<external_session>(connection)), strict_names_(strict_names) {
+external_backend::external_backend(PGconn* connection, const connection_options& opts)
+    : session_(std::make_shared<external_session>(connection, opts.pooler == pooler::session)),
+      strict_names_(opts.strict_names) {
     capabilities_.lock = capabilities_.reader_writer_lock = capabilities_.cross_process = true;
     traits_.family = core::family::session;
     traits_.waits_on_server = true;
@@ -292,8 +298,11 @@ std::unique_ptr<core::link> external_backend::make_link(const core::claim&, cons
 
 provider make_provider(::pg_conn* connection, const connection_options& opts, const provider_settings& settings) {
     if (connection == nullptr) throw error(errc::invalid_argument, "postgres: there is no connection");
-    return provider(
-        core::provider_state::make(std::make_shared<external_backend>(connection, opts.strict_names), settings));
+    if (opts.pooler != pooler::none && opts.pooler != pooler::session) {
+        throw error(errc::invalid_options,
+                    "postgres: a pooler in transaction mode keeps no locks of sessions; it has to be in session mode");
+    }
+    return provider(core::provider_state::make(std::make_shared<external_backend>(connection, opts), settings));
 }
 
 }  // namespace postgres

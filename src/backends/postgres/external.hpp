@@ -4,6 +4,8 @@
 
 #include <core/backend.hpp>
 
+#include <holdfast/backends/postgres.hpp>
+
 #include <libpq-fe.h>
 
 #include <memory>
@@ -18,7 +20,7 @@ class external_session;
 
 class external_backend final : public core::backend {
 public:
-    external_backend(PGconn* connection, bool strict_names);
+    external_backend(PGconn* connection, const connection_options& opts);
 
     std::string_view name() const noexcept override { return "postgres"; }
     const holdfast::capabilities& capabilities() const noexcept override { return capabilities_; }

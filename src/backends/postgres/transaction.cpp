@@ -64,13 +64,14 @@ public:
         check();
         if (stop_.stop_requested()) return errc::cancelled;
         exchange talk(connection_);
-        talk.begin("SELECT CASE WHEN " + holds(key_) + " THEN 'here' WHEN " +
+        talk.begin("SELECT CASE " + unfit(connection_, false) + "WHEN " + holds(key_) + " THEN 'here' WHEN " +
                        call_of("_try_advisory_xact_lock", key_, reader_) +
                        " THEN 'granted' ELSE 'refused' END; RELEASE SAVEPOINT holdfast_acquire",
                    true);
         if (const auto ended = finish(talk)) return ended;
         const std::string answer = talk.values().empty() ? "" : talk.values().front();
         if (answer == "granted") return std::nullopt;
+        if (const std::string_view why = why_unfit(answer); !why.empty()) fail(errc::unsupported, std::string(why));
         if (limit.is_zero()) return errc::timed_out;
         if (answer == "here") {
             if (limit.is_infinite())

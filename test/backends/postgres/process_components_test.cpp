@@ -6,6 +6,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <future>
 #include <memory>
 #include <optional>
@@ -27,6 +28,25 @@ void says(const refusal& how, errc code, const std::string& text) {
     EXPECT_EQ(make_error_code(how.code), make_error_code(code)) << how.text;
     EXPECT_NE(how.text.find(text), std::string::npos) << how.text;
     EXPECT_EQ(how.text.find("hunter2"), std::string::npos) << how.text;
+}
+
+/// Neither a lock of the session nor one of a transaction is had on @p own.
+void refuses_own(PGconn* own, const std::string& text) {
+    const auto refuses = [&](const std::function<void()>& acquire) {
+        try {
+            acquire();
+            ADD_FAILURE() << "it was granted";
+        } catch (const error& thrown) {
+            says({static_cast<errc>(thrown.boost_code().value()), thrown.what() + thrown.diag().message},
+                 errc::unsupported, text);
+        }
+    };
+    refuses([&] { postgres::make_provider(own).make_lock("own").acquire(5s); });
+    refuses([&] { (void)postgres::make_provider(own).make_lock("own").try_acquire(); });
+    ::PQclear(::PQexec(own, "BEGIN"));
+    refuses([&] { postgres::acquire_in_transaction(own, "own", 5s); });
+    EXPECT_EQ(::PQtransactionStatus(own), PQTRANS_INTRANS);
+    ::PQclear(::PQexec(own, "ROLLBACK"));
 }
 
 provider opened(const std::string& url) {
@@ -54,6 +74,14 @@ TEST_F(postgres_standby, that_follows_a_primary_is_refused_and_passed_over_where
     EXPECT_EQ(in_server(" AND granted"), 1);
     // Without that, the first host counts.
     says(refused(both), errc::unsupported, "standby");
+}
+
+TEST_F(postgres_standby, locks_nothing_on_a_connection_of_the_users_own) {
+    const std::unique_ptr<PGconn, decltype(&::PQfinish)> own(::PQconnectdb(standby_->connection().c_str()),
+                                                             &::PQfinish);
+    ASSERT_EQ(::PQstatus(own.get()), CONNECTION_OK) << ::PQerrorMessage(own.get());
+    refuses_own(own.get(), "standby");
+    EXPECT_EQ(standby_->count("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), 0);
 }
 
 // The holder is told, although nobody can stop the other side from being given the lock by the new primary.
@@ -278,6 +306,19 @@ INSTANTIATE_TEST_SUITE_P(, postgres_pooled, testing::Values("session", "transact
 TEST_P(postgres_pooled, is_noticed_and_refused_where_nothing_is_said_of_it) {
     says(refused_at(""), errc::unsupported, "pooler");
     EXPECT_EQ(in_server(""), 0);
+}
+
+TEST_P(postgres_pooled, gives_no_locks_on_a_connection_of_the_users_own_where_nothing_is_said_of_it) {
+    ASSERT_EQ(make_error_code(refused_at("").code), errc::unsupported);
+    const std::unique_ptr<PGconn, decltype(&::PQfinish)> own(::PQconnectdb(url("").c_str()), &::PQfinish);
+    ASSERT_EQ(::PQstatus(own.get()), CONNECTION_OK) << ::PQerrorMessage(own.get());
+    refuses_own(own.get(), "pooler");
+    EXPECT_EQ(in_server(""), 0);
+    EXPECT_THROW(postgres::make_provider(own.get(), {.pooler = postgres::pooler::transaction}), error);
+    if (GetParam() != std::string("session")) return;
+    const provider pooled = postgres::make_provider(own.get(), {.pooler = postgres::pooler::session});
+    const auto held = pooled.make_lock("own").acquire(5s);
+    EXPECT_FALSE(make().locks.make_lock("own").try_acquire());
 }
 
 class postgres_session_pooled : public postgres_pooled {};
