@@ -173,6 +173,7 @@ public:
         asked.owner = &on_progress;
         asked.on_caller = cmd.on_caller;
         asked.done = asked.waits = asked.cancelled = asked.forced = false;
+        if (cmd.what != verb::wait) asked.no_room.clear();
         const auto now = boottime::now();
         // A try has no time of its own; but it need not wait much longer for a connection than its caller would.
         asked.deadline = cmd.what == verb::try_acquire && cmd.reconnect_until > now
@@ -193,8 +194,11 @@ public:
         if (!asked_->done && asked_->cancelled && boottime::now() >= cancel_again_at_) cancel();
         if (!asked_->done && boottime::now() >= asked_->deadline && (asked_->waits || connects()) &&
             owner_->unqueue(asked_)) {
-            owner_->finish(*asked_, asked_->waits ? verdict::timed_out : verdict::failed);
+            // That somebody else has it would be a guess where nobody could be asked.
+            const bool unasked = !asked_->waits || !asked_->no_room.empty();
+            owner_->finish(*asked_, unasked ? verdict::failed : verdict::timed_out);
             if (!asked_->waits) asked_->answer.text = "no connection to the server in time";
+            if (!asked_->no_room.empty()) asked_->answer.text = std::move(asked_->no_room);
         }
         return look();
     }
@@ -730,6 +734,7 @@ bool multiplexer::ended_unseen(const connection_ptr& where) {
 }
 
 void multiplexer::answered(const connection_ptr& where, const request_ptr& asked) {
+    asked->no_room.clear();
     const verdict result = asked->answer.result;
     if (where->leader == asked.get()) where->leader = nullptr;
     const key_state* const name = asked->who.target == nullptr ? nullptr : asked->who.target->key.get();
@@ -859,6 +864,7 @@ void multiplexer::ended(connection_ptr where) {
 
     const reply& why = where->line->ending();
     const bool never_open = why.result == verdict::failed;
+    const bool no_room = where->line->lacked_room();
     const auto sent = std::exchange(where->flying, {});
     const auto unsent = std::exchange(where->pending, {});
     const auto lose = [&](const request_ptr& each, bool was_sent) {
@@ -866,18 +872,22 @@ void multiplexer::ended(connection_ptr where) {
         if (each->owner == nullptr) return;
         const bool standing = each->what == session_verb::wait;
         const bool hopeless = never_open && connections_.empty();
-        if (each->waits && !hopeless && (!was_sent || !standing)) {
+        // Whoever is not let in for another reason than want of room would wait in vain.
+        const bool may_stay = !never_open || (no_room && !hopeless);
+        if (each->waits && may_stay && (!was_sent || !standing)) {
             // It holds nothing, and need not know.
             if (standing && never_open) stand_again_at_ = boottime::now() + no_place_for;
+            if (never_open) each->no_room = why.text;
             enter_room(each);
             return;
         }
-        if (each->what == session_verb::try_acquire && !was_sent && never_open && !hopeless &&
-            each->deadline != never && boottime::now() < each->deadline) {
+        if (each->what == session_verb::try_acquire && !was_sent && never_open && may_stay && each->deadline != never &&
+            boottime::now() < each->deadline) {
             // The server has no room for one more connection of ours, and all others stand there. Whoever has time
             // waits with those who need no connection.
             stand_again_at_ = boottime::now() + no_place_for;
             each->at = nullptr;
+            each->no_room = why.text;
             finish(*each, verdict::refused);
             return;
         }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace holdfast {
@@ -45,6 +46,8 @@ struct session_request {
     // The rest is the multiplexer's.
     /// Null when nobody waits for the answer any more.
     notifier* owner = nullptr;
+    /// Why there was no connection to ask over, as long as nobody could be asked since.
+    std::string no_room = {};
     /// The owner's thread polls for itself.
     bool on_caller = false;
     bool done = false;
@@ -92,6 +95,9 @@ public:
     /// Once ended: `failed` when it was never open, else `link_lost`; with the server's own text where it said
     /// something.
     virtual const reply& ending() const noexcept = 0;
+    /// Once ended: never open, since the server has no room for one more connection now. It may have later; any other
+    /// reason not to let us in stays.
+    virtual bool lacked_room() const noexcept { return false; }
 };
 
 }  // namespace core

@@ -315,6 +315,7 @@ void connection::lose() {
     std::string text = error_text_.empty() ? said_ : error_text_;
     if (text.empty()) text = without_details(::PQerrorMessage(connection_), sqlstate);
     if (!sqlstate.empty()) text = sqlstate + ": " + text;
+    lacked_room_ = !opened_ && sqlstate.starts_with("53");
     const bool no_password = !opened_ && ::PQconnectionNeedsPassword(connection_) == 1;
     const errc code = no_password ? errc::permission : opened_ ? errc::unavailable : code_of(sqlstate);
     fail(code == errc::timed_out ? errc::unavailable : code, std::move(text));

@@ -39,6 +39,7 @@ public:
     short events() const noexcept override { return events_; }
     std::int64_t session() const noexcept override { return session_; }
     const core::reply& ending() const noexcept override { return ending_; }
+    bool lacked_room() const noexcept override { return lacked_room_; }
 
 private:
     /// What a query in the pipeline is for.
@@ -95,6 +96,7 @@ private:
     bool opened_ = false;
     std::int64_t session_ = 0;
     core::reply ending_;
+    bool lacked_room_ = false;
     /// What the server said last without being asked.
     std::string said_;
     std::string said_state_;

@@ -299,6 +299,37 @@ TEST_F(postgres_limited, a_full_server_lets_waiters_wait_without_a_connection) {
     for (auto& each : waiting) EXPECT_EQ(each.get().state(), held_state::held);
 }
 
+// A lock that is held keeps a connection alive, so not everything is lost; but no other will come by waiting.
+TEST_F(postgres_limited, whoever_is_not_let_in_hears_why_and_does_not_wait_for_room) {
+    server().query("CREATE ROLE late LOGIN");
+    postgres::options opts;
+    opts.connection = server().connection() + " user=late";
+    opts.multiplexing = false;
+    const auto locks = postgres::make_provider(opts);
+    const auto held = locks.make_lock("let in").acquire(10s);
+    const auto fails = [&](timeout limit) {
+        try {
+            locks.make_lock("not let in").acquire(limit);
+        } catch (const error& thrown) {
+            return refusal{static_cast<errc>(thrown.boost_code().value()), thrown.what() + thrown.diag().message};
+        }
+        return refusal{errc::invalid_state, "it was granted"};
+    };
+    server().query("ALTER ROLE late NOLOGIN");
+    const auto since = std::chrono::steady_clock::now();
+    for (const timeout limit : {timeout(20s), timeout::infinite()}) {
+        const refusal how = fails(limit);
+        EXPECT_EQ(make_error_code(how.code), errc::permission) << how.text;
+        EXPECT_NE(how.text.find("28000"), std::string::npos) << how.text;
+    }
+    EXPECT_LT(std::chrono::steady_clock::now() - since, 10s);
+    // For want of room one waits; but when nobody could ever be asked, nobody can say that somebody else has it.
+    server().query("ALTER ROLE late LOGIN CONNECTION LIMIT 1");
+    const refusal how = fails(timeout(1s));
+    EXPECT_EQ(make_error_code(how.code), errc::unavailable) << how.text;
+    EXPECT_NE(how.text.find("53300"), std::string::npos) << how.text;
+}
+
 /// A host that lets connections come and says nothing; or one, with a full line, that does not even answer them.
 class silent_host {
 public:
