@@ -2,6 +2,7 @@
 #include <backends/postgres/connection.hpp>
 #include <backends/postgres/exchange.hpp>
 #include <backends/postgres/strategy.hpp>
+#include <core/backend.hpp>
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -9,11 +10,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <new>
 #include <optional>
+#include <system_error>
 
 namespace holdfast {
 inline namespace v0 {
@@ -36,7 +39,11 @@ public:
 
 private:
     struct event {
-        explicit event(int made) noexcept : number(made) {}
+        explicit event(int made) : number(made) {
+            if (made >= 0) return;
+            throw error(errc::unavailable, "postgres: no descriptor to wait with: " +
+                                               std::error_code(errno, std::generic_category()).message());
+        }
         event(const event&) = delete;
         event& operator=(const event&) = delete;
         ~event() { ::close(number); }
@@ -68,7 +75,7 @@ public:
                        call_of("_try_advisory_xact_lock", key_, reader_) +
                        " THEN 'granted' ELSE 'refused' END; RELEASE SAVEPOINT holdfast_acquire",
                    true);
-        if (const auto ended = finish(talk)) return ended;
+        if (const auto ended = finish(talk, with_grace(std::chrono::steady_clock::now()))) return ended;
         const std::string answer = talk.values().empty() ? "" : talk.values().front();
         if (answer == "granted") return std::nullopt;
         if (const std::string_view why = why_unfit(answer); !why.empty()) fail(errc::unsupported, std::string(why));
@@ -108,7 +115,7 @@ private:
             "SELECT pg_catalog.current_setting('statement_timeout'), pg_catalog.current_setting('lock_timeout'); " +
                 limits_of(left) + "; SELECT " + call_of("_advisory_xact_lock", key_, reader_),
             true);
-        if (const auto ended = finish(talk)) return ended;
+        if (const auto ended = finish(talk, with_grace(deadline))) return ended;
         // As text, whatever units the server gives it in. The savepoint cannot be rolled back: that would free the
         // lock.
         const std::string before = quoted(talk.values().at(0));
@@ -117,7 +124,7 @@ private:
         restore.begin_within("SELECT pg_catalog.set_config('statement_timeout', " + before +
                              ", true), pg_catalog.set_config('lock_timeout', " + before_lock +
                              ", true); RELEASE SAVEPOINT holdfast_acquire");
-        return finish(restore);
+        return finish(restore, with_grace(std::chrono::steady_clock::now()));
     }
 
     std::string quoted(const std::string& text) const {
@@ -127,8 +134,17 @@ private:
         return made.get();
     }
 
-    /// Waits for the answers. Returns why they are no success; throws for an error of the server's.
-    std::optional<errc> finish(exchange& talk) {
+    static std::chrono::steady_clock::time_point with_grace(std::chrono::steady_clock::time_point from) {
+        constexpr auto last = std::chrono::steady_clock::time_point::max();
+        const auto grace = core::backend_traits{}.reply_grace;
+        return from > last - grace ? last : from + grace;
+    }
+
+    /** Waits for the answers, until @p until. Returns why they are no success; throws for an error of the server's.
+
+        A server that does not answer may have granted the lock, and the connection has a command under way for ever.
+    */
+    std::optional<errc> finish(exchange& talk, std::chrono::steady_clock::time_point until) {
         bool cancelled = false;
         auto again_at = std::chrono::steady_clock::time_point::max();
         const auto cancel = [&] {
@@ -136,11 +152,27 @@ private:
             talk.cancel();
             again_at = std::chrono::steady_clock::now() + cancel_again;
         };
+        const auto time_to_poll = [&] {
+            const auto at = cancelled ? std::min(until, again_at) : until;
+            if (at == std::chrono::steady_clock::time_point::max()) return -1;
+            constexpr std::int64_t longest = 60'000;
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(at - std::chrono::steady_clock::now());
+            return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, longest));
+        };
         while (!talk.advance()) {
             std::array<pollfd, 2> polled{pollfd{talk.descriptor(), talk.events(), 0},
                                          pollfd{cancelled ? -1 : stopped_.descriptor(), POLLIN, 0}};
-            ::poll(polled.data(), polled.size(), cancelled ? static_cast<int>(cancel_again.count()) : -1);
-            if (cancelled ? std::chrono::steady_clock::now() >= again_at : stop_.stop_requested()) cancel();
+            ::poll(polled.data(), polled.size(), time_to_poll());
+            if (std::chrono::steady_clock::now() >= until) {
+                if (talk.advance()) break;
+                fail(errc::in_doubt, "the server does not answer, and may have granted the lock; close the connection");
+            }
+            if (!cancelled && stop_.stop_requested()) {
+                until = std::min(until, with_grace(std::chrono::steady_clock::now()));
+                cancel();
+            } else if (cancelled && std::chrono::steady_clock::now() >= again_at) {
+                cancel();
+            }
         }
         if (talk.is_lost()) fail(errc::unavailable, talk.text());
         if (!talk.has_failed()) return std::nullopt;

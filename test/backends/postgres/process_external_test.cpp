@@ -10,7 +10,10 @@
 #include <stop_token>
 #include <thread>
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace holdfast {
 namespace {
@@ -297,6 +300,32 @@ TEST_F(postgres_external, locks_of_a_transaction_end_with_it) {
 }
 
 // Behaviour 75: here the server can see the circle.
+TEST_F(postgres_external, a_server_that_says_nothing_does_not_hold_a_transaction_up_for_ever) {
+    own("BEGIN");
+    const pid_t process = std::stoi(own("SELECT pg_backend_pid()"));
+    ASSERT_EQ(::kill(process, SIGSTOP), 0);
+    const auto since = std::chrono::steady_clock::now();
+    EXPECT_EQ(make_error_code(code_when([&] { postgres::acquire_in_transaction(own.get(), "silent", 100ms); })),
+              make_error_code(errc::in_doubt));
+    EXPECT_LT(std::chrono::steady_clock::now() - since, 9s);
+    EXPECT_EQ(::kill(process, SIGCONT), 0);
+    own.close();
+}
+
+TEST_F(postgres_external, a_lack_of_descriptors_is_said) {
+    own("BEGIN");
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const int first_free = ::dup(0);
+    ::close(first_free);
+    const rlimit none{static_cast<rlim_t>(first_free), before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    const errc code = code_when([&] { postgres::acquire_in_transaction(own.get(), "no descriptor", 1s); });
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    EXPECT_EQ(make_error_code(code), make_error_code(errc::unavailable));
+    EXPECT_EQ(granted(), 0);
+}
+
 TEST_F(postgres_external, a_circle_of_two_connections_is_a_deadlock) {
     const provider one = on(own);
     const provider two = on(second);
