@@ -8,6 +8,8 @@ namespace core {
 namespace {
 
 boottime::time_point later(boottime::time_point from, std::chrono::nanoseconds by) noexcept {
+    // What is less than nothing must not be taken off `never`: that has no room above it.
+    if (by <= std::chrono::nanoseconds::zero()) return from + by;
     return from > never - by ? never : from + by;
 }
 
@@ -191,7 +193,7 @@ action acquire_operation::accept(const event& happened, boottime::time_point now
     if (traits_.family == family::lease && !upgrading()) {
         // Counted from when we asked: the server cannot have begun to count before that.
         result_.valid_until = later(happened.sent_at, answer.lifetime - traits_.lease_margin);
-        if (now >= result_.valid_until) {
+        if (answer.lifetime <= traits_.lease_margin || now >= result_.valid_until) {
             reason_ = errc::unavailable;
             result_.text = "the answer came when the lease it granted was already over";
             leaving_ = true;

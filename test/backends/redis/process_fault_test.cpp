@@ -271,6 +271,21 @@ TEST_P(redis_fault, what_does_not_answer_is_given_up) {
     EXPECT_LT(how.took, 8s);
 }
 
+TEST_P(redis_fault, a_grant_that_is_answered_too_late_is_none) {
+    const redis_server server;
+    redis::options opts = options_for(server);
+    opts.expiry = 10s;
+    opts.min_validity = 9500ms;
+    const lock one = redis::make_provider(opts).make_lock("name");
+    // So that it is the grant which is late, and not the connection.
+    ASSERT_FALSE(release(acquire(one, 5s).handle).code);
+    server({"CLIENT", "PAUSE", "800", "ALL"});
+    const attempt how = acquire(one, 5s);
+    EXPECT_EQ(how.code, errc::unavailable) << how.code.message() << how.diag.message;
+    EXPECT_FALSE(how.handle);
+    EXPECT_EQ(server({"EXISTS", "name"}).integer, 0);
+}
+
 TEST_P(redis_fault, a_server_that_is_not_there_is_told_at_once_or_waited_for) {
     redis_server server;
     const provider locks = redis::make_provider(options_for(server));

@@ -71,5 +71,41 @@ std::vector<setup> setups() {
 INSTANTIATE_TEST_SUITE_P(, acquire_operation_test, testing::ValuesIn(setups()),
                          [](const auto& each) { return each.param.name; });
 
+/// What becomes of a lease of that lifetime, whose grant is answered at once.
+core::action_kind granted_for(std::chrono::nanoseconds lifetime, core::verb& then, core::outcome& how) {
+    const auto traits = explorer::lease_traits();
+    core::claim who;
+    who.owner = "owner";
+    core::acquire_operation op(who, traits, timeout(1000ms), core::verb::try_acquire);
+    const boottime::time_point now{1000s};
+    op.resume({core::event_kind::start}, now);
+    op.resume({core::event_kind::turn}, now);
+    op.resume({core::event_kind::link_ready}, now);
+    core::reply answer;
+    answer.result = core::verdict::granted;
+    answer.lifetime = lifetime;
+    const core::action next = op.resume({core::event_kind::replied, &answer, now}, now);
+    then = next.cmd.what;
+    how = op.result();
+    return next.kind;
+}
+
+TEST(acquire_operation_lease_test, a_lease_of_less_than_the_margin_is_given_back) {
+    const auto margin = explorer::lease_traits().lease_margin;
+    for (const auto lifetime : {-margin, std::chrono::nanoseconds(0), margin / 2, margin}) {
+        core::verb then{};
+        core::outcome how;
+        EXPECT_EQ(granted_for(lifetime, then, how), core::action_kind::send) << lifetime.count();
+        EXPECT_EQ(then, core::verb::release) << lifetime.count();
+        EXPECT_FALSE(how.succeeded) << lifetime.count();
+        EXPECT_LT(how.valid_until, core::never) << lifetime.count();
+    }
+    core::verb then{};
+    core::outcome how;
+    EXPECT_EQ(granted_for(margin + 1ns, then, how), core::action_kind::complete);
+    EXPECT_TRUE(how.succeeded);
+    EXPECT_EQ(how.valid_until, boottime::time_point(1000s) + 1ns);
+}
+
 }  // namespace
 }  // namespace holdfast
