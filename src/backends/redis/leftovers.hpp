@@ -4,7 +4,6 @@
 
 #include <backends/redis/shared_channel.hpp>
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -31,30 +30,24 @@ public:
     leftovers(const leftovers&) = delete;
     leftovers& operator=(const leftovers&) = delete;
 
-    /// @param until when the server forgets it by itself
-    /// @param again it was sent before, and may still arrive: settled only then
-    /// @return false when there are too many already, and it has to end with its time
-    bool take_back(std::size_t at, const std::string& owner, std::string text, const script& which,
-                   boottime::time_point until, bool again);
-    /// What had been sent before has arrived: settled as soon as the leftover is answered.
-    void confirm(std::size_t at, const std::string& owner);
-    /// Whether something of @p owner may still be taken back there.
-    bool owes(std::size_t at, const std::string& owner);
+    /// @param until when the server forgets it by itself: it is not sent again then
+    /// @return null when there are too many already, and it has to end with its time
+    std::shared_ptr<const request> take_back(std::size_t at, const std::string& owner, std::string text,
+                                             const script& which, boottime::time_point until);
+    /// Whether that will take nothing back any more. Its time does not tell: it may have been on its way since then.
+    bool is_settled(std::size_t at, const request& taken) const;
 
 private:
     struct item {
         std::size_t at;
         std::string owner;
-        std::shared_ptr<request> asked;
+        std::shared_ptr<const request> asked;
         boottime::time_point until;
-        bool again;
     };
     void sweep(boottime::time_point now);
-    bool is_settled(const item& one, boottime::time_point now) const;
 
     const std::function<channels()> over_;
-    std::atomic<std::size_t> count_{0};
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     channels channels_;
     std::vector<item> items_;
     boottime::time_point sweep_at_{};

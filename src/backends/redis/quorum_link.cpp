@@ -39,8 +39,9 @@ struct leg {
     boottime::time_point undo_until{};
     /// Who that grant was for.
     std::string undone;
-    /// The leftovers have it as well, for it was not answered.
-    bool undo_kept = false;
+    /// The leftovers' own for the same, where it was not answered. Until it is settled, a new vote for the same owner
+    /// could be taken back by it.
+    std::shared_ptr<const request> rest;
 };
 
 class quorum_link : public core::link {
@@ -124,13 +125,21 @@ private:
             return;
         }
         one.undo = nullptr;
-        if (cmd.what == verb::try_acquire && rest_.owes(at, cmd.who->owner)) {
+        if (one.undone != cmd.who->owner) one.rest = nullptr;
+        if (cmd.what == verb::try_acquire && owes(at)) {
             one.out = false;
             if (fault_.text.empty()) fault_.text = "a server that did not answer has not been reached since";
             tally_.add(tally::answer::fault);
             return;
         }
         submit_command(at, cmd, on_progress);
+    }
+
+    /// Whether something of the same owner may still be taken back there.
+    bool owes(std::size_t at) {
+        leg& one = legs_[at];
+        if (one.rest != nullptr && rest_.is_settled(at, *one.rest)) one.rest = nullptr;
+        return one.rest != nullptr;
     }
 
     void submit_command(std::size_t at, const core::command& cmd, core::notifier& on_progress) {
@@ -150,8 +159,7 @@ private:
         if (!is_done(at, *one.undo)) return false;
         one.deferred = false;
         const bool answered = one.undo->answer != nullptr;
-        if (answered && one.undo_kept) rest_.confirm(at, who_->owner);
-        if (one.undo_kept ? rest_.owes(at, who_->owner) : !answered) {
+        if (!answered || owes(at)) {
             // It may still be carried out, over this connection or the leftovers' own, and would take the new vote
             // away: this server has none for this owner, for now.
             one.out = false;
@@ -192,7 +200,7 @@ private:
         leg& one = legs_[at];
         if (one.undo != nullptr) set_asker(at, *one.undo, nullptr);
         bool open = false;
-        if (undoing_ && one.undo != nullptr && !one.undo_kept) {
+        if (undoing_ && one.undo != nullptr && one.rest == nullptr) {
             open = !is_done(at, *one.undo) || one.undo->answer == nullptr;
         } else if (what_ == verb::release) {
             open = one.out ? !is_out(at, *one.asked) : one.asked->answer == nullptr;
@@ -208,8 +216,9 @@ private:
         const script* which = nullptr;
         std::string text = commands_.undo(*who_, which);
         const auto until = boottime::now() + commands_.settings().expiry;
-        one.undo_kept = rest_.take_back(at, who_->owner, std::move(text), *which, until, again);
-        if (one.undo_kept && !again) one.undo = nullptr;
+        one.rest = rest_.take_back(at, who_->owner, std::move(text), *which, until);
+        one.undone = who_->owner;
+        if (one.rest != nullptr && !again) one.undo = nullptr;
     }
 
     /// Until when to await answers of undos; a past time when there are none.
@@ -356,7 +365,7 @@ private:
                                           : one.asked->done && one.asked->answer == nullptr && one.asked->sent;
             one.out = false;
             if (!one.granted && !doubtful) continue;
-            one.undo_kept = false;
+            one.rest = nullptr;
             const script* which = nullptr;
             std::string text = commands_.undo(*who_, which);
             one.undo = submit_detached(at, std::move(text), *which, *on_progress_);

@@ -101,6 +101,12 @@ bool shared_channel::is_out(const request& one) const {
     return !one.done && one.sent && one.losses == 0;
 }
 
+bool shared_channel::is_settled(const request& one) const {
+    const std::lock_guard guard(mutex_);
+    // What was sent over a connection that was lost may arrive after what was sent later.
+    return one.done && one.losses == 0 && (one.answer != nullptr || !one.sent);
+}
+
 void shared_channel::keep(std::shared_ptr<request> one, boottime::time_point until) {
     const std::lock_guard guard(mutex_);
     channel_->keep(std::move(one), until);

@@ -45,6 +45,8 @@ public:
     bool is_sent(const request& one) const;
     /// Its answer is on its way over the connection that it was first sent over.
     bool is_out(const request& one) const;
+    /// Answered, or never to be sent, and nothing of it is on its way over a connection that was lost.
+    bool is_settled(const request& one) const;
     /// See @ref channel.
     void keep(std::shared_ptr<request> one, boottime::time_point until);
 
