@@ -170,6 +170,7 @@ void connection::hush() noexcept {
 connection::status connection::drive(boottime::time_point now, bool read) {
     if (status_ == status::failed) return status_;
     if (stage_ == stage::locating) locate(now);
+    if (status_ != status::failed && stage_ > stage::naming && has_moved()) return status_;
     if (status_ == status::opening && stage_ == stage::naming) {
         std::string failed;
         if (lookup_->take(addresses_, failed)) {
@@ -322,6 +323,15 @@ void connection::check_role(const redisReply& said) {
     // A user that may not ask learns it from READONLY.
     if (!is_array(said) || size_of(said) == 0 || text_of(element_of(said, 0)) == "master") return;
     give_up(place_.host + ":" + std::to_string(place_.port) + " is no master");
+}
+
+/// An old master that is cut off goes on answering. Who holds what is not its to say once another one is known, neither
+/// from now on nor by an answer that is here already.
+bool connection::has_moved() {
+    if (server_.sentinels == nullptr || !server_.sentinels->have_left(place_)) return false;
+    in_ = reply_reader();
+    give_up("another one than " + place_.host + ":" + std::to_string(place_.port) + " is the master now");
+    return true;
 }
 
 void connection::give_up(std::string why) {

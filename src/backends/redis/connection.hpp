@@ -71,6 +71,7 @@ private:
     void go_to(const server_address& where);
     void locate(boottime::time_point now);
     void check_role(const redisReply& said);
+    bool has_moved();
     void begin_connect(boottime::time_point now);
     bool end_connect(boottime::time_point now);
     void begin_talk();

@@ -29,6 +29,11 @@ void sentinels::found(const server_address& where, std::size_t by) {
     first_ = (first_ + by) % all_.size();
 }
 
+bool sentinels::have_left(const server_address& where) const {
+    const std::lock_guard guard(mutex_);
+    return known_ && !is_same(*known_, where);
+}
+
 void sentinels::forget(const server_address& where) {
     const std::lock_guard guard(mutex_);
     if (known_ && is_same(*known_, where)) known_.reset();

@@ -35,6 +35,8 @@ public:
     std::optional<server_address> known() const;
     /// @param by the number that was given to @ref in_turn
     void found(const server_address& where, std::size_t by);
+    /// Another address than this one is known.
+    bool have_left(const server_address& where) const;
     /// It is not there, or no master.
     void forget(const server_address& where);
 

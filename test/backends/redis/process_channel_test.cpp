@@ -3,6 +3,7 @@
 #include <support/redis_server.hpp>
 
 #include <backends/redis/leftovers.hpp>
+#include <backends/redis/sentinels.hpp>
 
 #include <gtest/gtest.h>
 
@@ -60,6 +61,54 @@ TEST_F(redis_leftovers, that_were_lost_on_their_way_are_never_settled) {
     server_.start();
     std::this_thread::sleep_for(200ms);
     EXPECT_FALSE(rest_.is_settled(0, *taken));
+}
+
+/// Until it is done.
+void drive(channel& over, const request& one) {
+    ASSERT_TRUE(fakes::eventually([&] {
+        over.drive(boottime::now(), true);
+        return one.done;
+    }));
+}
+
+TEST(redis_channel, leaves_a_master_that_answers_when_another_one_is_known) {
+    const redis_server old_master;
+    const redis_server new_master;
+    const auto address = [](const redis_server& of) { return server_at(of).address; };
+    server group;
+    group.master_name = "shop";
+    group.sentinels = std::make_shared<sentinels>("shop", std::vector<server>(1));
+    group.sentinels->found(address(old_master), 0);
+    resolver names;
+    channel over(group, names);
+    request first;
+    first.first = format({"SET", "name", "first"});
+    over.submit(first, boottime::now());
+    drive(over, first);
+    EXPECT_EQ(old_master({"GET", "name"}).text, "first");
+
+    // One that is idle sends nothing there any more.
+    group.sentinels->found(address(new_master), 0);
+    request second;
+    second.first = format({"SET", "name", "second"});
+    over.submit(second, boottime::now());
+    drive(over, second);
+    EXPECT_NE(second.answer, nullptr) << second.why.text;
+    EXPECT_EQ(old_master({"GET", "name"}).text, "first");
+    EXPECT_EQ(new_master({"GET", "name"}).text, "second");
+
+    // An answer that is on its way is not believed, but asked for again.
+    request third;
+    third.first = format({"GET", "name"});
+    over.submit(third, boottime::now());
+    over.drive(boottime::now(), false);
+    ASSERT_TRUE(third.sent);
+    std::this_thread::sleep_for(20ms);
+    over.await_answer();
+    group.sentinels->found(address(old_master), 0);
+    drive(over, third);
+    ASSERT_NE(third.answer, nullptr) << third.why.text;
+    EXPECT_EQ(text_of(*third.answer), "first");
 }
 
 }  // namespace
