@@ -185,7 +185,11 @@ private:
             count(one);
         }
         if (more) drive(now);
-        if (!undoing_ && !decide(now)) return {false, std::min({give_up_at_, spread_until_, again_at()})};
+        if (!undoing_ && !decide(now)) {
+            // Once it is won, nothing is given up.
+            const bool spreads = spread_until_ != core::never;
+            return {false, std::min(spreads ? spread_until_ : give_up_at_, again_at())};
+        }
         if (undoing_) {
             const auto until = undo_until(now);
             if (now < until) return {false, std::min(until, again_at())};
@@ -267,7 +271,7 @@ private:
         switch (what_) {
             case verb::try_acquire:
                 if (tally_.won()) {
-                    if (spread_until_ == core::never) spread_until_ = now + std::max(now - began_, shortest_spread);
+                    if (spread_until_ == core::never) spread_until_ = end_of_spread(now);
                     if (!cancelled_ && now < spread_until_ && some_unsent()) return false;
                     grant(now);
                     return true;
@@ -312,6 +316,11 @@ private:
                 }
                 return true;
         }
+    }
+
+    /// What is won must be told while enough is left of it.
+    boottime::time_point end_of_spread(boottime::time_point now) const noexcept {
+        return now + std::min(std::max(now - began_, shortest_spread), (give_up_at_ - now) / 2);
     }
 
     /// Some have not even been asked, since they are still being connected to.

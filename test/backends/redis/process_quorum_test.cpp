@@ -151,6 +151,21 @@ TEST_P(redis_quorum, a_majority_of_stopped_servers_ends_in_time) {
     EXPECT_TRUE(fakes::eventually([&] { return count("name") == 0; }));
 }
 
+TEST_P(redis_quorum, what_a_slow_majority_grants_is_not_wasted_on_a_server_that_is_not_there) {
+    have(3);
+    const lock one = locks().make_lock("name");
+    // It is connected to for as long as that may take.
+    server(2).signal(SIGSTOP);
+    ASSERT_FALSE(release(acquire(one, 5s).handle).code);
+    for (const std::size_t slow : {0U, 1U}) server(slow)({"CLIENT", "PAUSE", "700", "ALL"});
+    attempt how = acquire(one, 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    EXPECT_GT(how.took, 600ms);
+    EXPECT_LT(how.took, 980ms);
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    server(2).signal(SIGCONT);
+}
+
 TEST_P(redis_quorum, a_vote_that_is_lost_leaves_no_key_and_touches_no_foreign_one) {
     have(3);
     const provider all = locks();
