@@ -296,7 +296,8 @@ private:
                 }
                 return true;
             case verb::release:
-                if (tally_.won() || (tally_.complete() && tally_.yes() > 0)) {
+                // Where some did not answer it may be held still, whoever answers first.
+                if (tally_.won() || (tally_.complete() && tally_.yes() > 0 && !tally_.faulty())) {
                     set_reply(verdict::released);
                 } else if (tally_.denied()) {
                     set_reply(verdict::not_held);

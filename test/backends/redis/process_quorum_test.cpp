@@ -166,6 +166,22 @@ TEST_P(redis_quorum, what_a_slow_majority_grants_is_not_wasted_on_a_server_that_
     server(2).signal(SIGCONT);
 }
 
+TEST_P(redis_quorum, a_release_that_a_minority_confirms_is_in_doubt) {
+    have(3);
+    attempt how = acquire(locks().make_lock("name"), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    for (const std::size_t dead : {0U, 1U}) server(dead).signal(SIGSTOP);
+    // The one that can answers first.
+    std::thread killer([&] {
+        std::this_thread::sleep_for(200ms);
+        for (const std::size_t dead : {0U, 1U}) server(dead).kill();
+    });
+    const attempt end = release(std::move(how.handle));
+    killer.join();
+    EXPECT_TRUE(end.code == errc::in_doubt || end.code == errc::unavailable) << end.code.message();
+    EXPECT_EQ(server(2)({"EXISTS", "name"}).integer, 0);
+}
+
 TEST_P(redis_quorum, a_vote_that_is_lost_leaves_no_key_and_touches_no_foreign_one) {
     have(3);
     const provider all = locks();
