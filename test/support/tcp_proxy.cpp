@@ -74,7 +74,10 @@ void tcp_proxy::run() {
         for (std::size_t at = 2; at < all.size(); at += 2) {
             const int client = all[at].fd;
             const int server = all[at + 1].fd;
-            if (all[at + 1].revents != 0 && cut_.exchange(false)) {
+            const bool lose_request = all[at].revents != 0 && cut_request_.exchange(false);
+            // Other servers answer first.
+            if (lose_request) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+            if (lose_request || (all[at + 1].revents != 0 && cut_.exchange(false))) {
                 ++cuts_;
                 closed_until = clock::now() + away_.load();
                 drop(client);

@@ -25,6 +25,11 @@ public:
         away_ = away;
         cut_ = true;
     }
+    /// The same with the next bytes that a client sends, a moment after it has sent them.
+    void cut_at_next_request(std::chrono::milliseconds away) {
+        away_ = away;
+        cut_request_ = true;
+    }
     int cuts() const noexcept { return cuts_; }
 
 private:
@@ -35,6 +40,7 @@ private:
     int listener_ = -1;
     int stop_ = -1;
     std::atomic<bool> cut_{false};
+    std::atomic<bool> cut_request_{false};
     std::atomic<std::chrono::milliseconds> away_{};
     std::atomic<int> cuts_{0};
     std::thread thread_;

@@ -17,6 +17,7 @@ std::shared_ptr<const request> leftovers::take_back(std::size_t at, const std::s
                                                     const script& which, boottime::time_point until) {
     const std::lock_guard guard(mutex_);
     if (channels_.empty()) channels_ = over_();
+    if (items_.size() >= most) sweep_at_ = {};
     sweep(boottime::now());
     const auto still_asks = [&](const item& each) {
         return each.at == at && each.owner == owner && !channels_[at]->is_done(*each.asked);

@@ -99,8 +99,10 @@ protected:
     virtual bool is_sent(std::size_t at, const request& one) const = 0;
     /// Its answer is on its way over the connection that it was first sent over.
     virtual bool is_out(std::size_t at, const request& one) const = 0;
-    /// Leaves it to the channel to see to it that it is answered.
-    virtual void keep(std::size_t at, std::shared_ptr<request> one, boottime::time_point until) = 0;
+    /// Whether answers are heard when the command is over: nobody drives a link that is idle.
+    virtual bool hears_later() const noexcept { return false; }
+    /// Leaves it to the channel to see to it that it is answered. @pre hears_later
+    virtual void keep(std::size_t, std::shared_ptr<request>, boottime::time_point) {}
     virtual std::shared_ptr<request> submit_detached(std::size_t to, std::string text, const script& which,
                                                      core::notifier& on_progress) = 0;
     /// Who is notified when a detached request is done; null: nobody.
@@ -207,7 +209,7 @@ private:
         if (undoing_ && one.undo != nullptr && one.rest == nullptr) {
             open = !is_done(at, *one.undo) || one.undo->answer == nullptr;
         } else if (what_ == verb::release) {
-            open = one.out ? !is_out(at, *one.asked) : one.asked->answer == nullptr;
+            open = one.out ? !hears_later() || !is_out(at, *one.asked) : one.asked->answer == nullptr;
             if (open && one.out) forget(at, *one.asked);
             if (one.out && !open) {
                 // A majority is enough for the caller; the others are to hear of it all the same.
@@ -297,6 +299,12 @@ private:
                 return true;
             case verb::release:
                 // Where some did not answer it may be held still, whoever answers first.
+                if (tally_.won() && !hears_later() && some_out()) {
+                    // It is cheaper to hear them now than to ask them again over another connection.
+                    const boottime::duration longest = shortest_undo;
+                    if (spread_until_ == core::never) spread_until_ = now + std::min(now - began_, longest);
+                    if (now < spread_until_) return false;
+                }
                 if (tally_.won() || (tally_.complete() && tally_.yes() > 0 && !tally_.faulty())) {
                     set_reply(verdict::released);
                 } else if (tally_.denied()) {
@@ -317,6 +325,14 @@ private:
                 }
                 return true;
         }
+    }
+
+    /// Some are to answer soon.
+    bool some_out() const {
+        for (std::size_t at = 0; at < used_; ++at) {
+            if (legs_[at].out && is_out(at, *legs_[at].asked)) return true;
+        }
+        return false;
     }
 
     /// What is won must be told while enough is left of it.
@@ -476,9 +492,6 @@ private:
     bool is_done(std::size_t, const request& one) const override { return one.done; }
     bool is_sent(std::size_t, const request& one) const override { return one.sent; }
     bool is_out(std::size_t, const request& one) const override { return one.sent && one.losses == 0; }
-    void keep(std::size_t at, std::shared_ptr<request> one, boottime::time_point until) override {
-        channels_[at]->keep(std::move(one), until);
-    }
     std::shared_ptr<request> submit_detached(std::size_t to, std::string text, const script& which,
                                              core::notifier&) override {
         return channels_[to]->submit_detached(std::move(text), which, nullptr, boottime::now());
@@ -529,6 +542,7 @@ private:
     bool is_done(std::size_t at, const request& one) const override { return channels_[at]->is_done(one); }
     bool is_sent(std::size_t at, const request& one) const override { return channels_[at]->is_sent(one); }
     bool is_out(std::size_t at, const request& one) const override { return channels_[at]->is_out(one); }
+    bool hears_later() const noexcept override { return true; }
     void keep(std::size_t at, std::shared_ptr<request> one, boottime::time_point until) override {
         channels_[at]->keep(std::move(one), until);
     }
