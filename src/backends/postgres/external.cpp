@@ -60,6 +60,12 @@ public:
         if (!owed_.empty() && owed_by_ != ::PQbackendPID(connection)) owed_.clear();
         return std::exchange(owed_, {});
     }
+    /// What has been taken could not be settled.
+    void put_back(std::string owed) {
+        const std::lock_guard guard(mutex_);
+        constexpr std::string_view select = "SELECT ";
+        owed_ = std::move(owed) + (owed_.empty() ? "" : ", " + owed_.substr(select.size()));
+    }
 
     PGconn* const connection;
     /// There is a pooler, which keeps the session for us.
@@ -108,13 +114,12 @@ public:
         if (const std::string_view obstacle = talk_.obstacle(); !obstacle.empty()) {
             return refuse(std::string(obstacle));
         }
-        if (std::string owed = session_->take_owed(); !owed.empty()) {
-            settling_ = true;
-            limit_ = cmd.limit;
-            send(owed);
-        } else {
-            limit_ = cmd.limit;
+        limit_ = cmd.limit;
+        settling_ = session_->take_owed();
+        if (settling_.empty()) {
             ask();
+        } else {
+            send(settling_);
         }
         return look();
     }
@@ -152,12 +157,18 @@ private:
     void ask() {
         session_id_ = ::PQbackendPID(session_->connection);
         const bool reader = shared(who_);
+        std::string statements;
         switch (what_) {
             case verb::try_acquire:
                 // The server grants a session what it holds already, which would be no exclusion.
-                send("SELECT CASE " + unfit(session_->connection, session_->pooled) + "WHEN " + holds(key_) +
-                     " THEN 'here' WHEN " + call_of("_try_advisory_lock", key_, reader) +
-                     " THEN 'granted' ELSE 'refused' END");
+                // Twice: when the second one fails, it is known that what the session holds then is the try's.
+                for (const std::string& last :
+                     {std::string(), " WHEN " + call_of("_try_advisory_lock", key_, reader) + " THEN 'granted'"}) {
+                    statements += (statements.empty() ? "SELECT CASE " : "; SELECT CASE ") +
+                                  unfit(session_->connection, session_->pooled) + "WHEN " + holds(key_) +
+                                  " THEN 'here'" + last + (last.empty() ? " ELSE 'free' END" : " ELSE 'refused' END");
+                }
+                send(statements);
                 return;
             case verb::wait:
                 send(limits_of(limit_) + "; SELECT " + call_of("_advisory_lock", key_, reader) + "; SELECT 'granted'");
@@ -190,18 +201,16 @@ private:
         }
         // A cancel may come late, and hit what follows what it was meant for.
         constexpr std::string_view query_cancelled = "57014";
-        if (talk_.sqlstate() == query_cancelled && was_cancelled_ && (what_ != verb::wait || settling_)) {
-            ask();
-            return look();
-        }
-        if (std::exchange(settling_, false)) {
+        const bool hit = talk_.sqlstate() == query_cancelled && was_cancelled_;
+        if (!settling_.empty()) return settled(hit);
+        if (hit && (what_ == verb::release || what_ == verb::probe)) {
             ask();
             return look();
         }
         if (talk_.has_failed()) {
             const errc code = code_of(talk_.sqlstate());
             const std::string text = talk_.sqlstate() + ": " + talk_.text();
-            if (what_ == verb::wait && code != errc::deadlock) {
+            if (may_be_granted() && code != errc::deadlock) {
                 // It may have been granted before it ended.
                 held_ = true;
                 core::reply& made = set_reply(verdict::doubt);
@@ -233,6 +242,30 @@ private:
             set_failure(errc::protocol, 0, "an answer that was not asked for");
         }
         return finish();
+    }
+
+    /// Nothing is asked before that has been done: a lock granted in between would be released with what is owed.
+    progress settled(bool hit) {
+        if (!talk_.has_failed()) {
+            settling_.clear();
+            ask();
+            return look();
+        }
+        if (hit && !cancelled_) {
+            send(settling_);
+            return look();
+        }
+        session_->put_back(std::exchange(settling_, {}));
+        set_failure(code_of(talk_.sqlstate()), 0, talk_.sqlstate() + ": " + talk_.text());
+        return finish();
+    }
+
+    /// What has failed may have been granted before.
+    bool may_be_granted() const {
+        constexpr std::string_view out_of_memory = "53200";
+        if (what_ == verb::wait) return true;
+        return what_ == verb::try_acquire && talk_.sqlstate() != out_of_memory && !talk_.values().empty() &&
+               talk_.values().front() == "free";
     }
 
     progress look() {
@@ -270,8 +303,8 @@ private:
     /// The session held it when we asked, by whatever means.
     bool held_here_ = false;
     bool asking_ = false;
-    /// What is under way is a release that somebody else has left to do.
-    bool settling_ = false;
+    /// What is under way are these releases, which somebody else has left to do.
+    std::string settling_;
     bool cancelled_ = false;
     bool was_cancelled_ = false;
     boottime::time_point cancel_again_at_ = never;

@@ -23,8 +23,8 @@ using namespace std::chrono_literals;
 /// A user's connection.
 class own_connection {
 public:
-    explicit own_connection(const test::postgres_server& server)
-        : made_(::PQconnectdb(server.connection().c_str()), &::PQfinish) {
+    explicit own_connection(const test::postgres_server& server, const std::string& more = "")
+        : made_(::PQconnectdb((server.connection() + more).c_str()), &::PQfinish) {
         EXPECT_EQ(::PQstatus(made_.get()), CONNECTION_OK);
         // Warnings are looked for in the server's log.
         ::PQsetNoticeProcessor(
@@ -228,6 +228,41 @@ TEST_F(postgres_external, a_release_that_could_not_be_is_made_up_for) {
 }
 
 // Behaviour 87, on a connection: all of statement_timeout, lock_timeout and the transaction stay as they were.
+TEST_F(postgres_external, a_release_that_fails_again_is_still_made_up_for_and_nothing_comes_before_it) {
+    server().query("CREATE ROLE forgetful LOGIN");
+    own_connection theirs(server(), " user=forgetful");
+    const provider locks = on(theirs);
+    auto held = locks.make_lock("owed").acquire();
+    theirs("BEGIN");
+    theirs("SELECT 1/0");
+    error_code code;
+    held.release(code);
+    EXPECT_EQ(code, errc::invalid_state);
+    theirs("ROLLBACK");
+    server().query("REVOKE EXECUTE ON FUNCTION pg_advisory_unlock(int, int) FROM PUBLIC");
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(code_when([&] { locks.make_lock("next").acquire(); }), errc::permission);
+        EXPECT_EQ(granted(), 1);
+    }
+    server().query("GRANT EXECUTE ON FUNCTION pg_advisory_unlock(int, int) TO PUBLIC");
+    held = locks.make_lock("next").acquire();
+    EXPECT_EQ(granted(), 1);
+    held.release();
+    EXPECT_EQ(granted(), 0);
+}
+
+TEST_F(postgres_external, a_try_that_fails_when_it_may_have_been_granted_is_looked_into) {
+    server().query("CREATE ROLE doubtful LOGIN");
+    own_connection theirs(server(), " user=doubtful");
+    const provider locks = on(theirs);
+    server().query("REVOKE EXECUTE ON FUNCTION pg_try_advisory_lock(int, int) FROM PUBLIC");
+    EXPECT_EQ(code_when([&] { locks.make_lock("doubtful").acquire(); }), errc::permission);
+    server().query("GRANT EXECUTE ON FUNCTION pg_try_advisory_lock(int, int) TO PUBLIC");
+    EXPECT_EQ(granted(), 0);
+    const auto held = locks.make_lock("doubtful").acquire();
+    EXPECT_EQ(granted(), 1);
+}
+
 TEST_F(postgres_external, whatever_ends_an_acquire_leaves_the_transaction_as_it_was) {
     const auto elsewhere = make();
     const auto there = elsewhere.locks.make_lock("taken").acquire();
