@@ -734,7 +734,8 @@ void connection::take_answers(const PGresult& result) {
                 break;
             case session_verb::wait:
                 answer.result = verdict::granted;
-                granted_ = true;
+                // Without a token to come, nothing but the question tells what an error after this has left.
+                granted_ = fencing;
                 break;
             case session_verb::release:
                 // A number beside others' tokens, else a boolean.
