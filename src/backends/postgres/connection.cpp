@@ -361,34 +361,39 @@ void connection::set_up() {
     }
     // The role's or the database's own limits are for statements and sessions that do something else than to hold
     // locks. A waiter that dies is noticed within a second, though its server process waits for a lock.
-    std::string text =
-        "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_backend_pid(),"
-        " pg_catalog.set_config('statement_timeout', '0', false), pg_catalog.set_config('lock_timeout', '0', false),"
-        " pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false)";
+    std::string text = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_backend_pid()";
+    // What is set for a pooler's session is set for whoever has it next; that there is one shows in the same trip.
+    const std::string ours = pooler_ == pooler::session
+                                 ? "true"
+                                 : "pg_catalog.pg_backend_pid() = " + std::to_string(::PQbackendPID(connection_));
+    const auto set = [&](std::string_view name, const std::string& value, std::string_view condition = "") {
+        if (transactions_) return;
+        text.append(", CASE WHEN ").append(ours).append(condition).append(" THEN pg_catalog.set_config('");
+        text.append(name).append("', '").append(value).append("', false) END");
+    };
+    for (const char* const each : {"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}) {
+        set(each, "0");
+    }
     // The server's end: without this it keeps the session of a machine that has vanished, and its locks, for two hours.
     const keepalive_times times(lost_after_);
-    text += ", pg_catalog.set_config('tcp_keepalives_idle', '" + times.idle +
-            "', false), pg_catalog.set_config('tcp_keepalives_interval', '" + times.interval +
-            "', false), pg_catalog.set_config('tcp_keepalives_count', '3', false)";
+    set("tcp_keepalives_idle", times.idle);
+    set("tcp_keepalives_interval", times.interval);
+    set("tcp_keepalives_count", "3");
     constexpr int has_tcp_user_timeout = 120000;
     if (::PQserverVersion(connection_) >= has_tcp_user_timeout) {
-        text += ", pg_catalog.set_config('tcp_user_timeout', '" + std::to_string(lost_after_.count()) + "', false)";
+        set("tcp_user_timeout", std::to_string(lost_after_.count()));
     }
     constexpr int has_idle_session_timeout = 140000;
     if (::PQserverVersion(connection_) >= has_idle_session_timeout) {
-        text +=
-            ", pg_catalog.set_config('idle_session_timeout', '0', false),"
-            " CASE WHEN pg_catalog.version() LIKE '%linux%'"
-            " THEN pg_catalog.set_config('client_connection_check_interval', '1000', false) END";
+        set("idle_session_timeout", "0");
+        set("client_connection_check_interval", "1000", " AND pg_catalog.version() LIKE '%linux%'");
     }
+    constexpr int has_transaction_timeout = 170000;
+    if (::PQserverVersion(connection_) >= has_transaction_timeout) set("transaction_timeout", "0");
     if (!sequence_.empty()) {
         // Without waiting for its log to be written, the server could forget numbers that it has given out.
-        text +=
-            ", CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off'"
-            " THEN pg_catalog.set_config('synchronous_commit', 'on', false) END";
+        set("synchronous_commit", "on", " AND pg_catalog.current_setting('synchronous_commit') = 'off'");
     }
-    // Behind a pooler, what is set for the session is set for whoever has it next.
-    if (transactions_) text = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_backend_pid()";
     ::PQsetnonblocking(connection_, 1);
     if (::PQenterPipelineMode(connection_) == 0 ||
         ::PQsendQueryParams(connection_, text.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) == 0) {

@@ -33,7 +33,12 @@ public:
                                       opts.connection.empty() ? nullptr : opts.connection.c_str(), nullptr};
         connection_.reset(::PQconnectdbParams(keywords, values, 1));
         if (::PQstatus(connection_.get()) != CONNECTION_OK) fail(errc::unavailable);
-        ask("SELECT pg_catalog.set_config('statement_timeout', '" + std::to_string(within.count()) + "', false)");
+        // What is set for a pooler's session is set for whoever has it next.
+        const std::string ours = opts.pooler == pooler::session
+                                     ? "true"
+                                     : "pg_catalog.pg_backend_pid() = " + std::to_string(::PQbackendPID(get()));
+        ask("SELECT CASE WHEN " + ours + " THEN pg_catalog.set_config('statement_timeout', '" +
+            std::to_string(within.count()) + "', false) END");
     }
 
     PGconn* get() const noexcept { return connection_.get(); }

@@ -430,6 +430,24 @@ TEST_P(postgres_transaction_pooled, cancels_nothing_in_the_server_and_every_lock
     EXPECT_EQ(server().log().find("canceling statement due to user request", log_before), std::string::npos);
 }
 
+// Who finds a pooler where none was said to be leaves its session as it was; so do those who only look.
+TEST_P(postgres_transaction_pooled, keeps_no_settings_of_those_who_find_it) {
+    server().query("ALTER ROLE postgres SET statement_timeout = '7s'");
+    const auto is_as_it_was = [this] {
+        EXPECT_EQ(through_it("SHOW statement_timeout"), "7s");
+        EXPECT_EQ(through_it("SHOW client_connection_check_interval"), "0");
+        EXPECT_NE(through_it("SHOW tcp_keepalives_count"), "3");
+    };
+    ASSERT_EQ(make_error_code(refused_at("").code), errc::unsupported);
+    is_as_it_was();
+    const provider pooled = opened(url("?pooler=transaction&transaction_scope"));
+    pooled.examine({});
+    is_as_it_was();
+    pooled.make_lock("pooled").acquire(10s).release();
+    is_as_it_was();
+    server().query("ALTER ROLE postgres RESET statement_timeout");
+}
+
 class postgres_transactions : public postgres_test {
 protected:
     static postgres::options transactions() {
