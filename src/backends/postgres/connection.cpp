@@ -552,6 +552,7 @@ void connection::submit_transaction() {
             const bool waits = first.what == session_verb::wait;
             parameters limited;
             limited.add(std::string_view(std::to_string(waits && first.limit.count() >= 0 ? first.limit.count() : 0)));
+            limited.add(static_cast<std::int32_t>(lost_after_.count()));
             sent = send(begin_transaction, {}, purpose::limit) && send(settle_transaction, limited, purpose::settle) &&
                    // Who wants to cancel has to know at once whose wait it is.
                    ::PQsendFlushRequest(connection_) == 1;

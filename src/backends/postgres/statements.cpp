@@ -126,11 +126,22 @@ const statement statements[] = {
     {"SELECT pg_catalog.pg_cancel_backend($1)", {oid_int4}, 1},
     {"SELECT true", {}, 0},
     {"BEGIN ISOLATION LEVEL READ COMMITTED", {}, 0},
+    // $2 is when a vanished client is given up, in milliseconds. A branch that is not taken sets nothing.
     {"SELECT pg_catalog.pg_backend_pid(), pg_catalog.set_config('lock_timeout', $1, true),"
      " pg_catalog.set_config('statement_timeout', '0', true),"
-     " pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true)",
-     {oid_text},
-     1},
+     " pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true),"
+     " pg_catalog.set_config('tcp_keepalives_idle', GREATEST(($2 + 999) / 2000, 1)::pg_catalog.text, true),"
+     " pg_catalog.set_config('tcp_keepalives_interval', GREATEST(($2 + 999) / 6000, 1)::pg_catalog.text, true),"
+     " pg_catalog.set_config('tcp_keepalives_count', '3', true),"
+     " CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 120000"
+     " THEN pg_catalog.set_config('tcp_user_timeout', $2::pg_catalog.text, true) END,"
+     " CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 140000"
+     " AND pg_catalog.version() LIKE '%linux%'"
+     " THEN pg_catalog.set_config('client_connection_check_interval', '1000', true) END,"
+     " CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 170000"
+     " THEN pg_catalog.set_config('transaction_timeout', '0', true) END",
+     {oid_text, oid_int4},
+     2},
     {"ROLLBACK", {}, 0},
     HOLDFAST_KEYED("pg_try_advisory_xact_lock"),
     HOLDFAST_KEYED("pg_advisory_xact_lock"),

@@ -1,6 +1,8 @@
 // What stands beside a PostgreSQL server, and before it: standbys, TLS, passwords, poolers. All of it real.
 #include "races.hpp"
 
+#include <backends/postgres/statements.hpp>
+
 #include <holdfast/open.hpp>
 
 #include <atomic>
@@ -472,6 +474,33 @@ TEST_F(postgres_transactions, end_with_their_lock_and_a_refusal_leaves_none) {
     server().query(
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'");
     EXPECT_TRUE(test::eventually([&] { return held.state() == held_state::lost; }));
+}
+
+TEST_F(postgres_transactions, make_the_server_notice_clients_that_vanish) {
+    const std::unique_ptr<PGconn, decltype(&::PQfinish)> own(::PQconnectdb(server().connection().c_str()), &::PQfinish);
+    const auto says = [&](const char* sql) {
+        const std::unique_ptr<PGresult, decltype(&::PQclear)> answer(::PQexec(own.get(), sql), &::PQclear);
+        return std::string(::PQntuples(answer.get()) > 0 ? ::PQgetvalue(answer.get(), 0, 0) : "");
+    };
+    const std::string before = says("SHOW tcp_keepalives_idle");
+    says("BEGIN");
+    const postgres::statement& settle = postgres::statement_at(postgres::settle_transaction);
+    const char* const values[] = {"0", "15000"};
+    const std::unique_ptr<PGresult, decltype(&::PQclear)> answer(
+        ::PQexecParams(own.get(), settle.text, settle.count, settle.types.data(), values, nullptr, nullptr, 0),
+        &::PQclear);
+    ASSERT_EQ(::PQresultStatus(answer.get()), PGRES_TUPLES_OK) << ::PQerrorMessage(own.get());
+    EXPECT_EQ(says("SHOW tcp_keepalives_idle"), "7");
+    EXPECT_EQ(says("SHOW tcp_keepalives_interval"), "2");
+    EXPECT_EQ(says("SHOW tcp_keepalives_count"), "3");
+    if (::PQserverVersion(own.get()) >= 120000) {
+        EXPECT_EQ(says("SHOW tcp_user_timeout"), "15000");
+    }
+    if (::PQserverVersion(own.get()) >= 140000) {
+        EXPECT_EQ(says("SHOW client_connection_check_interval"), "1s");
+    }
+    says("ROLLBACK");
+    EXPECT_EQ(says("SHOW tcp_keepalives_idle"), before);
 }
 
 TEST_F(postgres_transactions, whose_wait_ends_as_it_is_granted_leave_nothing) {
