@@ -189,7 +189,7 @@ void channel::heard(request& one, reply_value answer, boottime::time_point now) 
 
 void channel::lost(boottime::time_point now) {
     failure why = connection_->why();
-    const bool stranger = !proven_ && (why.code == errc::protocol || !why.transient);
+    const bool stranger = !proven_ && !connection_->was_welcome() && (why.code == errc::protocol || !why.transient);
     const bool talkative = connection_->was_talkative();
     if (stranger) why.transient = false;
     last_failure_ = why;

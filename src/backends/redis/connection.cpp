@@ -260,6 +260,7 @@ void connection::secure() {
     // Also the alert that says why.
     tls_->take_output(out_);
     if (done == tls_session::status::done) {
+        welcome_ = true;
         greet();
     } else if (done == tls_session::status::failed) {
         fail_by_tls();
@@ -303,6 +304,7 @@ void connection::hear_greeting() {
     while (!greetings_.empty()) {
         const reply_value heard = receive();
         if (heard == nullptr) return;
+        welcome_ = true;
         if (is_error(*heard) && greetings_.front().refusal != nullptr) {
             const failure why = secretive_failure_of(text_of(*heard));
             fail(why.code, std::string(greetings_.front().refusal) + ": " + why.text, why.transient);

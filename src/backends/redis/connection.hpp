@@ -52,6 +52,8 @@ public:
     bool expect_silence(bool fresh);
     /// It answers as one that is no master any more. Fails.
     void give_up(std::string why);
+    /// It has let us in: it finished TLS, or answered a greeting.
+    bool was_welcome() const noexcept { return welcome_; }
     /// What has failed it is a server that says more than it is asked.
     bool was_talkative() const noexcept { return talkative_; }
 
@@ -122,6 +124,7 @@ private:
     bool may_sleep_ = false;
     reply_reader in_;
     bool talkative_ = false;
+    bool welcome_ = false;
 };
 
 /// What an error reply of the server amounts to.

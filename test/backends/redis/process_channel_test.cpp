@@ -7,7 +7,10 @@
 
 #include <gtest/gtest.h>
 
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <memory>
 #include <thread>
@@ -109,6 +112,65 @@ TEST(redis_channel, leaves_a_master_that_answers_when_another_one_is_known) {
     drive(over, third);
     ASSERT_NE(third.answer, nullptr) << third.why.text;
     EXPECT_EQ(text_of(*third.answer), "first");
+}
+
+/// Answers one connection's commands with these, one after the other.
+class scripted {
+public:
+    explicit scripted(std::vector<std::string> answers) {
+        sockaddr_in where{};
+        where.sin_family = AF_INET;
+        where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof where;
+        listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (::bind(listener_, reinterpret_cast<sockaddr*>(&where), sizeof where) != 0 || ::listen(listener_, 1) != 0 ||
+            ::getsockname(listener_, reinterpret_cast<sockaddr*>(&where), &size) != 0) {
+            throw std::runtime_error("no listener");
+        }
+        port_ = ntohs(where.sin_port);
+        thread_ = std::thread([this, answers = std::move(answers)] {
+            const int one = ::accept(listener_, nullptr, nullptr);
+            char chunk[4096];
+            for (const std::string& each : answers) {
+                if (::recv(one, chunk, sizeof chunk, 0) <= 0) break;
+                (void)!::send(one, each.data(), each.size(), MSG_NOSIGNAL);
+            }
+            ::close(one);
+        });
+    }
+    scripted(const scripted&) = delete;
+    scripted& operator=(const scripted&) = delete;
+    ~scripted() {
+        ::shutdown(listener_, SHUT_RDWR);
+        thread_.join();
+        ::close(listener_);
+    }
+    std::uint16_t port() const noexcept { return port_; }
+
+private:
+    int listener_ = -1;
+    std::uint16_t port_ = 0;
+    std::thread thread_;
+};
+
+TEST(redis_channel, doubts_what_was_sent_to_a_server_that_had_greeted) {
+    for (const bool greets : {true, false}) {
+        const scripted odd(greets ? std::vector<std::string>{"+OK\r\n", "nonsense\r\n"}
+                                  : std::vector<std::string>{"nonsense\r\n"});
+        server to;
+        to.address.host = "127.0.0.1";
+        to.address.port = odd.port();
+        to.database = greets ? 1 : 0;
+        resolver names;
+        channel over(to, names);
+        request one;
+        one.first = format({"SET", "name", "id"});
+        over.submit(one, boottime::now());
+        drive(over, one);
+        EXPECT_EQ(one.answer, nullptr);
+        EXPECT_EQ(one.why.code, errc::protocol) << one.why.text;
+        EXPECT_EQ(one.sent, greets);
+    }
 }
 
 }  // namespace
