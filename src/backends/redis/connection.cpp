@@ -159,6 +159,7 @@ boottime::time_point connection::opening_until() const noexcept {
 
 connection::~connection() {
     hush();
+    leave_roll();
 }
 
 void connection::hush() noexcept {
@@ -346,10 +347,20 @@ void connection::identify(std::string_view info) {
     if (at == std::string_view::npos) return;
     const std::string_view rest = info.substr(at + field.size());
     const auto other = server_.roll->enter(server_.number, std::string(rest.substr(0, rest.find('\r'))));
-    if (!other) return;
+    if (!other) {
+        enrolled_ = server_.roll;
+        number_ = server_.number;
+        return;
+    }
     fail(errc::invalid_options,
          "a server is listed twice: " + server_.text() + " is server " + std::to_string(*other + 1) + " of the list",
          false);
+}
+
+void connection::leave_roll() noexcept {
+    // In a forked child the mutex may be held by a thread that is not there.
+    if (enrolled_ != nullptr && core::fork_generation() == generation_) enrolled_->end(number_);
+    enrolled_ = nullptr;
 }
 
 bool connection::flush() {
@@ -470,6 +481,7 @@ void connection::fail(errc code, std::string text, bool transient, int native_co
     // Whatever the reason: where the master is, is to be asked again.
     if (server_.sentinels != nullptr && stage_ != stage::locating) server_.sentinels->forget(place_);
     if (stage_ <= stage::connecting && server_.roll != nullptr) server_.roll->leave(server_.number);
+    leave_roll();
     status_ = status::failed;
     failure_ = {code, native_code, std::move(text), transient};
 }

@@ -81,6 +81,7 @@ private:
     void greet();
     void hear_greeting();
     void identify(std::string_view info);
+    void leave_roll() noexcept;
     bool flush();
     /// @param flags of recv(2)
     bool fill(int flags);
@@ -114,6 +115,10 @@ private:
     };
     /// Those that are out.
     std::vector<greeting> greetings_;
+    /// Where this connection is entered.
+    std::shared_ptr<roll> enrolled_;
+    std::size_t number_ = 0;
+    const unsigned generation_ = core::fork_generation();
     std::unique_ptr<tls_session> tls_;
     /// With TLS: what is still to be encrypted.
     std::string plain_;

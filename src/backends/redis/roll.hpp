@@ -20,26 +20,46 @@ namespace redis {
 */
 class roll {
 public:
-    explicit roll(std::size_t servers) : identities_(servers) {}
+    explicit roll(std::size_t servers) : entries_(servers) {}
 
-    /// The address leads to that server. @return another address that does, and then it is not entered
+    /// A connection to the address leads to that server, until @ref end. @return another address that does, and then it
+    /// is not entered
     std::optional<std::size_t> enter(std::size_t number, const std::string& identity) {
         const std::lock_guard guard(mutex_);
-        for (std::size_t other = 0; other < identities_.size(); ++other) {
-            if (other != number && identities_[other] == identity) return other;
+        for (std::size_t other = 0; other < entries_.size(); ++other) {
+            if (other != number && entries_[other].identity == identity) return other;
         }
-        identities_[number] = identity;
+        entry& one = entries_[number];
+        one.identity = identity;
+        one.gone = false;
+        ++one.connections;
         return std::nullopt;
     }
-    /// Nothing answers there now.
+    /// A connection that was entered is over.
+    void end(std::size_t number) {
+        const std::lock_guard guard(mutex_);
+        --entries_[number].connections;
+        clear_if_gone(entries_[number]);
+    }
+    /// Nothing answers there now; but connections that stand go on voting.
     void leave(std::size_t number) {
         const std::lock_guard guard(mutex_);
-        identities_[number].clear();
+        entries_[number].gone = true;
+        clear_if_gone(entries_[number]);
     }
 
 private:
+    struct entry {
+        std::string identity = {};
+        std::size_t connections = 0;
+        bool gone = false;
+    };
+    static void clear_if_gone(entry& one) {
+        if (one.gone && one.connections == 0) one.identity.clear();
+    }
+
     std::mutex mutex_;
-    std::vector<std::string> identities_;
+    std::vector<entry> entries_;
 };
 
 }  // namespace redis

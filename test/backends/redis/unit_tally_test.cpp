@@ -1,5 +1,6 @@
 // Votes among servers: when a majority is there, and when it cannot come any more.
 #include <backends/redis/quorum_link.hpp>
+#include <backends/redis/roll.hpp>
 
 #include <gtest/gtest.h>
 
@@ -43,6 +44,25 @@ void try_all(tally votes, std::size_t left) {
 
 TEST(redis_tally, is_decided_once_and_for_all) {
     for (std::size_t servers = 1; servers <= 7; ++servers) try_all(tally(servers), servers);
+}
+
+TEST(redis_roll, forgets_a_server_with_its_last_connection) {
+    roll all(2);
+    EXPECT_EQ(all.enter(0, "one"), std::nullopt);
+    EXPECT_EQ(all.enter(0, "one"), std::nullopt);
+    EXPECT_EQ(all.enter(1, "one"), 0U);
+    // A new connection cannot be made, but the others go on.
+    all.leave(0);
+    EXPECT_EQ(all.enter(1, "one"), 0U);
+    all.end(0);
+    EXPECT_EQ(all.enter(1, "one"), 0U);
+    all.end(0);
+    EXPECT_EQ(all.enter(1, "one"), std::nullopt);
+    // A pause between two connections is no reason.
+    all.end(1);
+    EXPECT_EQ(all.enter(0, "one"), 1U);
+    all.leave(1);
+    EXPECT_EQ(all.enter(0, "one"), std::nullopt);
 }
 
 }  // namespace
