@@ -77,6 +77,8 @@ redis_backend::redis_backend(const options& opts) : strategy_(opts), servers_(se
     // An answer that takes longer than this is of no use any more.
     traits_.reply_grace =
         std::clamp(opts.expiry - opts.min_validity, std::chrono::milliseconds(1000), std::chrono::milliseconds(5000));
+    // What a grant may have to wait for before it is answered.
+    if (opts.min_replicas > 0) traits_.reply_grace += opts.replica_timeout;
     // For clocks that do not run alike, as Redlock has it: a hundredth, and what one millisecond may be rounded to.
     traits_.lease_margin = opts.expiry / 100 + std::chrono::milliseconds(2);
     traits_.renewal_cadence = opts.extension_cadence;

@@ -408,6 +408,7 @@ bool connection::take_in(const char* bytes, std::size_t size) {
             case tls_session::status::done: in_.feed(plain.data(), taken); break;
             case tls_session::status::more: tls_->take_output(out_); return true;
             case tls_session::status::failed: fail_by_tls(); return false;
+            case tls_session::status::ended: fail_by_end(); return false;
         }
     }
 }
@@ -436,8 +437,7 @@ bool connection::fill(int flags) {
             if (size < static_cast<ssize_t>(buffer.size())) return true;
             flags = MSG_DONTWAIT;
         } else if (size == 0) {
-            fail(errc::unavailable,
-                 "the connection to " + server_.text() + " was closed by the server" + perhaps_tls());
+            fail_by_end();
             return true;
         } else if (errno == EAGAIN || (errno == EINTR && flags == 0)) {
             return true;
@@ -490,6 +490,10 @@ void connection::fail_by_errno(const char* what, int number) {
     fail(number == EACCES || number == EPERM ? errc::permission : errc::unavailable,
          what + server_.text() + ": " + message_of(number) + perhaps_tls(), number != EACCES && number != EPERM,
          number);
+}
+
+void connection::fail_by_end() {
+    fail(errc::unavailable, "the connection to " + server_.text() + " was closed by the server" + perhaps_tls());
 }
 
 /// For the end of a connection: a server with TLS ends those that begin without.

@@ -88,6 +88,7 @@ private:
     void fail(errc code, std::string text, bool transient = true, int native_code = 0);
     void fail_by_errno(const char* what, int number);
     void fail_by_tls();
+    void fail_by_end();
     const char* perhaps_tls() const noexcept;
     bool take_in(const char* bytes, std::size_t size);
 

@@ -66,6 +66,7 @@ void check_server(const server_address& one) {
     }
     if (one.host.empty()) refuse("a server has no host");
     if (one.host.find('\0') != std::string::npos) refuse("a host's name holds a NUL");
+    if (one.host.size() > 255) refuse("a host's name is longer than 255 bytes");
     if (one.port == 0) refuse("the port is a number from 1 to 65535");
 }
 

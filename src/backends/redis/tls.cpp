@@ -56,6 +56,8 @@ tls_context::tls_context(const tls_options& opts) : server_name_(opts.server_nam
     check_text(opts.cert_file, "'cert_file'");
     check_text(opts.key_file, "'key_file'");
     check_text(opts.server_name, "'server_name'");
+    // What a name in a handshake can be (RFC 6066, RFC 1035).
+    if (opts.server_name.size() > 255) refuse("'server_name' is longer than 255 bytes");
     if (opts.cert_file.empty() != opts.key_file.empty()) refuse("'cert_file' and 'key_file' go together");
     // Threads of ours may still use it while the program ends.
     OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, nullptr);
@@ -142,8 +144,8 @@ tls_session::status tls_session::read(char* into, std::size_t& size) {
     if (result == 1) return status::done;
     const int what = SSL_get_error(session_.get(), result);
     if (what == SSL_ERROR_WANT_READ || what == SSL_ERROR_WANT_WRITE) return status::more;
-    // The other side has said that it says nothing more; the end of the connection follows.
-    if (what == SSL_ERROR_ZERO_RETURN) return status::more;
+    // The other side has said that it says nothing more.
+    if (what == SSL_ERROR_ZERO_RETURN) return status::ended;
     return fail();
 }
 

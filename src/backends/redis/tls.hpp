@@ -48,12 +48,13 @@ public:
     tls_session& operator=(const tls_session&) = delete;
     ~tls_session();
 
-    enum class status { more, done, failed };
+    enum class status { more, done, failed, ended };
     /// Goes on with what has been received so far.
     status shake_hands();
     /// What came from the socket.
     void feed(const char* bytes, std::size_t size);
-    /// Takes decrypted bytes. `more`: none for now; `done`: some. @param size how many there is room for, then are
+    /// Takes decrypted bytes. `more`: none for now; `done`: some; `ended`: none ever again. @param size how many there
+    /// is room for, then are
     status read(char* into, std::size_t& size);
     /// @pre hands are shaken
     status write(std::string_view plain);

@@ -226,6 +226,7 @@ TEST(redis_tls_options, are_checked_before_anything_is_sent) {
         {{.ca_file = "/nonexistent"}, "'ca_file'"},
         {{.ca_file = garbage}, "'ca_file'"},
         {{.cert_file = issued().certificate("client")}, "go together"},
+        {{.server_name = std::string(256, 'x')}, "'server_name'"},
         {{.key_file = issued().key("client")}, "go together"},
         {{.cert_file = garbage, .key_file = issued().key("client")}, "'cert_file'"},
         {{.cert_file = issued().certificate("client"), .key_file = garbage}, "'key_file'"},
