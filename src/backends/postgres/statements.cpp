@@ -154,10 +154,10 @@ key key_of(const core::claim& who) noexcept {
     return key_in(who.target->mapped());
 }
 
-key key_in(std::string_view text) noexcept {
+key key_in(std::string_view mapped) noexcept {
     key made;
-    made.pair = text.size() == 17;
-    for (const char c : text) {
+    made.pair = mapped.size() == 17;
+    for (const char c : mapped) {
         if (c == ',') continue;
         made.bits = made.bits << 4 | static_cast<std::uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
     }
