@@ -23,41 +23,41 @@ __declspec(dllimport) void __stdcall WakeByAddressAll(void*);
 #define _GLIBCXX_HAVE_PLATFORM_WAIT 1
 #define _GLIBCXX_HAVE_PLATFORM_TIMED_WAIT 1
 
-namespace std _GLIBCXX_VISIBILITY(default) {
-    _GLIBCXX_BEGIN_NAMESPACE_VERSION
-    namespace __detail {
+namespace std {
+_GLIBCXX_BEGIN_NAMESPACE_VERSION
+namespace __detail {
 
-    template <class T>
-    void __platform_wait(const T* address, std::uint64_t value) noexcept {
-        static_assert(sizeof(T) == sizeof value);
-        ::WaitOnAddress(const_cast<T*>(address), &value, sizeof value, 0xFFFFFFFF);
+template <class T>
+void __platform_wait(const T* address, std::uint64_t value) noexcept {
+    static_assert(sizeof(T) == sizeof value);
+    ::WaitOnAddress(const_cast<T*>(address), &value, sizeof value, 0xFFFFFFFF);
+}
+
+template <class T>
+void __platform_notify(const T* address, bool all) noexcept {
+    if (all) {
+        ::WakeByAddressAll(const_cast<T*>(address));
+    } else {
+        ::WakeByAddressSingle(const_cast<T*>(address));
     }
+}
 
-    template <class T>
-    void __platform_notify(const T* address, bool all) noexcept {
-        if (all) {
-            ::WakeByAddressAll(const_cast<T*>(address));
-        } else {
-            ::WakeByAddressSingle(const_cast<T*>(address));
-        }
-    }
+/// False at @p until.
+template <class Clock, class Duration>
+bool __platform_wait_until(const std::uint64_t* address, std::uint64_t value,
+                           const chrono::time_point<Clock, Duration>& until) noexcept {
+    const auto left = chrono::ceil<chrono::milliseconds>(until - Clock::now()).count();
+    if (left <= 0) return false;
+    constexpr long long most = 60 * 60 * 1000;
+    ::WaitOnAddress(const_cast<std::uint64_t*>(address), &value, sizeof value,
+                    static_cast<unsigned long>(left < most ? left : most));
+    // The caller looks at the value, and at the clock.
+    return true;
+}
 
-    /// False at @p until.
-    template <class Clock, class Duration>
-    bool __platform_wait_until(const std::uint64_t* address, std::uint64_t value,
-                               const chrono::time_point<Clock, Duration>& until) noexcept {
-        const auto left = chrono::ceil<chrono::milliseconds>(until - Clock::now()).count();
-        if (left <= 0) return false;
-        constexpr long long most = 60 * 60 * 1000;
-        ::WaitOnAddress(const_cast<std::uint64_t*>(address), &value, sizeof value,
-                        static_cast<unsigned long>(left < most ? left : most));
-        // The caller looks at the value, and at the clock.
-        return true;
-    }
-
-    }  // namespace __detail
-    _GLIBCXX_END_NAMESPACE_VERSION
-}  // namespace )
+}  // namespace __detail
+_GLIBCXX_END_NAMESPACE_VERSION
+}  // namespace std
 #endif
 #endif
 
