@@ -60,8 +60,8 @@ errc code_when(const std::function<void()>& call) {
 
 class postgres_external : public postgres_test {
 protected:
-    own_connection own{server()};
-    own_connection second{server()};
+    own_connection own_{server()};
+    own_connection second_{server()};
 
     static provider on(const own_connection& connection) { return postgres::make_provider(connection.get()); }
     int granted() const { return in_server(" AND granted"); }
@@ -71,13 +71,13 @@ protected:
 };
 
 TEST_F(postgres_external, a_lock_on_a_connection_excludes_others_until_it_is_released) {
-    const provider locks = on(own);
+    const provider locks = on(own_);
     const auto elsewhere = make();
     auto held = locks.make_lock("own").acquire();
     EXPECT_EQ(held.state(), held_state::held);
-    EXPECT_EQ(own("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"), "1");
+    EXPECT_EQ(own_("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"), "1");
     EXPECT_FALSE(elsewhere.locks.make_lock("own").try_acquire());
-    EXPECT_EQ(own("SELECT 42"), "42");
+    EXPECT_EQ(own_("SELECT 42"), "42");
     held.release();
     auto there = elsewhere.locks.make_lock("own").acquire();
     EXPECT_FALSE(locks.make_lock("own").try_acquire());
@@ -86,24 +86,24 @@ TEST_F(postgres_external, a_lock_on_a_connection_excludes_others_until_it_is_rel
     ASSERT_TRUE(waits());
     there.release();
     held = waiting.get();
-    EXPECT_EQ(own.transaction(), PQTRANS_IDLE);
-    EXPECT_EQ(own("SHOW lock_timeout"), "0");
+    EXPECT_EQ(own_.transaction(), PQTRANS_IDLE);
+    EXPECT_EQ(own_("SHOW lock_timeout"), "0");
 }
 
 TEST_F(postgres_external, readers_share_and_names_are_keys_as_everywhere) {
-    const provider one = on(own);
-    const provider two = on(second);
+    const provider one = on(own_);
+    const provider two = on(second_);
     const auto first = one.make_reader_writer_lock("shared").acquire_read();
     const auto other = two.make_reader_writer_lock("shared").acquire_read();
     EXPECT_FALSE(make().locks.make_lock("shared").try_acquire());
     EXPECT_EQ(one.make_lock("a longer name").mapped_name(), make().locks.make_lock("a longer name").mapped_name());
     const auto number = one.make_lock(postgres::key_name(std::int64_t{-42})).acquire();
-    EXPECT_EQ(second("SELECT pg_try_advisory_lock(-42)"), "f");
-    EXPECT_THROW(postgres::make_provider(own.get(), {.strict_names = true}).make_lock("a longer name"), error);
+    EXPECT_EQ(second_("SELECT pg_try_advisory_lock(-42)"), "f");
+    EXPECT_THROW(postgres::make_provider(own_.get(), {.strict_names = true}).make_lock("a longer name"), error);
 }
 
 TEST_F(postgres_external, asynchronous_calls_work_as_well) {
-    const provider locks = on(own);
+    const provider locks = on(own_);
     const auto elsewhere = make();
     auto there = elsewhere.locks.make_lock("own async").acquire();
     std::promise<error_code> done;
@@ -120,7 +120,7 @@ TEST_F(postgres_external, asynchronous_calls_work_as_well) {
 
 // Behaviour 76.
 TEST_F(postgres_external, what_the_connection_holds_already_is_a_deadlock_or_a_timeout) {
-    const provider locks = on(own);
+    const provider locks = on(own_);
     const auto held = locks.make_lock("again").acquire();
     EXPECT_EQ(code_when([&] { locks.make_lock("again").acquire(); }), errc::deadlock);
     EXPECT_FALSE(locks.make_lock("again").try_acquire());
@@ -128,71 +128,71 @@ TEST_F(postgres_external, what_the_connection_holds_already_is_a_deadlock_or_a_t
     EXPECT_EQ(code_when([&] { locks.make_lock("again").acquire(10ms); }), errc::timed_out);
     EXPECT_GE(std::chrono::steady_clock::now() - from, 10ms);
     // Readers as well, and whatever the user has locked by himself.
-    own("SELECT pg_advisory_lock_shared(77)");
+    own_("SELECT pg_advisory_lock_shared(77)");
     EXPECT_EQ(code_when([&] { locks.make_reader_writer_lock(postgres::key_name(std::int64_t{77})).acquire_read(); }),
               errc::deadlock);
     EXPECT_EQ(granted(), 2);
-    own("SELECT pg_advisory_unlock_shared(77)");
+    own_("SELECT pg_advisory_unlock_shared(77)");
 }
 
 // Behaviour 77.
 TEST_F(postgres_external, a_connection_that_is_closed_or_busy_or_in_a_failed_transaction_is_an_invalid_state) {
-    const provider locks = on(own);
+    const provider locks = on(own_);
     const auto acquire = [&] { locks.make_lock("unusable").acquire(1s); };
-    own("BEGIN");
-    EXPECT_EQ(own("SELECT 1/0"), "22012");
+    own_("BEGIN");
+    EXPECT_EQ(own_("SELECT 1/0"), "22012");
     EXPECT_EQ(code_when(acquire), errc::invalid_state);
-    own("ROLLBACK");
-    ASSERT_EQ(::PQsendQuery(own.get(), "SELECT 1"), 1);
+    own_("ROLLBACK");
+    ASSERT_EQ(::PQsendQuery(own_.get(), "SELECT 1"), 1);
     EXPECT_EQ(code_when(acquire), errc::invalid_state);
-    while (PGresult* const rest = ::PQgetResult(own.get())) ::PQclear(rest);
+    while (PGresult* const rest = ::PQgetResult(own_.get())) ::PQclear(rest);
     EXPECT_EQ(code_when(acquire), errc{});
-    ASSERT_EQ(::PQenterPipelineMode(own.get()), 1);
+    ASSERT_EQ(::PQenterPipelineMode(own_.get()), 1);
     EXPECT_EQ(code_when(acquire), errc::invalid_state);
-    ASSERT_EQ(::PQexitPipelineMode(own.get()), 1);
-    own.cut();
+    ASSERT_EQ(::PQexitPipelineMode(own_.get()), 1);
+    own_.cut();
     EXPECT_EQ(code_when(acquire), errc::invalid_state);
     EXPECT_EQ(code_when([&] { postgres::make_provider(nullptr); }), errc::invalid_argument);
 }
 
 // Behaviour 77, of transactions.
 TEST_F(postgres_external, a_transaction_that_is_over_or_has_failed_is_an_invalid_state) {
-    const auto acquire = [&] { postgres::acquire_in_transaction(own.get(), "over", 1s); };
+    const auto acquire = [&] { postgres::acquire_in_transaction(own_.get(), "over", 1s); };
     EXPECT_EQ(code_when(acquire), errc::invalid_state);
-    own("BEGIN");
+    own_("BEGIN");
     EXPECT_EQ(code_when(acquire), errc{});
-    own("COMMIT");
+    own_("COMMIT");
     EXPECT_EQ(code_when(acquire), errc::invalid_state);
-    own("BEGIN");
-    own("SELECT 1/0");
+    own_("BEGIN");
+    own_("SELECT 1/0");
     EXPECT_EQ(code_when(acquire), errc::invalid_state);
-    own.cut();
+    own_.cut();
     EXPECT_EQ(code_when(acquire), errc::invalid_state);
     EXPECT_EQ(code_when([] { postgres::acquire_in_transaction(nullptr, "none"); }), errc::invalid_argument);
 }
 
 // Behaviour 78.
 TEST_F(postgres_external, a_lock_of_the_connection_survives_the_rollback_of_a_transaction) {
-    const provider locks = on(own);
+    const provider locks = on(own_);
     const auto before = locks.make_lock("before it").acquire();
-    own("BEGIN");
+    own_("BEGIN");
     auto within = locks.make_lock("within it").acquire();
-    EXPECT_EQ(own.transaction(), PQTRANS_INTRANS);
-    own("ROLLBACK");
+    EXPECT_EQ(own_.transaction(), PQTRANS_INTRANS);
+    own_("ROLLBACK");
     EXPECT_EQ(before.state(), held_state::held);
     EXPECT_EQ(within.state(), held_state::held);
     EXPECT_EQ(granted(), 2);
-    own("BEGIN");
+    own_("BEGIN");
     within.release();
-    own("ROLLBACK");
+    own_("ROLLBACK");
     EXPECT_EQ(granted(), 1);
 }
 
 // Behaviour 79.
 TEST_F(postgres_external, a_lock_of_a_connection_that_has_ended_is_lost_and_its_release_says_so) {
-    const provider locks = on(own);
+    const provider locks = on(own_);
     auto held = locks.make_lock("ended").acquire();
-    own.cut();
+    own_.cut();
     EXPECT_EQ(held.state(), held_state::lost);
     error_code code;
     held.release(code);
@@ -201,9 +201,9 @@ TEST_F(postgres_external, a_lock_of_a_connection_that_has_ended_is_lost_and_its_
 }
 
 TEST_F(postgres_external, a_connection_that_was_made_anew_has_lost_what_it_held) {
-    const provider locks = on(own);
+    const provider locks = on(own_);
     auto held = locks.make_lock("anew").acquire();
-    ::PQreset(own.get());
+    ::PQreset(own_.get());
     EXPECT_EQ(held.state(), held_state::lost);
     const auto again = locks.make_lock("anew").acquire(10s);
     error_code code;
@@ -214,15 +214,15 @@ TEST_F(postgres_external, a_connection_that_was_made_anew_has_lost_what_it_held)
 }
 
 TEST_F(postgres_external, a_release_that_could_not_be_is_made_up_for) {
-    const provider locks = on(own);
+    const provider locks = on(own_);
     auto held = locks.make_lock("owed").acquire();
-    own("BEGIN");
-    own("SELECT 1/0");
+    own_("BEGIN");
+    own_("SELECT 1/0");
     error_code code;
     held.release(code);
     EXPECT_EQ(code, errc::invalid_state);
     EXPECT_EQ(granted(), 1);
-    own("ROLLBACK");
+    own_("ROLLBACK");
     { const auto next = locks.make_lock("the next").acquire(); }
     EXPECT_EQ(granted(), 0);
 }
@@ -266,22 +266,22 @@ TEST_F(postgres_external, a_try_that_fails_when_it_may_have_been_granted_is_look
 TEST_F(postgres_external, whatever_ends_an_acquire_leaves_the_transaction_as_it_was) {
     const auto elsewhere = make();
     const auto there = elsewhere.locks.make_lock("taken").acquire();
-    const provider locks = on(own);
-    own("BEGIN");
-    own("SET LOCAL statement_timeout = '90min'");
-    own("SET LOCAL lock_timeout = '2h'");
-    own("CREATE TEMPORARY TABLE kept (n int)");
+    const provider locks = on(own_);
+    own_("BEGIN");
+    own_("SET LOCAL statement_timeout = '90min'");
+    own_("SET LOCAL lock_timeout = '2h'");
+    own_("CREATE TEMPORARY TABLE kept (n int)");
     const auto unharmed = [&] {
-        EXPECT_EQ(own.transaction(), PQTRANS_INTRANS);
-        EXPECT_EQ(own("SHOW statement_timeout"), "90min");
-        EXPECT_EQ(own("SHOW lock_timeout"), "2h");
-        EXPECT_EQ(own("INSERT INTO kept VALUES (1)"), "");
+        EXPECT_EQ(own_.transaction(), PQTRANS_INTRANS);
+        EXPECT_EQ(own_("SHOW statement_timeout"), "90min");
+        EXPECT_EQ(own_("SHOW lock_timeout"), "2h");
+        EXPECT_EQ(own_("INSERT INTO kept VALUES (1)"), "");
     };
     for (const bool in_transaction : {false, true}) {
         const auto acquire = [&](timeout limit, const std::stop_token& stop = {}) {
             return code_when([&] {
                 if (in_transaction) {
-                    postgres::acquire_in_transaction(own.get(), "taken", limit, postgres::lock_mode::write, stop);
+                    postgres::acquire_in_transaction(own_.get(), "taken", limit, postgres::lock_mode::write, stop);
                 } else {
                     locks.make_lock("taken").acquire(limit, stop);
                 }
@@ -298,72 +298,72 @@ TEST_F(postgres_external, whatever_ends_an_acquire_leaves_the_transaction_as_it_
         EXPECT_EQ(waiting.get(), errc::cancelled);
         unharmed();
     }
-    EXPECT_EQ(own("COMMIT"), "");
-    EXPECT_EQ(own("SELECT count(*) FROM kept"), "6");
+    EXPECT_EQ(own_("COMMIT"), "");
+    EXPECT_EQ(own_("SELECT count(*) FROM kept"), "6");
     EXPECT_EQ(granted(), 1);
 }
 
 // Behaviours 80 and 88.
 TEST_F(postgres_external, locks_of_a_transaction_end_with_it) {
     for (const char* end : {"COMMIT", "ROLLBACK"}) {
-        own("BEGIN");
-        own("SET LOCAL statement_timeout = '3s'");
-        own("SET LOCAL lock_timeout = '1d'");
-        postgres::acquire_in_transaction(own.get(), "transaction 1");
-        EXPECT_FALSE(postgres::try_acquire_in_transaction(own.get(), "transaction 1"));
-        EXPECT_FALSE(postgres::try_acquire_in_transaction(own.get(), "transaction 1", 10ms));
-        EXPECT_EQ(code_when([&] { postgres::acquire_in_transaction(own.get(), "transaction 1"); }), errc::deadlock);
-        EXPECT_TRUE(postgres::try_acquire_in_transaction(own.get(), "transaction 2", timeout::zero(),
+        own_("BEGIN");
+        own_("SET LOCAL statement_timeout = '3s'");
+        own_("SET LOCAL lock_timeout = '1d'");
+        postgres::acquire_in_transaction(own_.get(), "transaction 1");
+        EXPECT_FALSE(postgres::try_acquire_in_transaction(own_.get(), "transaction 1"));
+        EXPECT_FALSE(postgres::try_acquire_in_transaction(own_.get(), "transaction 1", 10ms));
+        EXPECT_EQ(code_when([&] { postgres::acquire_in_transaction(own_.get(), "transaction 1"); }), errc::deadlock);
+        EXPECT_TRUE(postgres::try_acquire_in_transaction(own_.get(), "transaction 2", timeout::zero(),
                                                          postgres::lock_mode::read));
         EXPECT_EQ(granted(), 2);
         EXPECT_FALSE(make().locks.make_lock("transaction 1").try_acquire());
         // One that has to wait for its lock restores them, too.
-        second("BEGIN");
-        postgres::acquire_in_transaction(second.get(), "transaction 3");
+        second_("BEGIN");
+        postgres::acquire_in_transaction(second_.get(), "transaction 3");
         auto waiting =
-            std::async(std::launch::async, [&] { postgres::acquire_in_transaction(own.get(), "transaction 3", 30s); });
+            std::async(std::launch::async, [&] { postgres::acquire_in_transaction(own_.get(), "transaction 3", 30s); });
         ASSERT_TRUE(waits());
-        second("COMMIT");
+        second_("COMMIT");
         waiting.get();
-        EXPECT_EQ(own("SHOW statement_timeout"), "3s");
-        EXPECT_EQ(own("SHOW lock_timeout"), "1d");
+        EXPECT_EQ(own_("SHOW statement_timeout"), "3s");
+        EXPECT_EQ(own_("SHOW lock_timeout"), "1d");
         EXPECT_EQ(granted(), 3);
-        own(end);
+        own_(end);
         EXPECT_EQ(granted(), 0);
-        EXPECT_EQ(own("SHOW statement_timeout"), "0");
+        EXPECT_EQ(own_("SHOW statement_timeout"), "0");
     }
 }
 
 // Behaviour 75: here the server can see the circle.
 TEST_F(postgres_external, a_server_that_says_nothing_does_not_hold_a_transaction_up_for_ever) {
-    own("BEGIN");
-    const pid_t process = std::stoi(own("SELECT pg_backend_pid()"));
+    own_("BEGIN");
+    const pid_t process = std::stoi(own_("SELECT pg_backend_pid()"));
     ASSERT_EQ(::kill(process, SIGSTOP), 0);
     const auto since = std::chrono::steady_clock::now();
-    EXPECT_EQ(make_error_code(code_when([&] { postgres::acquire_in_transaction(own.get(), "silent", 100ms); })),
+    EXPECT_EQ(make_error_code(code_when([&] { postgres::acquire_in_transaction(own_.get(), "silent", 100ms); })),
               make_error_code(errc::in_doubt));
     EXPECT_LT(std::chrono::steady_clock::now() - since, 9s);
     EXPECT_EQ(::kill(process, SIGCONT), 0);
-    own.close();
+    own_.close();
 }
 
 TEST_F(postgres_external, a_lack_of_descriptors_is_said) {
-    own("BEGIN");
+    own_("BEGIN");
     rlimit before{};
     ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
     const int first_free = ::dup(0);
     ::close(first_free);
     const rlimit none{static_cast<rlim_t>(first_free), before.rlim_max};
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-    const errc code = code_when([&] { postgres::acquire_in_transaction(own.get(), "no descriptor", 1s); });
+    const errc code = code_when([&] { postgres::acquire_in_transaction(own_.get(), "no descriptor", 1s); });
     ::setrlimit(RLIMIT_NOFILE, &before);
     EXPECT_EQ(make_error_code(code), make_error_code(errc::unavailable));
     EXPECT_EQ(granted(), 0);
 }
 
 TEST_F(postgres_external, a_circle_of_two_connections_is_a_deadlock) {
-    const provider one = on(own);
-    const provider two = on(second);
+    const provider one = on(own_);
+    const provider two = on(second_);
     const auto a = one.make_lock("circle a").acquire();
     auto b = two.make_lock("circle b").acquire();
     auto waiting =
@@ -380,26 +380,26 @@ TEST_F(postgres_external, a_circle_of_two_connections_is_a_deadlock) {
 }
 
 TEST_F(postgres_external, a_circle_of_two_transactions_is_a_deadlock_and_both_can_go_on) {
-    own("BEGIN");
-    second("BEGIN");
-    postgres::acquire_in_transaction(own.get(), "circle a");
-    postgres::acquire_in_transaction(second.get(), "circle b");
+    own_("BEGIN");
+    second_("BEGIN");
+    postgres::acquire_in_transaction(own_.get(), "circle a");
+    postgres::acquire_in_transaction(second_.get(), "circle b");
     auto waiting = std::async(std::launch::async, [&] {
-        return code_when([&] { postgres::acquire_in_transaction(own.get(), "circle b"); });
+        return code_when([&] { postgres::acquire_in_transaction(own_.get(), "circle b"); });
     });
     ASSERT_TRUE(waits());
-    const errc here = code_when([&] { postgres::try_acquire_in_transaction(second.get(), "circle a", 3s); });
-    EXPECT_EQ(second.transaction(), PQTRANS_INTRANS);
-    second("COMMIT");
+    const errc here = code_when([&] { postgres::try_acquire_in_transaction(second_.get(), "circle a", 3s); });
+    EXPECT_EQ(second_.transaction(), PQTRANS_INTRANS);
+    second_("COMMIT");
     const errc there = waiting.get();
     EXPECT_TRUE(here == errc::deadlock || there == errc::deadlock);
-    EXPECT_EQ(own.transaction(), PQTRANS_INTRANS);
-    own("COMMIT");
+    EXPECT_EQ(own_.transaction(), PQTRANS_INTRANS);
+    own_("COMMIT");
 }
 
 // The server's grant may cross the end of the wait: then the lock is ours, or given back, but never left.
 TEST_F(postgres_external, ends_of_waits_that_cross_their_grants_leave_nothing) {
-    const provider locks = on(own);
+    const provider locks = on(own_);
     const auto elsewhere = make();
     int got_it = 0;
     int ended = 0;
@@ -423,18 +423,18 @@ TEST_F(postgres_external, ends_of_waits_that_cross_their_grants_leave_nothing) {
 }
 
 TEST_F(postgres_external, the_users_own_savepoints_and_nonblocking_mode_do_not_matter) {
-    ASSERT_EQ(::PQsetnonblocking(own.get(), 1), 0);
-    const provider locks = on(own);
-    own("BEGIN");
-    own("SAVEPOINT holdfast_acquire");
-    own("CREATE TEMPORARY TABLE mine (n int)");
+    ASSERT_EQ(::PQsetnonblocking(own_.get(), 1), 0);
+    const provider locks = on(own_);
+    own_("BEGIN");
+    own_("SAVEPOINT holdfast_acquire");
+    own_("CREATE TEMPORARY TABLE mine (n int)");
     const auto held = locks.make_lock("named alike").acquire();
-    postgres::acquire_in_transaction(own.get(), "named alike too");
-    EXPECT_EQ(own("SELECT count(*) FROM mine"), "0");
-    EXPECT_EQ(own("ROLLBACK TO SAVEPOINT holdfast_acquire"), "");
+    postgres::acquire_in_transaction(own_.get(), "named alike too");
+    EXPECT_EQ(own_("SELECT count(*) FROM mine"), "0");
+    EXPECT_EQ(own_("ROLLBACK TO SAVEPOINT holdfast_acquire"), "");
     // The transaction's lock was taken after the savepoint; the connection's stays.
     EXPECT_EQ(granted(), 1);
-    own("COMMIT");
+    own_("COMMIT");
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ int lookup(const char* host, const char* port, const addrinfo* hints, addrinfo**
 }  // namespace
 
 /// A host of two addresses, of which nobody listens at the first.
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the C library has reserved names
 extern "C" int getaddrinfo(const char* host, const char* port, const addrinfo* hints, addrinfo** found) {
     if (host == nullptr || std::strcmp(host, two_faced) != 0) return lookup(host, port, hints, found);
     addrinfo* second = nullptr;
