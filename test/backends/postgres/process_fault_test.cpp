@@ -348,7 +348,7 @@ public:
         // Those who come after these get no answer from the kernel either.
         for (int& each : fillers_) {
             each = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-            ::connect(each, reinterpret_cast<const sockaddr*>(&address), size);
+            (void)::connect(each, reinterpret_cast<const sockaddr*>(&address), size);
         }
     }
     silent_host(const silent_host&) = delete;
