@@ -1,11 +1,8 @@
 #include <support/redis_sentinels.hpp>
+#include <support/server_process.hpp>
 
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,20 +17,6 @@ namespace holdfast::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// A port that was free a moment ago.
-std::uint16_t some_port() {
-    const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in where{};
-    where.sin_family = AF_INET;
-    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof where;
-    const bool found = ::bind(probe, reinterpret_cast<sockaddr*>(&where), sizeof where) == 0 &&
-                       ::getsockname(probe, reinterpret_cast<sockaddr*>(&where), &size) == 0;
-    ::close(probe);
-    if (!found) throw std::runtime_error("no free port");
-    return ntohs(where.sin_port);
-}
 
 template <class Condition>
 void await(const char* what, Condition holds) {
@@ -69,7 +52,7 @@ redis_sentinels::redis_sentinels(const std::string& password) : password_(passwo
     });
     ids_.resize(3, -1);
     for (std::size_t each = 0; each < 3; ++each) {
-        ports_.push_back(some_port());
+        ports_.push_back(static_cast<std::uint16_t>(free_port()));
         start_sentinel(each);
     }
     for (std::size_t each = 0; each < 3; ++each) {
@@ -98,16 +81,7 @@ void redis_sentinels::start_sentinel(std::size_t number) {
                         << directory_ << "/" << number << ".log\nsentinel monitor shop 127.0.0.1 " << server(0).port()
                         << " 2\nsentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n"
                         << (password_.empty() ? "" : "requirepass " + password_ + "\n");
-    const pid_t parent = ::getpid();
-    ids_[number] = ::fork();
-    if (ids_[number] < 0) throw std::runtime_error("no process");
-    if (ids_[number] != 0) return;
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != parent) ::_exit(127);
-    const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int each = 0; each < 3; ++each) ::dup2(nothing, each);
-    ::execlp("redis-server", "redis-server", file.c_str(), "--sentinel", static_cast<char*>(nullptr));
-    ::_exit(127);
+    ids_[number] = start_server({"redis-server", file, "--sentinel"});
 }
 
 void redis_sentinels::kill_sentinel(std::size_t number) {

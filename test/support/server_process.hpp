@@ -2,14 +2,13 @@
 #ifndef HOLDFAST_TEST_SUPPORT_SERVER_PROCESS_HPP
 #define HOLDFAST_TEST_SUPPORT_SERVER_PROCESS_HPP
 
-#include <arpa/inet.h>
+#include <support/loopback.hpp>
+
 #include <fcntl.h>
 #include <grp.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,16 +21,9 @@ namespace holdfast::test {
 /// A port of the loopback interface that nobody had a moment ago. Another program might take it before the server does,
 /// so starting that has to be tried again.
 inline int free_port() {
-    const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in where{};
-    where.sin_family = AF_INET;
-    where.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof where;
-    const bool bound = ::bind(probe, reinterpret_cast<const sockaddr*>(&where), size) == 0 &&
-                       ::getsockname(probe, reinterpret_cast<sockaddr*>(&where), &size) == 0;
-    ::close(probe);
-    if (!bound) throw std::system_error(errno, std::generic_category(), "no free port");
-    return ::ntohs(where.sin_port);
+    const loopback_listener probe = listen_on_loopback(-1);
+    ::close(probe.descriptor);
+    return probe.port;
 }
 
 struct server_start {

@@ -2,13 +2,13 @@
 #ifndef HOLDFAST_TEST_SUPPORT_STRANGER_HPP
 #define HOLDFAST_TEST_SUPPORT_STRANGER_HPP
 
-#include <netinet/in.h>
+#include <support/loopback.hpp>
+
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,16 +19,9 @@ namespace holdfast::test {
 class stranger {
 public:
     explicit stranger(std::string answer) : answer_(std::move(answer)) {
-        listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        sockaddr_in where{};
-        where.sin_family = AF_INET;
-        where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof where;
-        if (::bind(listener_, reinterpret_cast<sockaddr*>(&where), sizeof where) != 0 || ::listen(listener_, 16) != 0 ||
-            ::getsockname(listener_, reinterpret_cast<sockaddr*>(&where), &size) != 0) {
-            throw std::runtime_error("no listener");
-        }
-        port_ = ntohs(where.sin_port);
+        const loopback_listener made = listen_on_loopback(16);
+        listener_ = made.descriptor;
+        port_ = made.port;
         thread_ = std::thread([this] {
             std::vector<int> all;
             for (int one = 0; (one = ::accept(listener_, nullptr, nullptr)) >= 0;) {

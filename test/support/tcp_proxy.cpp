@@ -1,9 +1,8 @@
+#include <support/loopback.hpp>
 #include <support/tcp_proxy.hpp>
 
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -16,13 +15,6 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-int loopback_socket(sockaddr_in& where, std::uint16_t port) {
-    where.sin_family = AF_INET;
-    where.sin_port = htons(port);
-    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-}
-
 /// True when something was forwarded.
 bool forward(int from, int to) {
     char chunk[16384];
@@ -33,15 +25,11 @@ bool forward(int from, int to) {
 }  // namespace
 
 tcp_proxy::tcp_proxy(std::uint16_t to) : to_(to) {
-    sockaddr_in where{};
-    listener_ = loopback_socket(where, 0);
-    socklen_t size = sizeof where;
     stop_ = ::eventfd(0, EFD_CLOEXEC);
-    if (stop_ < 0 || ::bind(listener_, reinterpret_cast<sockaddr*>(&where), sizeof where) != 0 ||
-        ::listen(listener_, 64) != 0 || ::getsockname(listener_, reinterpret_cast<sockaddr*>(&where), &size) != 0) {
-        throw std::runtime_error("no listener");
-    }
-    port_ = ntohs(where.sin_port);
+    if (stop_ < 0) throw std::runtime_error("no eventfd");
+    const loopback_listener made = listen_on_loopback(64);
+    listener_ = made.descriptor;
+    port_ = made.port;
     thread_ = std::thread([this] { run(); });
 }
 
@@ -88,8 +76,8 @@ void tcp_proxy::run() {
         }
         if (all[1].revents == 0) continue;
         const int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-        sockaddr_in where{};
-        const int server = loopback_socket(where, to_);
+        const sockaddr_in where = loopback(to_);
+        const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (client < 0 || ::connect(server, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0) {
             if (client >= 0) ::close(client);
             ::close(server);

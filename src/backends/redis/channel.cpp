@@ -11,10 +11,6 @@ namespace {
 constexpr std::chrono::milliseconds shortest_pause{5};
 constexpr std::chrono::milliseconds longest_pause{1000};
 
-bool starts_with(std::string_view text, std::string_view beginning) noexcept {
-    return text.substr(0, beginning.size()) == beginning;
-}
-
 /// Whether it is sent in its second form.
 bool is_again(const request& one) noexcept {
     return one.losses > 0 && !one.again.empty();
@@ -37,8 +33,12 @@ void channel::submit(request& one, boottime::time_point now) {
     waiting_.push_back(&one);
 }
 
-std::shared_ptr<request> channel::make_detached(std::string text, const script& which) {
+void channel::forget_finished() noexcept {
     std::erase_if(detached_, [](const auto& each) { return each->done; });
+}
+
+std::shared_ptr<request> channel::make_detached(std::string text, const script& which) {
+    forget_finished();
     auto made = std::make_shared<request>();
     made->first = std::move(text);
     made->first_script = &which;
@@ -48,7 +48,7 @@ std::shared_ptr<request> channel::make_detached(std::string text, const script& 
 }
 
 void channel::keep(std::shared_ptr<request> one, boottime::time_point until) {
-    std::erase_if(detached_, [](const auto& each) { return each->done; });
+    forget_finished();
     one->reconnect_until = one->open_until = until;
     one->one_of_many = false;
     one->asker = nullptr;
@@ -165,14 +165,14 @@ void channel::heard(request& one, reply_value answer, boottime::time_point now) 
         const std::string_view text = text_of(*answer);
         // Whatever the error was, this sending changed nothing; an earlier one that was lost may have.
         one.sent = one.losses > 0;
-        if (starts_with(text, "NOSCRIPT") && !one.with_source && script_of(one) != nullptr) {
+        if (text.starts_with("NOSCRIPT") && !one.with_source && script_of(one) != nullptr) {
             one.with_source = true;
             waiting_.push_front(&one);
             return;
         }
         failure why = failure_of(text);
         why.text = server_.text() + ": " + why.text;
-        if (server_.sentinels != nullptr && (starts_with(text, "READONLY") || starts_with(text, "MASTERDOWN"))) {
+        if (server_.sentinels != nullptr && (text.starts_with("READONLY") || text.starts_with("MASTERDOWN"))) {
             connection_->give_up("it is no master any more");
         }
         if (why.transient && now + shortest_pause < one.reconnect_until) {

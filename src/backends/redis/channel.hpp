@@ -113,6 +113,8 @@ private:
     void heard(request& one, reply_value answer, boottime::time_point now);
     void lost(boottime::time_point now);
     void expire(boottime::time_point now);
+    /// Of those that are the channel's own.
+    void forget_finished() noexcept;
     std::shared_ptr<request> make_detached(std::string text, const script& which);
     static void finish(request& one) noexcept;
     static void fail(request& one, const failure& why);

@@ -23,10 +23,6 @@ std::string message_of(int number) {
     return std::generic_category().message(number);
 }
 
-bool starts_with(std::string_view text, std::string_view beginning) noexcept {
-    return text.substr(0, beginning.size()) == beginning;
-}
-
 /// Notices a peer that is gone without a word in about half a minute.
 void keep_alive(int socket) noexcept {
     const int on = 1;
@@ -86,7 +82,7 @@ failure meaning_of(std::string_view text, std::string_view quoted) {
         {"DENIED", errc::permission, false, "the server is in protected mode"},
     };
     for (const row& each : rows) {
-        if (!starts_with(text, each.word)) continue;
+        if (!text.starts_with(each.word)) continue;
         return {each.code, 0, std::string(each.meaning) + ": " + std::string(quoted), each.transient};
     }
     return {errc::unavailable, 0, std::string(quoted), false};

@@ -1,5 +1,6 @@
 // Answers that belong to nothing, addresses that do not answer, and answers that are lost on their way.
 #include <support/attempt.hpp>
+#include <support/loopback.hpp>
 #include <support/redis_server.hpp>
 #include <support/tcp_proxy.hpp>
 
@@ -61,16 +62,9 @@ using test::tcp_proxy;
 class liar {
 public:
     liar() {
-        listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        sockaddr_in where{};
-        where.sin_family = AF_INET;
-        where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof where;
-        if (::bind(listener_, reinterpret_cast<sockaddr*>(&where), sizeof where) != 0 || ::listen(listener_, 16) != 0 ||
-            ::getsockname(listener_, reinterpret_cast<sockaddr*>(&where), &size) != 0) {
-            throw std::runtime_error("no listener");
-        }
-        port_ = ntohs(where.sin_port);
+        const test::loopback_listener made = test::listen_on_loopback(16);
+        listener_ = made.descriptor;
+        port_ = made.port;
         thread_ = std::thread([this] {
             for (int one = 0; (one = ::accept(listener_, nullptr, nullptr)) >= 0;) {
                 const int on = 1;

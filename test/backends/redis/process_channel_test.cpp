@@ -1,5 +1,6 @@
 // What channels, and those who ask over them, make of servers that are stopped, replaced or lost.
 #include <support/attempt.hpp>
+#include <support/loopback.hpp>
 #include <support/redis_server.hpp>
 
 #include <backends/redis/leftovers.hpp>
@@ -118,16 +119,9 @@ TEST(redis_channel, leaves_a_master_that_answers_when_another_one_is_known) {
 class scripted {
 public:
     explicit scripted(std::vector<std::string> answers) {
-        sockaddr_in where{};
-        where.sin_family = AF_INET;
-        where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof where;
-        listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (::bind(listener_, reinterpret_cast<sockaddr*>(&where), sizeof where) != 0 || ::listen(listener_, 1) != 0 ||
-            ::getsockname(listener_, reinterpret_cast<sockaddr*>(&where), &size) != 0) {
-            throw std::runtime_error("no listener");
-        }
-        port_ = ntohs(where.sin_port);
+        const test::loopback_listener made = test::listen_on_loopback(1);
+        listener_ = made.descriptor;
+        port_ = made.port;
         thread_ = std::thread([this, answers = std::move(answers)] {
             const int one = ::accept(listener_, nullptr, nullptr);
             char chunk[4096];
