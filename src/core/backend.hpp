@@ -110,6 +110,9 @@ public:
     virtual std::unique_ptr<watch> arm(const claim& who, link& asking, notifier& on_wake,
                                        const backend_context& context, waiter where);
 
+    /// Leases: how many claims of @p who's kind and mode one command can renew; at least 1, the default.
+    virtual std::size_t renewals_at_once(const claim& who) const noexcept;
+
     /// See `provider::list` and `provider::examine`. Both block, on a connection of their own where they need one; the
     /// defaults throw `errc::unsupported`.
     virtual std::vector<lock_entry> list(const list_query& query);

@@ -2,6 +2,8 @@
 #ifndef HOLDFAST_CORE_CLAIM_HPP
 #define HOLDFAST_CORE_CLAIM_HPP
 
+#include <core/owner_id.hpp>
+
 #include <holdfast/detail/primitive.hpp>
 
 #include <memory>
@@ -33,7 +35,7 @@ struct claim {
     std::shared_ptr<const resource> target;
     access mode = access::exclusive;
     /// Who we are to a lease backend: new for every acquire, from the operating system's random source.
-    std::string owner = {};
+    owner_id owner = {};
 };
 
 }  // namespace core

@@ -51,13 +51,13 @@ held_state hold::look() {
 std::stop_token hold::lost_token() {
     {
         const std::lock_guard guard(mutex_);
-        if (!lost_source_) lost_source_.emplace();
+        if (!listeners().lost_source) listeners().lost_source.emplace();
     }
     arm_loss();
     const std::lock_guard guard(mutex_);
     // Whoever noticed the loss before us found no source to stop.
-    if (was_lost()) stop_on_lost_thread(*lost_source_);
-    return lost_source_->get_token();
+    if (was_lost()) stop_on_lost_thread(*audience_->lost_source);
+    return audience_->lost_source->get_token();
 }
 
 std::size_t hold::on_end(std::function<void(bool lost)> done) {
@@ -65,8 +65,8 @@ std::size_t hold::on_end(std::function<void(bool lost)> done) {
     {
         const std::lock_guard guard(mutex_);
         if (!is_ending() && !was_lost()) {
-            id = next_id_++;
-            on_end_.emplace_back(id, done);
+            id = listeners().next_id++;
+            listeners().on_end.emplace_back(id, done);
         }
     }
     if (id == 0) {
@@ -81,13 +81,19 @@ void hold::cancel_on_end(std::size_t id) {
     std::function<void(bool)> found;
     {
         const std::lock_guard guard(mutex_);
-        const auto at =
-            std::find_if(on_end_.begin(), on_end_.end(), [id](const auto& each) { return each.first == id; });
-        if (at == on_end_.end()) return;
+        if (audience_ == nullptr) return;
+        end_handlers& all = audience_->on_end;
+        const auto at = std::find_if(all.begin(), all.end(), [id](const auto& each) { return each.first == id; });
+        if (at == all.end()) return;
         found = std::move(at->second);
-        on_end_.erase(at);
+        all.erase(at);
     }
     found(false);
+}
+
+hold::audience& hold::listeners() {
+    if (audience_ == nullptr) audience_ = std::make_unique<audience>();
+    return *audience_;
 }
 
 /// From now on a loss is noticed without being asked for. Only where somebody wants to know: it is not free.
@@ -101,7 +107,7 @@ void hold::arm_loss() {
                 if (const auto alive = self.lock()) alive->look();
             });
         };
-        loss_watch_ = keeper_->watch_loss(who_, std::move(suspicion));
+        listeners().loss_watch = keeper_->watch_loss(who_, std::move(suspicion));
     }
     // It may have been lost before anybody listened.
     look();
@@ -132,7 +138,7 @@ bool hold::begin_upgrade(std::unique_ptr<link>& keeper) {
     if (upgrade_ != upgrade_phase::none || is_ending()) return false;
     upgrade_ = upgrade_phase::running;
     // Whoever watches the link looks at it from other threads.
-    loss_watch_.reset();
+    if (audience_ != nullptr) audience_->loss_watch.reset();
     loss_armed_ = false;
     keeper = std::move(keeper_);
     return true;
@@ -147,7 +153,7 @@ void hold::end_upgrade(std::unique_ptr<link> keeper, bool succeeded) {
         keeper_ = std::move(keeper);
         // Somebody may have wanted to know meanwhile, when there was no link to watch.
         loss_armed_ = false;
-        rearm = lost_source_.has_value() || !on_end_.empty();
+        rearm = audience_ != nullptr && (audience_->lost_source.has_value() || !audience_->on_end.empty());
     }
     if (rearm && !is_ending()) arm_loss();
 }
@@ -168,15 +174,16 @@ void hold::extend(boottime::time_point until) noexcept {
 void hold::end_watching(bool lost, std::unique_ptr<link>* keeper) {
     // Everything is called and destroyed outside the mutex, since it may take others or come back to us.
     std::shared_ptr<void> watching;
-    std::vector<std::pair<std::size_t, std::function<void(bool)>>> waiting;
+    end_handlers waiting;
     std::optional<std::stop_source> source;
     {
         const std::lock_guard guard(mutex_);
-        // A lost link is watched on until its release: destroying the watch here would race with the link's end there.
-        if (!lost) std::swap(watching, loss_watch_);
-        waiting.swap(on_end_);
         if (keeper != nullptr) *keeper = std::move(keeper_);
-        if (lost) source = lost_source_;
+        if (audience_ == nullptr) return;
+        waiting.swap(audience_->on_end);
+        // A lost link is watched on until its release: destroying the watch here would race with the link's end there.
+        if (!lost) std::swap(watching, audience_->loss_watch);
+        if (lost) source = audience_->lost_source;
     }
     if (source) stop_on_lost_thread(*source);
     for (auto& each : waiting) each.second(lost);

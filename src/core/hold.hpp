@@ -57,9 +57,23 @@ public:
     /// After a renewal that was sent at `until - lifetime + margin`.
     void extend(boottime::time_point until) noexcept;
 
+    /// The renewal queue's alone.
+    renewal_queue::place& renewal_place() noexcept { return renewal_place_; }
+
 private:
     enum class upgrade_phase { none, running, done };
+    using end_handlers = std::vector<std::pair<std::size_t, std::function<void(bool)>>>;
 
+    /// Those who want to hear of its end, and what tells of a loss.
+    struct audience {
+        std::optional<std::stop_source> lost_source;
+        std::shared_ptr<void> loss_watch;
+        end_handlers on_end;
+        std::size_t next_id = 1;
+    };
+
+    /// The mutex is held.
+    audience& listeners();
     void arm_loss();
     /// @param keeper where to put the link, in the same round of the mutex
     void end_watching(bool lost, std::unique_ptr<link>* keeper = nullptr);
@@ -76,11 +90,10 @@ private:
 
     std::mutex mutex_;
     upgrade_phase upgrade_ = upgrade_phase::none;
-    std::optional<std::stop_source> lost_source_;
     bool loss_armed_ = false;
-    std::shared_ptr<void> loss_watch_;
-    std::vector<std::pair<std::size_t, std::function<void(bool)>>> on_end_;
-    std::size_t next_id_ = 1;
+    /// Made for the first who wants to know: most are held and released without one.
+    std::unique_ptr<audience> audience_;
+    renewal_queue::place renewal_place_;
 };
 
 }  // namespace core

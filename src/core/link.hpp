@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 namespace holdfast {
@@ -42,21 +43,6 @@ enum class verb {
     count,
 };
 
-struct command {
-    verb what = verb::try_acquire;
-    const claim* who = nullptr;
-    /// `wait` and `convert`: how long the server may let us stand; negative for without end.
-    std::chrono::milliseconds limit{0};
-    /// `try_acquire`: the asker will stay and try again, so a backend that knows waiters may announce it.
-    bool staying = false;
-    /// `probe`: whether the upgrade was granted, not only what was held before it.
-    bool upgraded = false;
-    /// A link that has no connection, or loses it, may connect anew until then; once in any case.
-    boottime::time_point reconnect_until{};
-    /// The calling thread itself awaits the reply, and polls the link's descriptor; else the executor's does.
-    bool on_caller = false;
-};
-
 /// What a reply means.
 enum class verdict {
     /// Granted, converted, renewed; to a probe: held.
@@ -75,6 +61,31 @@ enum class verdict {
     failed,
     /// The link ended before its reply.
     link_lost,
+};
+
+/// A lease that is renewed together with others.
+struct renewal_share {
+    claim who;
+    /// `granted`, `not_held`, or `failed`: nothing is known of this one.
+    verdict result = verdict::failed;
+};
+
+struct command {
+    verb what = verb::try_acquire;
+    const claim* who = nullptr;
+    /// `wait` and `convert`: how long the server may let us stand; negative for without end.
+    std::chrono::milliseconds limit{0};
+    /// `try_acquire`: the asker will stay and try again, so a backend that knows waiters may announce it.
+    bool staying = false;
+    /// `probe`: whether the upgrade was granted, not only what was held before it.
+    bool upgraded = false;
+    /// A link that has no connection, or loses it, may connect anew until then; once in any case.
+    boottime::time_point reconnect_until{};
+    /// The calling thread itself awaits the reply, and polls the link's descriptor; else the executor's does.
+    bool on_caller = false;
+    /** `renew`: all leases to be renewed, `who`'s first, where there are several; see `backend::renewals_at_once`. The
+        answer `granted` means that each has its result. They outlive the command. */
+    std::span<renewal_share> together = {};
 };
 
 struct reply {

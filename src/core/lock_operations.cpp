@@ -2,7 +2,6 @@
 // handles and errors.
 #include <core/acquire_operation.hpp>
 #include <core/hold.hpp>
-#include <core/owner_id.hpp>
 #include <core/release_operation.hpp>
 #include <core/runner.hpp>
 
@@ -45,7 +44,7 @@ error_code code_of(const outcome& how) {
 
 claim make_claim(const primitive& from, access mode) {
     claim made{from.target(), mode, {}};
-    if (from.provider().traits().family == family::lease) made.owner = new_owner_id();
+    if (from.provider().traits().family == family::lease) made.owner = owner_id::make();
     return made;
 }
 

@@ -16,7 +16,7 @@ namespace holdfast {
 inline namespace v0 {
 namespace core {
 
-std::string new_owner_id() {
+owner_id owner_id::make() {
     std::array<unsigned char, 16> bytes{};
 #if defined(_WIN32)
     const bool filled =
@@ -26,13 +26,12 @@ std::string new_owner_id() {
 #endif
     if (!filled) throw error(errc::unavailable, "the operating system gives no random numbers");
     static constexpr char digits[] = "0123456789abcdef";
-    std::string id;
-    id.reserve(2 * bytes.size());
+    owner_id made;
     for (const unsigned char byte : bytes) {
-        id += digits[byte >> 4];
-        id += digits[byte & 15];
+        made.text_[made.size_++] = digits[byte >> 4];
+        made.text_[made.size_++] = digits[byte & 15];
     }
-    return id;
+    return made;
 }
 
 }  // namespace core

@@ -97,6 +97,7 @@ action query_operation::resume(const event& happened, boottime::time_point now) 
             action next{action_kind::send, {}, deadline_};
             next.cmd.what = what_;
             next.cmd.who = &who_;
+            next.cmd.together = together_;
             next.cmd.reconnect_until = deadline_;
             return next;
         }

@@ -36,8 +36,10 @@ private:
 /// One command on any link, one answer: renewals and counts.
 class query_operation final : public operation {
 public:
-    query_operation(const claim& who, const backend_traits& traits, verb what, std::chrono::nanoseconds limit) noexcept
-        : who_(who), traits_(traits), what_(what), limit_(limit) {}
+    /// @param together see `command::together`
+    query_operation(const claim& who, const backend_traits& traits, verb what, std::chrono::nanoseconds limit,
+                    std::span<renewal_share> together = {}) noexcept
+        : who_(who), traits_(traits), what_(what), limit_(limit), together_(together) {}
 
     action resume(const event& happened, boottime::time_point now) override;
 
@@ -46,6 +48,7 @@ private:
     const backend_traits& traits_;
     verb what_;
     std::chrono::nanoseconds limit_;
+    std::span<renewal_share> together_;
     boottime::time_point deadline_ = never;
 };
 

@@ -32,6 +32,10 @@ std::unique_ptr<watch> backend::arm(const claim&, link&, notifier&, const backen
     return std::make_unique<watch>();
 }
 
+std::size_t backend::renewals_at_once(const claim&) const noexcept {
+    return 1;
+}
+
 std::unique_ptr<link> backend::make_shared_link(const claim&, const backend_context&) {
     return nullptr;
 }

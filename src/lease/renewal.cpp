@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace holdfast {
@@ -56,41 +57,73 @@ public:
     explicit timer(const boost::asio::any_io_executor& executor) : boost::asio::steady_timer(executor) {}
 };
 
-/// One renewal on its way.
+/// One command that renews some leases of one kind, on its way.
 class renewal_queue::renewing final : public async_runner {
 public:
-    renewing(std::shared_ptr<provider_state> provider, std::shared_ptr<entry> item, const std::shared_ptr<hold>& lease)
-        // A copy of the claim, so that an answer that comes after the handle's end still finds what it belongs to.
-        : async_runner(std::move(provider), operation_, lease->who(), nullptr),
-          item_(std::move(item)),
+    /// @param all at least one; unchanged if this throws
+    renewing(std::shared_ptr<provider_state> provider, std::vector<due>& all)
+        : async_runner(std::move(provider), operation_, all.front().lease->who(), nullptr),
+          shares_(shares_of(all)),
           sent_at_(boottime::now()),
-          // Not beyond the lease's end, so that the end is seen in time however long the server is silent.
-          operation_(who_, shared_provider_->traits(), verb::renew,
-                     std::min<std::chrono::nanoseconds>(shared_provider_->traits().renewal_cadence,
-                                                        item_->plan.valid_until() - sent_at_)) {}
+          // Not beyond the first one's end, so that the end is seen in time however long the server is silent.
+          operation_(
+              who_, shared_provider_->traits(), verb::renew,
+              std::min<std::chrono::nanoseconds>(shared_provider_->traits().renewal_cadence, first_end(all) - sent_at_),
+              shares_.size() > 1 ? std::span<renewal_share>(shares_) : std::span<renewal_share>()) {
+        items_.reserve(all.size());
+        for (due& each : all) items_.push_back(std::move(each.which));
+    }
+
+    /// Not even asked: as if it had failed.
+    void give_up() noexcept {
+        for (std::size_t at = 0; at < items_.size(); ++at) settle_one(at, renewal::result::failed, never);
+        items_.clear();
+    }
 
 private:
+    // Copies of the claims, so that an answer that comes after a handle's end still finds what it belongs to.
+    static std::vector<renewal_share> shares_of(const std::vector<due>& all) {
+        std::vector<renewal_share> made;
+        made.reserve(all.size());
+        for (const due& each : all) made.push_back({each.lease->who()});
+        return made;
+    }
+    static boottime::time_point first_end(const std::vector<due>& all) noexcept {
+        auto first = never;
+        for (const due& each : all) first = std::min(first, each.which.mapped().plan.valid_until());
+        return first;
+    }
+
     void finish() override {
         settle(false);
         const outcome& how = operation_.result();
-        const auto now = boottime::now();
-        auto result = renewal::result::failed;
-        if (how.succeeded) {
-            result = renewal::result::renewed;
-        } else if (how.code == errc::not_held) {
-            result = renewal::result::not_held;
-        }
-        item_->plan.ended(result, sent_at_, now, how.valid_until);
-        if (const auto lease = item_->lease.lock()) {
-            if (how.succeeded && !lease->was_lost()) {
-                lease->extend(how.valid_until);
-                if (auto* watcher = shared_provider_->observer()) watcher->renewed(who_.target->name);
+        const bool one_by_one = how.succeeded && shares_.size() > 1;
+        for (std::size_t at = 0; at < items_.size(); ++at) {
+            auto result = renewal::result::failed;
+            if (one_by_one ? shares_[at].result == verdict::granted : how.succeeded) {
+                result = renewal::result::renewed;
+            } else if (one_by_one ? shares_[at].result == verdict::not_held : how.code == errc::not_held) {
+                result = renewal::result::not_held;
             }
-            shared_provider_->renewals().put(item_);
+            settle_one(at, result, how.valid_until);
         }
+        items_.clear();
     }
 
-    const std::shared_ptr<entry> item_;
+    void settle_one(std::size_t at, renewal::result result, boottime::time_point until) noexcept {
+        entry& one = items_[at].mapped();
+        one.plan.ended(result, sent_at_, boottime::now(), until);
+        const auto lease = one.lease.lock();
+        if (lease == nullptr) return;
+        if (result == renewal::result::renewed && !lease->was_lost()) {
+            lease->extend(until);
+            if (auto* watcher = shared_provider_->observer()) watcher->renewed(lease->who().target->name);
+        }
+        shared_provider_->renewals().put_back(std::move(items_[at]));
+    }
+
+    std::vector<renewal_share> shares_;
+    std::vector<item> items_;
     const boottime::time_point sent_at_;
     query_operation operation_;
 };
@@ -101,29 +134,37 @@ renewal_queue::~renewal_queue() {
 
 void renewal_queue::add(const std::shared_ptr<hold>& lease, boottime::time_point granted_at) {
     const auto& traits = owner_.traits();
-    put(std::make_shared<entry>(
-        entry{lease, lease.get(), renewal(traits.renewal_cadence, granted_at, lease->valid_until())}));
+    queue made;
+    made.emplace(granted_at, entry{lease, renewal(traits.renewal_cadence, granted_at, lease->valid_until())});
+    insert(made.extract(made.begin()));
 }
 
-void renewal_queue::put(std::shared_ptr<entry> item) {
+void renewal_queue::insert(item which) {
+    const auto lease = which.mapped().lease.lock();
     const std::lock_guard guard(mutex_);
     // Whoever releases says so before it removes; so it is either not put here any more, or removed.
-    const auto lease = item->lease.lock();
     if (lease == nullptr || lease->is_ending() || lease->was_lost()) return;
-    const auto when = item->plan.next_look();
-    const hold* const name = item->name;
-    places_[name] = due_.emplace(when, std::move(item));
+    const auto when = which.mapped().plan.next_look();
+    which.key() = when;
+    lease->renewal_place().at_ = due_.insert(std::move(which));
     if (when < timer_at_) schedule();
 }
 
-void renewal_queue::remove(const hold& lease) noexcept {
-    std::shared_ptr<entry> removed;
+void renewal_queue::put_back(item which) noexcept {
+    try {
+        insert(std::move(which));
+    } catch (const std::exception&) {
+        // It is in the queue, and has no timer: the next one that is put there sets it.
+    }
+}
+
+void renewal_queue::remove(hold& lease) noexcept {
+    item removed;
     const std::lock_guard guard(mutex_);
-    const auto found = places_.find(&lease);
-    if (found == places_.end()) return;
-    removed = std::move(found->second->second);
-    due_.erase(found->second);
-    places_.erase(found);
+    auto& at = lease.renewal_place().at_;
+    if (!at) return;
+    removed = due_.extract(*at);
+    at.reset();
     // A user's executor has work as long as a timer runs. Not ended at once, which the next lease would have to undo.
     const auto soon = boottime::now() + idle_timer;
     if (!due_.empty() || timer_at_ <= soon) return;
@@ -139,7 +180,12 @@ void renewal_queue::remove(const hold& lease) noexcept {
 void renewal_queue::schedule() {
     if (due_.empty()) return;
     timer_at_ = due_.begin()->first;
-    set_timer();
+    try {
+        set_timer();
+    } catch (...) {
+        timer_at_ = boottime::time_point::max();
+        throw;
+    }
 }
 
 void renewal_queue::set_timer() {
@@ -153,39 +199,65 @@ void renewal_queue::set_timer() {
 }
 
 void renewal_queue::tick() {
-    std::vector<std::shared_ptr<entry>> now_due;
-    const auto now = boottime::now();
-    {
-        const std::lock_guard guard(mutex_);
-        const auto end = due_.upper_bound(now + tick_length);
-        for (auto each = due_.begin(); each != end; ++each) {
-            places_.erase(each->second->name);
-            now_due.push_back(std::move(each->second));
-        }
-        due_.erase(due_.begin(), end);
-        timer_at_ = boottime::time_point::max();
-        schedule();
+    const auto until = boottime::now() + tick_length;
+    batches together;
+    while (auto next = take_due(until)) attend(std::move(*next), until, together);
+    for (auto& each : together) {
+        if (!each.second.empty()) renew(std::move(each.second));
     }
-    for (auto& item : now_due) {
-        try {
-            attend(item, now);
-        } catch (const std::exception&) {
-            // No memory, or no thread: the others must still be renewed, and this one's end be noticed.
-            item->plan.ended(renewal::result::failed, now, now, item->plan.valid_until());
-            put(std::move(item));
+    const std::lock_guard guard(mutex_);
+    timer_at_ = boottime::time_point::max();
+    schedule();
+}
+
+std::optional<renewal_queue::due> renewal_queue::take_due(boottime::time_point until) {
+    const std::lock_guard guard(mutex_);
+    if (due_.empty() || due_.begin()->first > until) return std::nullopt;
+    due next{due_.extract(due_.begin()), nullptr};
+    next.lease = next.which.mapped().lease.lock();
+    if (next.lease != nullptr) next.lease->renewal_place().at_.reset();
+    return next;
+}
+
+void renewal_queue::attend(due next, boottime::time_point until, batches& together) noexcept {
+    const hold* const lease = next.lease.get();
+    // Release forbids renewal before it talks to the server.
+    if (lease == nullptr || lease->is_ending() || lease->was_lost()) return;
+    switch (next.which.mapped().plan.look(until)) {
+        case renewal::step::lost: next.lease->mark_lost(); return;
+        case renewal::step::wait: put_back(std::move(next.which)); return;
+        case renewal::step::renew: break;
+    }
+    try {
+        auto& batch = together[{lease->who().target->kind, lease->who().mode}];
+        batch.push_back(std::move(next));
+        if (batch.size() >= owner_.backend().renewals_at_once(lease->who())) renew(std::exchange(batch, {}));
+    } catch (const std::exception&) {
+        fail(next);
+    }
+}
+
+void renewal_queue::renew(std::vector<due> all) noexcept {
+    std::shared_ptr<renewing> sent;
+    try {
+        sent = std::make_shared<renewing>(owner_.shared_from_this(), all);
+        sent->start();
+    } catch (const std::exception&) {
+        // No memory, or no thread.
+        if (sent != nullptr) {
+            sent->give_up();
+        } else {
+            for (due& each : all) fail(each);
         }
     }
 }
 
-void renewal_queue::attend(const std::shared_ptr<entry>& item, boottime::time_point now) {
-    const auto lease = item->lease.lock();
-    // Release forbids renewal before it talks to the server.
-    if (lease == nullptr || lease->is_ending() || lease->was_lost()) return;
-    switch (item->plan.look(now + tick_length)) {
-        case renewal::step::lost: lease->mark_lost(); break;
-        case renewal::step::wait: put(item); break;
-        case renewal::step::renew: std::make_shared<renewing>(owner_.shared_from_this(), item, lease)->start(); break;
-    }
+/// It could not even be asked for; the others must still be renewed, and this one's end be noticed.
+void renewal_queue::fail(due& which) noexcept {
+    auto& plan = which.which.mapped().plan;
+    const auto now = boottime::now();
+    plan.ended(renewal::result::failed, now, now, plan.valid_until());
+    put_back(std::move(which.which));
 }
 
 }  // namespace core

@@ -2,6 +2,8 @@
 #ifndef HOLDFAST_LEASE_RENEWAL_HPP
 #define HOLDFAST_LEASE_RENEWAL_HPP
 
+#include <core/claim.hpp>
+
 #include <holdfast/clock.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -9,7 +11,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <unordered_map>
+#include <optional>
+#include <utility>
+#include <vector>
 
 namespace holdfast {
 inline namespace v0 {
@@ -49,14 +53,27 @@ private:
     bool over_ = false;
 };
 
-/** The leases of one provider, renewed from its executor; those due together are renewed together, in ticks of 10 ms.
+/** The leases of one provider, renewed from its executor; those due together are renewed together, in ticks of 10 ms,
+    and with one command where the backend can.
 
     Keeps only weak references: a handle that is gone is not renewed.
 
     Thread safety: safe.
 */
 class renewal_queue {
+    struct entry {
+        std::weak_ptr<hold> lease;
+        renewal plan;
+    };
+    using queue = std::multimap<boottime::time_point, entry>;
+
 public:
+    /// Where a lease stands, kept by the lease itself: there may be very many.
+    class place {
+        friend class renewal_queue;
+        std::optional<queue::iterator> at_;
+    };
+
     explicit renewal_queue(provider_state& owner) noexcept : owner_(owner) {}
     renewal_queue(const renewal_queue&) = delete;
     renewal_queue& operator=(const renewal_queue&) = delete;
@@ -64,29 +81,36 @@ public:
 
     void add(const std::shared_ptr<hold>& lease, boottime::time_point granted_at);
     /// After its release has begun, so that short leases do not pile up here until they would have been renewed.
-    void remove(const hold& lease) noexcept;
+    void remove(hold& lease) noexcept;
 
 private:
-    struct entry {
-        std::weak_ptr<hold> lease;
-        /// The same, to find it by; never looked into.
-        const hold* name;
-        renewal plan;
-    };
-    using queue = std::multimap<boottime::time_point, std::shared_ptr<entry>>;
+    /// Out of the queue: renewed, or about to be put back. Keeps its memory, so that putting it back cannot fail.
+    using item = queue::node_type;
     class timer;
     class renewing;
 
+    /// Out of the queue because its time has come.
+    struct due {
+        item which;
+        std::shared_ptr<hold> lease;
+    };
+    /// By kind, because one command renews leases of one kind.
+    using batches = std::map<std::pair<primitive_kind, access>, std::vector<due>>;
+
     void schedule();
     void tick();
-    void attend(const std::shared_ptr<entry>& item, boottime::time_point now);
-    void put(std::shared_ptr<entry> item);
+    std::optional<due> take_due(boottime::time_point until);
+    void attend(due next, boottime::time_point until, batches& together) noexcept;
+    void renew(std::vector<due> all) noexcept;
+    void fail(due& which) noexcept;
+    /// Throws when the timer cannot be set; it is in the queue then all the same.
+    void insert(item which);
+    void put_back(item which) noexcept;
     void set_timer();
 
     provider_state& owner_;
     std::mutex mutex_;
     queue due_;
-    std::unordered_map<const hold*, queue::iterator> places_;
     std::shared_ptr<timer> timer_;
     boottime::time_point timer_at_ = boottime::time_point::max();
 };

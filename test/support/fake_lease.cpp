@@ -30,6 +30,8 @@ struct lease_server::conversation {
     unsigned serial = 0;
     core::notifier* on_progress = nullptr;
     std::optional<core::reply> answer;
+    /// What is renewed together: copies, because an answer may come when the asker is gone.
+    std::vector<core::renewal_share> together;
     fault present;
 };
 
@@ -40,6 +42,7 @@ public:
     ~lease_link() override { server_->end(*conversation_); }
 
     core::progress start(const core::command& cmd, core::notifier& on_progress) override {
+        together_ = cmd.together;
         server_->request(conversation_, cmd, on_progress, lifetime_);
         return {false, core::never};
     }
@@ -50,6 +53,7 @@ public:
         if (mine.answer) {
             reply_ = std::move(*mine.answer);
             mine.answer.reset();
+            std::copy(mine.together.begin(), mine.together.end(), together_.begin());
         } else if (!mine.alive) {
             set_reply(verdict::link_lost).text = "the connection has ended";
         } else {
@@ -74,6 +78,7 @@ private:
     const std::shared_ptr<lease_server> server_;
     const std::shared_ptr<lease_server::conversation> conversation_;
     const std::chrono::milliseconds lifetime_;
+    std::span<core::renewal_share> together_;
 };
 
 class lease_watch final : public core::watch {
@@ -235,6 +240,7 @@ void lease_server::request(const std::shared_ptr<conversation>& from, const core
     ++from->serial;
     from->on_progress = &on_progress;
     from->answer.reset();
+    from->together.assign(cmd.together.begin(), cmd.together.end());
     if (!from->alive) {
         on_progress.notify(core::signal_progress);
         return;
@@ -263,7 +269,7 @@ void lease_server::request(const std::shared_ptr<conversation>& from, const core
 
 void lease_server::carry_out(const std::shared_ptr<conversation>& from, verb what, const core::claim& who, bool staying,
                              std::chrono::milliseconds lifetime) {
-    core::reply made = decide(what, who, staying, lifetime);
+    core::reply made = from->together.empty() ? decide(what, who, staying, lifetime) : renew_all(*from, lifetime);
     switch (from->present.kind) {
         case fault_kind::link_lost_after: kill(*from); return;
         case fault_kind::hangs_after: return;
@@ -274,11 +280,18 @@ void lease_server::carry_out(const std::shared_ptr<conversation>& from, verb wha
             from->present.kind == fault_kind::late ? from->present.delay : std::chrono::milliseconds(0));
 }
 
+core::reply lease_server::renew_all(conversation& from, std::chrono::milliseconds lifetime) {
+    for (auto& each : from.together) each.result = decide(verb::renew, each.who, false, lifetime).result;
+    core::reply made = reply_of(verdict::granted);
+    made.lifetime = lifetime;
+    return made;
+}
+
 core::reply lease_server::decide(verb what, const core::claim& who, bool staying, std::chrono::milliseconds lifetime) {
     const std::string& mapped = who.target->mapped();
     table& where = tables_[mapped];
     purge(where);
-    const auto mine = where.holders.find(who.owner);
+    const auto mine = where.holders.find(who.owner.text());
     const bool held = mine != where.holders.end();
     core::reply made;
     switch (what) {
@@ -301,7 +314,7 @@ core::reply lease_server::decide(verb what, const core::claim& who, bool staying
             publish(mapped);
             return reply_of(verdict::released);
         case verb::withdraw:
-            if (where.marked_by == who.owner) {
+            if (where.marked_by == who.owner.text()) {
                 where.marked_by.clear();
                 publish(mapped);
             }
@@ -320,22 +333,22 @@ core::reply lease_server::decide(verb what, const core::claim& who, bool staying
 core::reply lease_server::try_acquire(const core::claim& who, bool staying, std::chrono::milliseconds lifetime) {
     table& where = tables_[who.target->mapped()];
     const auto now = boottime::now();
-    if (where.holders.contains(who.owner)) {
+    if (where.holders.contains(who.owner.text())) {
         ++broken_rules_;
         return refuse(where, false, lifetime);
     }
     if (!compatible(where, who)) {
         const bool marks = staying && who.mode == access::exclusive &&
                            who.target->kind == core::primitive_kind::reader_writer_lock &&
-                           (where.marked_by.empty() || where.marked_by == who.owner);
+                           (where.marked_by.empty() || where.marked_by == who.owner.text());
         if (marks) {
-            where.marked_by = who.owner;
+            where.marked_by = who.owner.text();
             where.mark_until = now + lifetime;
         }
         return refuse(where, marks, lifetime);
     }
-    if (where.marked_by == who.owner) where.marked_by.clear();
-    where.holders[who.owner] = {who.mode, now + lifetime};
+    if (where.marked_by == who.owner.text()) where.marked_by.clear();
+    where.holders[std::string(who.owner.text())] = {who.mode, now + lifetime};
     core::reply made = reply_of(verdict::granted);
     made.lifetime = lifetime;
     made.token = ++last_token_;
@@ -425,7 +438,7 @@ void lease_server::serve() {
 }
 
 lease_backend::lease_backend(std::shared_ptr<lease_server> server, const lease_options& options)
-    : server_(std::move(server)), lifetime_(options.lifetime) {
+    : server_(std::move(server)), lifetime_(options.lifetime), renewals_at_once_(options.renewals_at_once) {
     traits_.family = core::family::lease;
     traits_.announces = true;
     traits_.reply_grace = options.reply_grace;

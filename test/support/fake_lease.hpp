@@ -25,6 +25,7 @@ struct lease_options {
     std::chrono::milliseconds margin{100};
     std::chrono::milliseconds reply_grace{200};
     std::chrono::milliseconds cancel_grace{100};
+    std::size_t renewals_at_once = 1;
 };
 
 /** The server's side. Answers and wake-ups come from its own thread by the notifier, as from a connection that many
@@ -82,7 +83,7 @@ private:
         boottime::time_point until{};
     };
     struct table {
-        std::map<std::string, holding> holders;
+        std::map<std::string, holding, std::less<>> holders;
         std::string marked_by;
         boottime::time_point mark_until{};
     };
@@ -99,6 +100,7 @@ private:
     // The mutex is held in all of these.
     void carry_out(const std::shared_ptr<conversation>& from, core::verb what, const core::claim& who, bool staying,
                    std::chrono::milliseconds lifetime);
+    core::reply renew_all(conversation& from, std::chrono::milliseconds lifetime);
     core::reply decide(core::verb what, const core::claim& who, bool staying, std::chrono::milliseconds lifetime);
     core::reply try_acquire(const core::claim& who, bool staying, std::chrono::milliseconds lifetime);
     core::reply refuse(const table& where, bool marked, std::chrono::milliseconds lifetime) const;
@@ -141,10 +143,12 @@ public:
     std::unique_ptr<core::link> make_link(const core::claim& who, const core::backend_context& context) override;
     std::unique_ptr<core::watch> arm(const core::claim& who, core::link& asking, core::notifier& on_wake,
                                      const core::backend_context& context, core::waiter where) override;
+    std::size_t renewals_at_once(const core::claim&) const noexcept override { return renewals_at_once_; }
 
 private:
     const std::shared_ptr<lease_server> server_;
     const std::chrono::milliseconds lifetime_;
+    const std::size_t renewals_at_once_;
     core::backend_traits traits_;
 };
 

@@ -150,6 +150,11 @@ std::unique_ptr<core::link> redis_backend::make_shared_link(const core::claim&, 
     return make_shared_server_link(*this, channels.front(), confirmers_);
 }
 
+std::size_t redis_backend::renewals_at_once(const core::claim& who) const noexcept {
+    // Each of several servers has its own votes to be renewed.
+    return servers_.size() > 1 ? 1 : strategy::renewals_at_once(who);
+}
+
 std::unique_ptr<core::watch> redis_backend::arm(const core::claim& who, core::link&, core::notifier& on_wake,
                                                 const core::backend_context& context, core::waiter) {
     // A semaphore is kept by the first server. Other releases go to all servers in their order, so when the last one

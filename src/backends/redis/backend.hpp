@@ -31,6 +31,8 @@ public:
     std::unique_ptr<core::watch> arm(const core::claim& who, core::link& asking, core::notifier& on_wake,
                                      const core::backend_context& context, core::waiter where) override;
 
+    std::size_t renewals_at_once(const core::claim& who) const noexcept override;
+
     std::vector<lock_entry> list(const list_query& query) override;
     std::vector<finding> examine(const examination& how) override;
 

@@ -13,7 +13,7 @@ constexpr std::chrono::milliseconds between_sweeps{50};
 
 }  // namespace
 
-std::shared_ptr<const request> leftovers::take_back(std::size_t at, const std::string& owner, std::string text,
+std::shared_ptr<const request> leftovers::take_back(std::size_t at, const core::owner_id& owner, std::string text,
                                                     const script& which, boottime::time_point until) {
     const std::lock_guard guard(mutex_);
     if (channels_.empty()) channels_ = over_();

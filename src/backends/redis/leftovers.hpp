@@ -32,7 +32,7 @@ public:
 
     /// @param until when the server forgets it by itself: it is not sent again then
     /// @return null when there are too many already, and it has to end with its time
-    std::shared_ptr<const request> take_back(std::size_t at, const std::string& owner, std::string text,
+    std::shared_ptr<const request> take_back(std::size_t at, const core::owner_id& owner, std::string text,
                                              const script& which, boottime::time_point until);
     /// Whether that will take nothing back any more. Its time does not tell: it may have been on its way since then.
     bool is_settled(std::size_t at, const request& taken) const;
@@ -40,7 +40,7 @@ public:
 private:
     struct item {
         std::size_t at;
-        std::string owner;
+        core::owner_id owner;
         std::shared_ptr<const request> asked;
         boottime::time_point until;
     };

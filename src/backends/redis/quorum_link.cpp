@@ -38,7 +38,7 @@ struct leg {
     /// For how long the reply waits until it is known that nothing is held there.
     boottime::time_point undo_until{};
     /// Who that grant was for.
-    std::string undone;
+    core::owner_id undone;
     /// The leftovers' own for the same, where it was not answered. Until it is settled, a new vote for the same owner
     /// could be taken back by it.
     std::shared_ptr<const request> rest;

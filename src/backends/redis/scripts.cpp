@@ -64,6 +64,14 @@ std::string script::call(std::initializer_list<std::string_view> keys,
     return format(words);
 }
 
+std::string script::call(std::span<const std::string_view> keys, std::span<const std::string_view> arguments) const {
+    const std::string count = std::to_string(keys.size());
+    std::vector<std::string_view> words{"EVALSHA", hash_, count};
+    words.insert(words.end(), keys.begin(), keys.end());
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    return format(words);
+}
+
 std::string script::with_source(const std::string& call) const {
     constexpr std::string_view command = "$7\r\nEVALSHA\r\n";
     constexpr std::size_t hash_size = sizeof "$40\r\n" - 1 + 40 + 2;
@@ -94,6 +102,29 @@ const script& scripts::lock_renew() {
     static const script made(R"(
 if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) end
 return 0
+)");
+    return made;
+}
+
+// One key of a stranger's type must not keep the others from being renewed; any other error is about all of them.
+const script& scripts::locks_renew() {
+    static const script made(R"(
+local function renew(key, id)
+    local holder = redis.pcall('get', key)
+    if type(holder) == 'table' then return holder end
+    if holder ~= id then return 0 end
+    return redis.pcall('pexpire', key, ARGV[1])
+end
+local answers = {}
+for at, key in ipairs(KEYS) do
+    local answer = renew(key, ARGV[at + 1])
+    if type(answer) == 'table' then
+        if not string.find(answer.err, 'WRONGTYPE', 1, true) then return answer end
+        answer = -1
+    end
+    answers[at] = answer
+end
+return answers
 )");
     return made;
 }

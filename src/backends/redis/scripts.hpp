@@ -5,6 +5,7 @@
 #include <holdfast/config.hpp>
 
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,8 @@ public:
     /// @param last_key empty: none
     std::string call(std::initializer_list<std::string_view> keys, std::initializer_list<std::string_view> arguments,
                      std::string_view last_key = {}) const;
+    /// The same with any number of either.
+    std::string call(std::span<const std::string_view> keys, std::span<const std::string_view> arguments) const;
     /// The same call as EVAL, for a server that does not know the script yet.
     std::string with_source(const std::string& call) const;
 
@@ -45,6 +48,8 @@ struct scripts {
     static const script& lock_acquire();
     /// key; id, expiry
     static const script& lock_renew();
+    /// Many at once, one answer each: 1, 0, or -1 where a key is none of ours by its type. keys; expiry, ids
+    static const script& locks_renew();
     /// key; id, channel
     static const script& lock_release();
 

@@ -45,6 +45,10 @@ protected:
     bool go_on() {
         if (stage_ == stage::asking) {
             if (!is_done(request_)) return false;
+            if (!command_.together.empty()) {
+                reply_ = owner_.commands().judge_together(command_, request_, began_);
+                return true;
+            }
             reply_ = owner_.commands().judge(command_.what, mode_, request_, began_, owner_.news_come());
             const bool granted = command_.what == verb::try_acquire && reply_.result == verdict::granted;
             if (!granted || owner_.commands().settings().min_replicas == 0) return true;

@@ -23,6 +23,8 @@ constexpr std::string_view counter_key = "holdfast:fencing";
 /// Where releases are told, polling is only for what was not heard.
 constexpr int rarer_with_news = 10;
 
+constexpr std::size_t most_renewals_at_once = 64;
+
 /// In milliseconds: what a key may live beyond it is not to be counted with. No pause is nearly as long.
 constexpr long long longest_look_ahead = 24LL * 60 * 60 * 1000;
 
@@ -124,7 +126,7 @@ std::vector<std::string> strategy::event_channels_of(const core::claim& who) con
 
 std::string strategy::id_of(const core::claim& who) const {
     std::string made = owner_prefix_;
-    made += who.owner;
+    made += who.owner.text();
     made += owner_suffix;
     return made;
 }
@@ -139,6 +141,10 @@ void strategy::fill(request& into, const core::command& cmd) const {
     into = request{};
     into.reconnect_until = cmd.reconnect_until;
     const core::claim& who = *cmd.who;
+    if (!cmd.together.empty()) {
+        fill_renewals(into, cmd);
+        return;
+    }
     const std::string id = id_of(who);
     if (who.mode == access::ticket) {
         fill_ticket(into, cmd, id);
@@ -164,6 +170,42 @@ void strategy::fill_lock(request& into, const core::command& cmd, std::string_vi
         into.first = format({"SET", key, id, "NX", "PX", expiry_});
         set_again(into, scripts::lock_acquire(), {key}, {id, expiry_});
     }
+}
+
+void strategy::fill_renewals(request& into, const core::command& cmd) const {
+    std::vector<std::string> ids;
+    ids.reserve(cmd.together.size());
+    std::vector<std::string_view> keys;
+    std::vector<std::string_view> arguments{expiry_};
+    for (const core::renewal_share& each : cmd.together) {
+        keys.push_back(each.who.target->mapped());
+        arguments.push_back(ids.emplace_back(id_of(each.who)));
+    }
+    into.first_script = &scripts::locks_renew();
+    into.first = into.first_script->call(keys, arguments);
+}
+
+std::size_t strategy::renewals_at_once(const core::claim& who) noexcept {
+    // A lock and a writer are the same to the server. Few enough that others do not wait for long.
+    return who.mode == access::exclusive ? most_renewals_at_once : 1;
+}
+
+core::reply strategy::judge_together(const core::command& cmd, const request& done, boottime::time_point began) const {
+    if (done.answer == nullptr) return failed(done.why.code, done.why.text, done.sent);
+    const redisReply& answer = *done.answer;
+    bool expected = is_array(answer) && size_of(answer) == cmd.together.size();
+    for (std::size_t at = 0; expected && at < cmd.together.size(); ++at) {
+        const redisReply& one = element_of(answer, at);
+        expected = is_integer(one) && integer_of(one) >= -1 && integer_of(one) <= 1;
+    }
+    if (!expected) return failed(errc::protocol, "the server's answer is none to the command", done.sent);
+    for (std::size_t at = 0; at < cmd.together.size(); ++at) {
+        const auto one = integer_of(element_of(answer, at));
+        cmd.together[at].result = one == 1 ? verdict::granted : one == 0 ? verdict::not_held : verdict::failed;
+    }
+    core::reply made = reply_of(verdict::granted);
+    made.lifetime = options_.expiry + (done.sent_at - began);
+    return made;
 }
 
 void strategy::fill_read(request& into, const core::command& cmd, std::string_view id) const {

@@ -36,6 +36,10 @@ public:
     static bool asks(const core::command& cmd) noexcept;
     /// @p into as it is to be sent for @p cmd. @param began when the command began, which the core counts leases from
     void fill(request& into, const core::command& cmd) const;
+    /// The answers to a command that renews some leases together, each to its share.
+    core::reply judge_together(const core::command& cmd, const request& done, boottime::time_point began) const;
+    /// How many leases like @p who's one command can renew.
+    static std::size_t renewals_at_once(const core::claim& who) noexcept;
     /// What asks on one connection, after a grant, whether enough replicas have it: a write, and WAIT.
     void fill_confirmation(request& write, request& wait, const core::claim& who) const;
     /// Empty: they have. Else why the grant is to be given back.
@@ -51,6 +55,7 @@ private:
     void fill_lock(request& into, const core::command& cmd, std::string_view id) const;
     void fill_read(request& into, const core::command& cmd, std::string_view id) const;
     void fill_write(request& into, const core::command& cmd, std::string_view id) const;
+    void fill_renewals(request& into, const core::command& cmd) const;
     void fill_ticket(request& into, const core::command& cmd, std::string_view id) const;
     std::string id_of(const core::claim& who) const;
     boottime::time_point retry_at(const redisReply& refusal, core::access mode, bool news_come) const;

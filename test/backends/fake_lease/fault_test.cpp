@@ -271,6 +271,46 @@ TEST_P(lease_fault_test, renewals_keep_a_lease_beyond_its_first_lifetime) {
     EXPECT_FALSE(fakes::release(GetParam(), std::move(handle_)).code);
 }
 
+/// Counts renewals of locks.
+class renewal_counter final : public observer {
+public:
+    void renewed(std::string_view) noexcept override { ++count; }
+    std::atomic<int> count{0};
+};
+
+TEST_P(lease_fault_test, leases_of_one_kind_are_renewed_with_one_command) {
+    const auto counter = std::make_shared<renewal_counter>();
+    auto together = options;
+    together.renewals_at_once = 4;
+    const provider locks = fakes::make_lease_provider(server_, {.observer = counter}, together);
+    std::vector<lock_handle> held;
+    for (int number = 0; number < 10; ++number) {
+        held.push_back(locks.make_lock("together " + std::to_string(number)).acquire());
+    }
+    held.push_back(locks.make_semaphore("together", 2).acquire());
+    held.push_back(locks.make_reader_writer_lock("together, read").acquire_read());
+    EXPECT_TRUE(fakes::eventually([&] { return counter->count >= 60; }));
+    EXPECT_LT(2 * server_->requests(verb::renew), counter->count.load());
+    for (const lock_handle& each : held) EXPECT_EQ(each.state(), held_state::held);
+}
+
+TEST_P(lease_fault_test, of_leases_renewed_together_each_is_lost_for_itself) {
+    auto together = options;
+    together.renewals_at_once = 4;
+    const provider locks = fakes::make_lease_provider(server_, {}, together);
+    const lock_handle kept = locks.make_lock("kept").acquire();
+    const lock ended = locks.make_lock("ended");
+    const lock_handle gone = ended.acquire();
+    EXPECT_EQ(server_->expire(std::string(ended.mapped_name())), 1);
+    EXPECT_TRUE(fakes::eventually([token = gone.lost_token()] { return token.stop_requested(); }));
+    // Also where the command itself fails, which it does for all of them.
+    server_->script(verb::renew, {fault_kind::fails});
+    server_->script(verb::renew, {fault_kind::link_lost_before});
+    const auto until = kept.valid_until();
+    EXPECT_TRUE(fakes::eventually([&] { return kept.valid_until() > until; }));
+    EXPECT_EQ(kept.state(), held_state::held);
+}
+
 TEST_P(lease_fault_test, one_renewal_that_fails_is_no_loss) {
     for (const auto kind : {fault_kind::fails, fault_kind::hangs, fault_kind::link_lost_before}) {
         hold();

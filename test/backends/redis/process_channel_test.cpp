@@ -32,8 +32,8 @@ server server_at(const redis_server& real) {
 class redis_leftovers : public testing::Test {
 protected:
     std::shared_ptr<const request> take_back() {
-        return rest_.take_back(0, "owner", scripts::lock_release().call({"name"}, {"id", ""}), scripts::lock_release(),
-                               boottime::now() + 50ms);
+        return rest_.take_back(0, core::owner_id("owner"), scripts::lock_release().call({"name"}, {"id", ""}),
+                               scripts::lock_release(), boottime::now() + 50ms);
     }
 
     redis_server server_;

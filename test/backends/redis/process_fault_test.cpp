@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -369,6 +370,54 @@ TEST_P(redis_fault, a_lock_that_somebody_took_over_is_neither_renewed_nor_releas
     EXPECT_GT(server({"PTTL", "name"}).integer, 500000);
     EXPECT_EQ(release(std::move(how.handle)).code, errc::lost);
     EXPECT_EQ(server({"GET", "name"}).text, "somebody");
+}
+
+/// Counts renewals.
+class renewals final : public observer {
+public:
+    void renewed(std::string_view) noexcept override { ++count; }
+    std::atomic<int> count{0};
+};
+
+TEST(redis_renewals, locks_are_renewed_together_and_lost_one_by_one) {
+    constexpr int count = 150;
+    const redis_server server;
+    const auto counter = std::make_shared<renewals>();
+    redis::options opts = options_for(server);
+    // The first renewal comes when all are held, which they are at about the same time.
+    opts.extension_cadence = 600ms;
+    const provider locks = redis::make_provider(opts, {.observer = counter});
+    const auto calls = [&] {
+        const std::string text = server({"INFO", "commandstats"}).text;
+        const auto at = text.find("cmdstat_evalsha:calls=");
+        return at == std::string::npos ? 0 : std::atoi(text.c_str() + at + 22);
+    };
+    const auto name_of = [](int number) { return "name " + std::to_string(number); };
+    std::vector<std::future<lock_handle>> plain;
+    std::vector<std::future<lock_handle>> writers;
+    for (int number = 0; number < count; ++number) {
+        plain.push_back(locks.make_lock(name_of(number)).async_acquire(5s, boost::asio::use_future));
+        writers.push_back(
+            locks.make_reader_writer_lock(name_of(number)).async_acquire_write(5s, boost::asio::use_future));
+    }
+    std::vector<lock_handle> held;
+    for (auto& each : plain) held.push_back(each.get());
+    std::vector<lock_handle> written;
+    for (auto& each : writers) written.push_back(each.get());
+    const int before = calls();
+    server({"DEL", name_of(0)});
+    server({"LPUSH", name_of(0), "of a type that is none of ours"});
+    server({"SET", name_of(1), "somebody", "PX", "600000"});
+
+    ASSERT_TRUE(fakes::eventually([&] { return counter->count >= 4 * count; }));
+    EXPECT_LT(2 * (calls() - before), counter->count.load());
+    EXPECT_TRUE(
+        fakes::eventually([&] { return held[0].state() == held_state::lost && held[1].state() == held_state::lost; }));
+    for (int number = 2; number < count; ++number) {
+        EXPECT_EQ(held[static_cast<std::size_t>(number)].state(), held_state::held) << number;
+    }
+    for (const auto& each : written) EXPECT_EQ(each.state(), held_state::held);
+    EXPECT_EQ(server({"GET", name_of(1)}).text, "somebody");
 }
 
 TEST_P(redis_fault, nothing_renews_a_released_lock) {

@@ -75,7 +75,7 @@ INSTANTIATE_TEST_SUITE_P(, acquire_operation_test, testing::ValuesIn(setups()),
 core::action_kind granted_for(std::chrono::nanoseconds lifetime, core::verb& then, core::outcome& how) {
     const auto traits = explorer::lease_traits();
     core::claim who;
-    who.owner = "owner";
+    who.owner = core::owner_id("owner");
     core::acquire_operation op(who, traits, timeout(1000ms), core::verb::try_acquire);
     const boottime::time_point now{1000s};
     op.resume({core::event_kind::start}, now);

@@ -413,7 +413,7 @@ result explore(const setup& what, std::size_t depth,
     auto target = std::make_shared<core::resource>();
     target->name = "name";
     target->key = std::make_shared<core::key_state>("name");
-    const core::claim who{target, core::access::exclusive, "owner"};
+    const core::claim who{target, core::access::exclusive, core::owner_id("owner")};
     result found;
     chooser choices(depth);
     do {
