@@ -45,6 +45,8 @@ void tcp_proxy::run() {
     // From the client's end to the server's.
     std::map<int, int> pairs;
     auto closed_until = clock::now();
+    // Of those connections the one whose next answer is to be lost.
+    int doomed = -1;
     const auto drop = [&pairs](int client) {
         ::close(client);
         ::close(pairs[client]);
@@ -65,16 +67,23 @@ void tcp_proxy::run() {
             const bool lose_request = all[at].revents != 0 && cut_request_.exchange(false);
             // Other servers answer first.
             if (lose_request) std::this_thread::sleep_for(std::chrono::milliseconds(50));
-            if (lose_request || (all[at + 1].revents != 0 && cut_.exchange(false))) {
+            if (lose_request || (all[at + 1].revents != 0 && client == doomed)) {
                 ++cuts_;
                 closed_until = clock::now() + away_.load();
+                // Away for everybody.
+                while (!pairs.empty()) drop(pairs.begin()->first);
+                doomed = -1;
+                break;
+            }
+            // Answers first: they are to earlier requests.
+            const bool answers = all[at + 1].revents == 0 || forward(server, client);
+            if (all[at].revents != 0 && cut_.exchange(false)) doomed = client;
+            if (!answers || (all[at].revents != 0 && !forward(client, server))) {
                 drop(client);
-            } else if ((all[at + 1].revents != 0 && !forward(server, client)) ||
-                       (all[at].revents != 0 && !forward(client, server))) {
-                drop(client);
+                if (client == doomed) doomed = -1;
             }
         }
-        if (all[1].revents == 0) continue;
+        if (all[1].revents == 0 || clock::now() < closed_until) continue;
         const int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
         const sockaddr_in where = loopback(to_);
         const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -19,8 +19,8 @@ public:
 
     std::uint16_t port() const noexcept { return port_; }
 
-    /// The next bytes that the server answers are lost, and their connection with them; then new connections are not
-    /// accepted for as long as this says.
+    /// What the server answers to the next request is lost, and all connections with it; then new ones are not accepted
+    /// for as long as this says. Answers to earlier requests pass.
     void cut_at_next_answer(std::chrono::milliseconds away) {
         away_ = away;
         cut_ = true;
