@@ -13,7 +13,7 @@ constexpr std::chrono::milliseconds longest_pause{1000};
 
 /// Whether it is sent in its second form.
 bool is_again(const request& one) noexcept {
-    return one.losses > 0 && !one.again.empty();
+    return one.losses > 0 && one.again != nullptr;
 }
 
 /// What it is a call of; null for a plain command.
@@ -126,11 +126,18 @@ bool channel::go_on(boottime::time_point now, bool read) {
     return false;
 }
 
+void channel::send(const request& one, const std::string& text) {
+    const script* const which = script_of(one);
+    connection_->send(one.with_source && which != nullptr ? which->with_source(text) : text);
+}
+
 void channel::send_waiting(boottime::time_point now) {
     for (request* one : waiting_) {
-        const std::string& text = is_again(*one) ? one->again : one->first;
-        const script* const which = script_of(*one);
-        connection_->send(one->with_source && which != nullptr ? which->with_source(text) : text);
+        if (is_again(*one)) {
+            send(*one, one->again(one->first));
+        } else {
+            send(*one, one->first);
+        }
         one->sent = true;
         one->sent_at = now;
         one->repeated = one->losses > 0;

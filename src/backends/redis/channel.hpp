@@ -17,12 +17,11 @@ namespace redis {
 
 /// One command on its way. Belongs to a link; the channel it was submitted to knows where it is until it is done.
 struct request {
-    /// What to send, the first time and after that. May be sent again: the second form must do no harm if the first
-    /// one has arrived.
+    /// What to send. Whose EVALSHA it is; null where it is a plain command.
     std::string first;
-    std::string again;
-    /// Whose EVALSHA they are; for `first` null where it is a plain command.
     const script* first_script = nullptr;
+    /// What to send where that may have arrived, to do no harm then: made of it. Null: the same.
+    std::string (*again)(const std::string& first) = nullptr;
     const script* again_script = nullptr;
     /// Until when to try again after a lost connection.
     boottime::time_point reconnect_until{};
@@ -107,6 +106,7 @@ protected:
     core::notifier* on_name_found_ = nullptr;
 
 private:
+    void send(const request& one, const std::string& text);
     bool go_on(boottime::time_point now, bool read);
     void send_waiting(boottime::time_point now);
     void hear(boottime::time_point now);

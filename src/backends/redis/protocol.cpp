@@ -47,24 +47,44 @@ const redisReply& element_of(const redisReply& reply, std::size_t index) noexcep
 
 // Not hiredis's formatter: it prints each length by a general format into a buffer that grows word by word, which was a
 // third of what a pair of asynchronous calls cost the client.
-std::string format(const std::vector<std::string_view>& words) {
+std::string format(std::span<const std::string_view> words) {
     // A mark, the longest number and the line's end.
     constexpr std::size_t longest_head = 1 + std::numeric_limits<std::size_t>::digits10 + 1 + 2;
     std::size_t size = longest_head;
     for (const std::string_view word : words) size += longest_head + word.size() + 2;
-    std::string made;
-    made.reserve(size);
-    const auto add_head = [&made](char mark, std::size_t number) {
-        char digits[longest_head];
-        const auto written = std::to_chars(std::begin(digits), std::end(digits), number).ptr - std::begin(digits);
-        made.append(1, mark).append(digits, static_cast<std::size_t>(written)).append("\r\n");
+    std::string made(size, '\0');
+    char* at = made.data();
+    const auto add = [&at](std::string_view bytes) { at += bytes.copy(at, bytes.size()); };
+    const auto add_head = [&](char mark, std::size_t number) {
+        *at++ = mark;
+        at = std::to_chars(at, at + longest_head, number).ptr;
+        add("\r\n");
     };
     add_head('*', words.size());
     for (const std::string_view word : words) {
         add_head('$', word.size());
-        made.append(word).append("\r\n");
+        add(word);
+        add("\r\n");
     }
+    made.resize(static_cast<std::size_t>(at - made.data()));
     return made;
+}
+
+std::vector<std::string_view> words_of(std::string_view command) {
+    static constexpr std::string_view line_end = "\r\n";
+    const auto take_head = [&command] {
+        std::size_t number = 0;
+        std::from_chars(command.data() + 1, command.data() + command.size(), number);
+        command.remove_prefix(command.find(line_end) + line_end.size());
+        return number;
+    };
+    std::vector<std::string_view> words(take_head());
+    for (std::string_view& word : words) {
+        const std::size_t size = take_head();
+        word = command.substr(0, size);
+        command.remove_prefix(size + line_end.size());
+    }
+    return words;
 }
 
 void reply_reader::deleter::operator()(redisReader* reader) const noexcept {

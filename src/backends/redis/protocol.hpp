@@ -5,7 +5,9 @@
 #include <holdfast/config.hpp>
 
 #include <cstddef>
+#include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,7 +38,12 @@ std::size_t size_of(const redisReply& reply) noexcept;
 const redisReply& element_of(const redisReply& reply, std::size_t index) noexcept;
 
 /// A command as it goes over the wire: an array of strings of any bytes (redis.io/docs/reference/protocol-spec).
-std::string format(const std::vector<std::string_view>& words);
+std::string format(std::span<const std::string_view> words);
+inline std::string format(std::initializer_list<std::string_view> words) {
+    return format(std::span(words.begin(), words.size()));
+}
+/// The words of what `format` has made.
+std::vector<std::string_view> words_of(std::string_view command);
 
 /// Puts bytes together to replies.
 class reply_reader {

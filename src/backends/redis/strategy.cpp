@@ -45,10 +45,22 @@ void set_script(request& into, const script& which, std::initializer_list<std::s
     into.first = which.call(keys, arguments, last_key);
 }
 
-void set_again(request& into, const script& which, std::initializer_list<std::string_view> keys,
-               std::initializer_list<std::string_view> arguments, std::string_view last_key = {}) {
+/// After .NET's SET, which would refuse what it has granted itself.
+std::string acquire_after_set(const std::string& first) {
+    const auto words = words_of(first);
+    return scripts::lock_acquire().call({words[1]}, {words[2], words[5]});
+}
+
+/// For scripts whose last argument says whether they may have arrived before.
+std::string say_again(const std::string& first) {
+    std::string again = first;
+    again[again.size() - 3] = '1';
+    return again;
+}
+
+void set_again(request& into, const script& which, std::string (*again)(const std::string& first)) {
     into.again_script = &which;
-    into.again = which.call(keys, arguments, last_key);
+    into.again = again;
 }
 
 core::reply reply_of(verdict result) {
@@ -66,7 +78,7 @@ bool is_expected(verb what, const request& done) noexcept {
     const redisReply& answer = *done.answer;
     if (what == verb::count) return is_integer(answer) && integer_of(answer) >= 0;
     if (what != verb::try_acquire) return is_yes_or_no(answer);
-    const bool again = done.repeated && !done.again.empty();
+    const bool again = done.repeated && done.again != nullptr;
     if ((again ? done.again_script : done.first_script) == nullptr) {
         return is_nil(answer) || (is_status(answer) && text_of(answer) == "OK");
     }
@@ -98,6 +110,7 @@ std::optional<std::string> readers_key(const std::string& key) {
 strategy::strategy(const options& opts)
     : options_(opts),
       owner_prefix_(machine_and_process()),
+      channel_prefix_("holdfast:1:" + std::to_string(opts.database) + ":"),
       expiry_(std::to_string(opts.expiry.count())),
       set_expiry_(
           std::to_string(std::min<long long>(3LL * opts.expiry.count(), std::numeric_limits<std::int32_t>::max()))),
@@ -110,7 +123,11 @@ std::string strategy::key_of(core::primitive_kind kind, std::string_view name) c
 }
 
 std::string strategy::channel_of(const core::claim& who) const {
-    return "holdfast:1:" + std::to_string(options_.database) + ":" + who.target->mapped();
+    const std::string& key = who.target->mapped();
+    std::string made;
+    made.reserve(channel_prefix_.size() + key.size());
+    made.append(channel_prefix_).append(key);
+    return made;
 }
 
 std::vector<std::string> strategy::event_channels_of(const core::claim& who) const {
@@ -125,9 +142,10 @@ std::vector<std::string> strategy::event_channels_of(const core::claim& who) con
 }
 
 std::string strategy::id_of(const core::claim& who) const {
-    std::string made = owner_prefix_;
-    made += who.owner.text();
-    made += owner_suffix;
+    const std::string_view owner = who.owner.text();
+    std::string made;
+    made.reserve(owner_prefix_.size() + owner.size() + owner_suffix.size());
+    made.append(owner_prefix_).append(owner).append(owner_suffix);
     return made;
 }
 
@@ -168,7 +186,7 @@ void strategy::fill_lock(request& into, const core::command& cmd, std::string_vi
     } else {
         // What .NET sends; a refusal of this one says nothing about the holder, which only those need who stay.
         into.first = format({"SET", key, id, "NX", "PX", expiry_});
-        set_again(into, scripts::lock_acquire(), {key}, {id, expiry_});
+        set_again(into, scripts::lock_acquire(), acquire_after_set);
     }
 }
 
@@ -217,7 +235,7 @@ void strategy::fill_read(request& into, const core::command& cmd, std::string_vi
         set_script(into, scripts::read_renew(), {readers}, {id, expiry_});
     } else {
         set_script(into, scripts::read_acquire(), {writer, readers}, {id, expiry_, "0"}, counter_);
-        set_again(into, scripts::read_acquire(), {writer, readers}, {id, expiry_, "1"}, counter_);
+        set_again(into, scripts::read_acquire(), say_again);
     }
 }
 
@@ -246,7 +264,7 @@ void strategy::fill_ticket(request& into, const core::command& cmd, std::string_
         set_script(into, scripts::ticket_count(), {key}, {tickets});
     } else {
         set_script(into, scripts::ticket_acquire(), {key}, {id, expiry_, tickets, set_expiry_, "0"}, counter_);
-        set_again(into, scripts::ticket_acquire(), {key}, {id, expiry_, tickets, set_expiry_, "1"}, counter_);
+        set_again(into, scripts::ticket_acquire(), say_again);
     }
 }
 

@@ -63,6 +63,7 @@ private:
     const options options_;
     /// Machine and process, for those who look.
     const std::string owner_prefix_;
+    const std::string channel_prefix_;
     const std::string expiry_;
     const std::string set_expiry_;
     /// The fencing counter's key; empty: none.

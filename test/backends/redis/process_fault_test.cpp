@@ -393,17 +393,21 @@ TEST(redis_renewals, locks_are_renewed_together_and_lost_one_by_one) {
         return at == std::string::npos ? 0 : std::atoi(text.c_str() + at + 22);
     };
     const auto name_of = [](int number) { return "name " + std::to_string(number); };
-    std::vector<std::future<lock_handle>> plain;
-    std::vector<std::future<lock_handle>> writers;
-    for (int number = 0; number < count; ++number) {
-        plain.push_back(locks.make_lock(name_of(number)).async_acquire(5s, boost::asio::use_future));
-        writers.push_back(
-            locks.make_reader_writer_lock(name_of(number)).async_acquire_write(5s, boost::asio::use_future));
+    // Not as futures, whose executor would start threads that stay.
+    std::vector<std::promise<lock_handle>> plain(count);
+    std::vector<std::promise<lock_handle>> writers(count);
+    for (std::size_t number = 0; number < count; ++number) {
+        const auto keep_in = [](std::promise<lock_handle>& where) {
+            return [&where](error_code, lock_handle granted) { where.set_value(std::move(granted)); };
+        };
+        const std::string name = name_of(static_cast<int>(number));
+        locks.make_lock(name).async_acquire(5s, keep_in(plain[number]));
+        locks.make_reader_writer_lock(name).async_acquire_write(5s, keep_in(writers[number]));
     }
     std::vector<lock_handle> held;
-    for (auto& each : plain) held.push_back(each.get());
+    for (auto& each : plain) held.push_back(each.get_future().get());
     std::vector<lock_handle> written;
-    for (auto& each : writers) written.push_back(each.get());
+    for (auto& each : writers) written.push_back(each.get_future().get());
     const int before = calls();
     server({"DEL", name_of(0)});
     server({"LPUSH", name_of(0), "of a type that is none of ours"});

@@ -36,7 +36,9 @@ TEST(protocol_test, commands_are_formatted_as_hiredis_formats_them) {
             for (char& each : text) each = static_cast<char>(random() & 0xff);
         }
         const std::vector<std::string_view> words(texts.begin(), texts.end());
-        ASSERT_EQ(format(words), formatted_by_hiredis(words)) << round;
+        const std::string made = format(words);
+        ASSERT_EQ(made, formatted_by_hiredis(words)) << round;
+        ASSERT_EQ(words_of(made), words) << round;
     }
 }
 
