@@ -86,6 +86,7 @@ public:
         }
         queue_.push_back(std::move(callback));
         if (running_) return;
+        // It cannot end before it is detached, which winpthreads would not bear: its end takes the mutex.
         start_thread("holdfast-lost", [this] { work(); }).detach();
         running_ = true;
     }

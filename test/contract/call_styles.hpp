@@ -20,15 +20,8 @@
 namespace holdfast::contract {
 
 enum class style { sync_throw, sync_code, callback, future, coroutine, deferred };
-#if defined(__MINGW32__)
-// Without futures: those of this compiler's library lose their state, or never become ready, now and then. See
-// docs/windows.md.
-inline constexpr std::array all_styles{style::sync_throw, style::sync_code, style::callback, style::coroutine,
-                                       style::deferred};
-#else
 inline constexpr std::array all_styles{style::sync_throw, style::sync_code, style::callback,
                                        style::future,     style::coroutine, style::deferred};
-#endif
 std::string name_of(style how);
 constexpr bool is_sync(style how) {
     return how == style::sync_throw || how == style::sync_code;

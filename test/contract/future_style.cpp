@@ -4,6 +4,8 @@
 #include <boost/asio/use_future.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <latch>
+
 namespace holdfast::contract {
 namespace {
 
@@ -26,8 +28,13 @@ struct future_launcher {
     static void launch(const std::shared_ptr<async_state>& state, const Initiate& initiate) {
         std::future<Result> coming = initiate(
             asio::bind_executor(state->executor(), asio::bind_cancellation_slot(state->slot(), asio::use_future)));
-        // A future calls nobody back: somebody has to wait for it.
-        std::thread([state, coming = std::move(coming)]() mutable { collect(std::move(coming), *state); }).detach();
+        // A future calls nobody back: somebody has to wait for it. Not before it is detached: see docs/windows.md.
+        auto detached = std::make_shared<std::latch>(1);
+        std::thread([state, detached, coming = std::move(coming)]() mutable {
+            detached->wait();
+            collect(std::move(coming), *state);
+        }).detach();
+        detached->count_down();
     }
 };
 
