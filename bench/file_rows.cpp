@@ -10,7 +10,6 @@
 #include <boost/asio/io_context.hpp>
 
 #include <memory>
-#include <mutex>
 
 namespace holdfast::bench {
 namespace {
@@ -22,11 +21,6 @@ provider make_provider(const std::string& directory, bool keep, const provider_s
     options.directory = directory;
     options.keep_files = keep;
     return file::make_provider(options, settings);
-}
-
-row make_row(std::string kind, std::string style, const paired_result& measured, double target, std::string floor) {
-    return {"file",       std::move(kind),    std::move(style), measured.p50,
-            measured.p99, measured.floor_p50, target,           std::move(floor)};
 }
 
 struct raw_pair {
@@ -46,13 +40,15 @@ void pair_rows(const std::string& directory, bool keep, const std::function<void
     const lock one = make_provider(directory, keep).make_lock("pair");
     raw_file raw(std::string(one.mapped_name()) + ".raw");
     const raw_pair raw_body{raw, keep};
-    report(make_row(kind, "sync pair", measure_pairs([&] { one.acquire().release(); }, raw_body, plan), 1.15, floor));
+    report(make_row("file", kind, "sync pair", measure_pairs([&] { one.acquire().release(); }, raw_body, plan), 1.15,
+                    floor));
     if (keep) {
         const auto on_kept_descriptor = [&raw] {
             raw.acquire_on_kept_descriptor();
             raw.release_on_kept_descriptor();
         };
-        report(make_row(kind, "sync pair", measure_pairs([&] { one.acquire().release(); }, on_kept_descriptor, plan), 0,
+        report(make_row("file", kind, "sync pair",
+                        measure_pairs([&] { one.acquire().release(); }, on_kept_descriptor, plan), 0,
                         "flock check unlock, descriptor kept"));
     }
 
@@ -62,7 +58,7 @@ void pair_rows(const std::string& directory, bool keep, const std::function<void
     const lock async_one = make_provider(directory, keep, settings).make_lock("pair");
     const auto async = measure_rounds([&] { return coroutine_pairs(async_one, io, plan.per_round); },
                                       [&] { return time_each(raw_body, plan.per_round); }, plan.rounds);
-    report(make_row(kind, "async pair", async, 1.3, floor));
+    report(make_row("file", kind, "async pair", async, 1.3, floor));
     unpin();
 }
 
@@ -110,14 +106,14 @@ void handoff_rows(const std::string& directory, const std::function<void(const r
             const auto floor = [&] { return raw_contender(raw_path + ".raw", each.keep); };
             const auto measured = measure_rounds([&] { return measure_handoff(each.make, pinned, per_round); },
                                                  [&] { return measure_handoff(floor, pinned, per_round); }, rounds);
-            report(make_row(each.kind, each.style + where, measured, each.target, "blocking flock"));
+            report(make_row("file", each.kind, each.style + where, measured, each.target, "blocking flock"));
         }
     }
     const auto ours = [&] { return our_contender(directory, true, acquire_blocking); };
     const auto floor = [&] { return raw_contender(raw_path + ".raw", true); };
     const auto crash = measure_rounds([&] { return measure_crash(ours, false, 20); },
                                       [&] { return measure_crash(floor, false, 20); }, 3);
-    report(make_row("lock, kept file", "killed holder, two processors", crash, 1.5, "blocking flock"));
+    report(make_row("file", "lock, kept file", "killed holder, two processors", crash, 1.5, "blocking flock"));
 }
 
 }  // namespace
@@ -133,23 +129,8 @@ void startup_rows(const std::string& directory, const std::string& command,
     pin_to(0);
     const auto ours = [&] { run_program({command, "run", "--url", "file://" + directory, "start-up", "--", "true"}); };
     const auto floor = [&] { run_program({"flock", directory + "/start-up.raw", "true"}); };
-    report(make_row("command", "holdfast run true", measure_pairs(ours, floor, {.rounds = 5, .per_round = 60}), 1.5,
-                    "flock FILE true"));
-    unpin();
-}
-
-void memory_rows(const std::function<void(const row&)>& report) {
-    pin_to(0);
-    const memory_provider locks;
-    const lock one = locks.make_lock("pair");
-    std::mutex raw;
-    const auto measured = measure_pairs([&] { one.acquire().release(); },
-                                        [&] {
-                                            raw.lock();
-                                            raw.unlock();
-                                        },
-                                        {});
-    report({"memory", "lock", "sync pair", measured.p50, measured.p99, measured.floor_p50, 0, "std::mutex"});
+    report(make_row("file", "command", "holdfast run true", measure_pairs(ours, floor, {.rounds = 5, .per_round = 60}),
+                    1.5, "flock FILE true"));
     unpin();
 }
 

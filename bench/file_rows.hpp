@@ -16,9 +16,6 @@ void file_rows(const std::string& directory, const std::function<void(const row&
 void startup_rows(const std::string& directory, const std::string& command,
                   const std::function<void(const row&)>& report);
 
-/// The rows that need no backend but the one built in.
-void memory_rows(const std::function<void(const row&)>& report);
-
 }  // namespace holdfast::bench
 
 #endif

@@ -1,11 +1,11 @@
 #include "measure.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace holdfast::bench {
+
 samples time_each(const std::function<void()>& body, int count) {
     samples taken;
     taken.reserve(static_cast<std::size_t>(count));
@@ -22,20 +22,6 @@ double percentile(samples values, double share) {
     const auto at = values.begin() + std::lround(share * last);
     std::nth_element(values.begin(), at, values.end());
     return *at;
-}
-
-bool pin_to(int processor) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(static_cast<std::size_t>(processor), &set);
-    return ::sched_setaffinity(0, sizeof set, &set) == 0;
-}
-
-void unpin() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    for (std::size_t i = 0; i < CPU_SETSIZE; ++i) CPU_SET(i, &set);
-    ::sched_setaffinity(0, sizeof set, &set);
 }
 
 paired_result measure_rounds(const std::function<samples()>& ours, const std::function<samples()>& floor, int rounds) {
@@ -58,6 +44,12 @@ paired_result measure_pairs(const std::function<void()>& ours, const std::functi
                             const pairing& plan) {
     return measure_rounds([&] { return time_each(ours, plan.per_round); },
                           [&] { return time_each(floor, plan.per_round); }, plan.rounds);
+}
+
+row make_row(std::string backend, std::string kind, std::string style, const paired_result& measured, double target,
+             std::string floor) {
+    return {std::move(backend), std::move(kind),    std::move(style), measured.p50,
+            measured.p99,       measured.floor_p50, target,           std::move(floor)};
 }
 
 }  // namespace holdfast::bench

@@ -57,6 +57,10 @@ paired_result measure_pairs(const std::function<void()>& ours, const std::functi
 /// The same where each round measures itself.
 paired_result measure_rounds(const std::function<samples()>& ours, const std::function<samples()>& floor, int rounds);
 
+/// What was measured, as a line.
+row make_row(std::string backend, std::string kind, std::string style, const paired_result& measured, double target,
+             std::string floor);
+
 }  // namespace holdfast::bench
 
 #endif

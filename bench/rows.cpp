@@ -2,6 +2,7 @@
 #include "rows.hpp"
 
 #include "file_rows.hpp"
+#include "memory_rows.hpp"
 #if defined(HOLDFAST_WITH_POSTGRES)
 #include "postgres_rows.hpp"
 #endif

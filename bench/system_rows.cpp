@@ -85,11 +85,6 @@ provider open_in(const std::string& directory, const provider_settings& settings
     return system::make_provider(opts, settings);
 }
 
-row make_row(std::string kind, std::string style, const paired_result& measured, double target, std::string floor) {
-    return {"system",     std::move(kind),    std::move(style), measured.p50,
-            measured.p99, measured.floor_p50, target,           std::move(floor)};
-}
-
 void pair_rows(const std::string& directory, const std::function<void(const row&)>& report) {
     constexpr const char* floor = "semop pair";
     // A pair takes about as long as reading the clock: many to a sample.
@@ -120,13 +115,17 @@ void pair_rows(const std::string& directory, const std::function<void(const row&
         raw.acquire();
         raw.release();
     };
-    report(make_row("lock", "sync pair", measure([&] { one.acquire().release(); }, raw_pair), 1.5, floor));
-    report(make_row("ticket", "sync pair", measure([&] { tickets.acquire().release(); }, raw_pair), 0, floor));
-    report(make_row("read lock", "sync pair", measure([&] { table.acquire_read().release(); }, raw_pair), 0, floor));
-    report(make_row("write lock", "sync pair", measure([&] { table.acquire_write().release(); }, raw_pair), 0, floor));
-    report(make_row("lock", "sync pair", measure([&] { one.acquire().release(); }, [&] { file.pair(LOCK_EX); }), 0,
+    report(make_row("system", "lock", "sync pair", measure([&] { one.acquire().release(); }, raw_pair), 1.5, floor));
+    report(
+        make_row("system", "ticket", "sync pair", measure([&] { tickets.acquire().release(); }, raw_pair), 0, floor));
+    report(make_row("system", "read lock", "sync pair", measure([&] { table.acquire_read().release(); }, raw_pair), 0,
+                    floor));
+    report(make_row("system", "write lock", "sync pair", measure([&] { table.acquire_write().release(); }, raw_pair), 0,
+                    floor));
+    report(make_row("system", "lock", "sync pair",
+                    measure([&] { one.acquire().release(); }, [&] { file.pair(LOCK_EX); }), 0,
                     "flock check unlock, descriptor kept"));
-    report(make_row("read lock", "sync pair",
+    report(make_row("system", "read lock", "sync pair",
                     measure([&] { table.acquire_read().release(); }, [&] { file.pair(LOCK_SH); }), 0,
                     "flock check unlock, descriptor kept"));
 
@@ -156,7 +155,7 @@ void pair_rows(const std::string& directory, const std::function<void(const row&
     measured.p50 /= at_once;
     measured.p99 /= at_once;
     measured.floor_p50 /= at_once;
-    report(make_row("lock", "async pair", measured, 0, floor));
+    report(make_row("system", "lock", "async pair", measured, 0, floor));
     unpin();
 }
 
@@ -189,14 +188,14 @@ void handoff_rows(const std::string& directory, const std::function<void(const r
                     return measure_handoff([&] { return our_contender(directory, each.acquire); }, pinned, per_round);
                 },
                 [&] { return measure_handoff([&] { return raw.as_contender(); }, pinned, per_round); }, rounds);
-            report(make_row("lock", each.style + where, measured, each.target, "blocking semop"));
+            report(make_row("system", "lock", each.style + where, measured, each.target, "blocking semop"));
         }
     }
     const auto ours = [&] { return our_contender(directory, cases[0].acquire); };
     const raw_semaphore raw(1);
     const auto crash = measure_rounds([&] { return measure_crash(ours, false, 20); },
                                       [&] { return measure_crash([&] { return raw.as_contender(); }, false, 20); }, 3);
-    report(make_row("lock", "killed holder, two processors", crash, 1.5, "blocking semop"));
+    report(make_row("system", "lock", "killed holder, two processors", crash, 1.5, "blocking semop"));
 }
 
 double median_of(std::vector<crowd_result> of, double crowd_result::*what) {

@@ -153,6 +153,7 @@ int run_held(const run_options& options, const reporter& report) {
         return say(exit_code::os_error, "cannot put the command into a job: " + core::system_message(failed));
     }
     report.tell("started process " + std::to_string(made.dwProcessId));
+    leave_console_events_to_command();
     ::ResumeThread(thread.get());
     ::WaitForSingleObject(process.get(), INFINITE);
     DWORD status = 0;

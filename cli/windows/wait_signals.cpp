@@ -1,4 +1,4 @@
-// Ctrl-C, Ctrl-Break and the closing of the console, while we wait for a lock.
+// Ctrl-C, Ctrl-Break and the closing of the console.
 #include "../wait_signals.hpp"
 
 #include "run_command.hpp"
@@ -13,14 +13,14 @@ namespace {
 std::mutex mutex;
 std::stop_source* waiting = nullptr;
 std::atomic<int>* caught_at = nullptr;
+bool command_runs = false;
 
 /// On a thread of the system's.
 BOOL WINAPI on_console_event(DWORD what) {
     const std::lock_guard guard(mutex);
-    if (waiting == nullptr) {
-        // The command has got Ctrl-C itself, and decides; the rest ends us, and with us the command.
-        return what == CTRL_C_EVENT || what == CTRL_BREAK_EVENT ? TRUE : FALSE;
-    }
+    // The command has got Ctrl-C itself, and decides; the rest ends us, and with us the command.
+    if (command_runs) return what == CTRL_C_EVENT || what == CTRL_BREAK_EVENT ? TRUE : FALSE;
+    if (waiting == nullptr) return FALSE;
     // A second one ends us at once, should the cancellation hang.
     if (caught_at->exchange(static_cast<int>(what) + 1) != 0) return FALSE;
     waiting->request_stop();
@@ -32,6 +32,11 @@ BOOL WINAPI on_console_event(DWORD what) {
 void take_console_events() {
     // Whoever started us may have switched Ctrl-C off, for us and for the command; that is left as it is.
     ::SetConsoleCtrlHandler(&on_console_event, TRUE);
+}
+
+void leave_console_events_to_command() {
+    const std::lock_guard guard(mutex);
+    command_runs = true;
 }
 
 wait_signals::wait_signals(int) : signals_(-1), quit_(-1) {

@@ -81,12 +81,5 @@ int main() {
         std::printf("%s\n", ended ? "ended" : "still there");
         return 0;
     }
-    // The console's Ctrl-C, for all who are on it.
-    if (verb == L"interrupt") {
-        ::SetConsoleCtrlHandler(nullptr, TRUE);
-        ::GenerateConsoleCtrlEvent(CTRL_C_EVENT, 0);
-        ::Sleep(100);
-        return 0;
-    }
     return 1;
 }

@@ -1,8 +1,11 @@
 """holdfast.exe, under Wine: HOLDFAST is the program, UNDER what runs it, and CHILD a command for it to run."""
 
+import fcntl
 import json
 import os
+import pty
 import subprocess
+import termios
 import threading
 import unittest
 
@@ -35,6 +38,59 @@ class Background:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+
+class OnConsole:
+    """A `holdfast run` on a console of its own, which Wine makes of a terminal."""
+
+    def __init__(self, *arguments):
+        self.keys, terminal = pty.openpty()
+        self.process = subprocess.Popen([UNDER, HOLDFAST, "run", "-v", *arguments], stdin=terminal,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(terminal)
+        self.timer = threading.Timer(30, self.process.kill)
+        self.timer.start()
+
+    def await_line(self, source, beginning):
+        while True:
+            line = source.readline()
+            if line.startswith(beginning):
+                return line
+            if not line:
+                raise AssertionError("ended without %r" % beginning)
+
+    def press_ctrl_c(self):
+        os.write(self.keys, b"\x03")
+
+    def wait(self):
+        rest = self.process.communicate()
+        self.timer.cancel()
+        os.close(self.keys)
+        return self.process.returncode, *rest
+
+
+class CtrlC(unittest.TestCase):
+    def test_reaches_the_command_which_decides(self):
+        running = OnConsole("--url", "system:", "ctrl-c", "--", CHILD, "sleep")
+        running.await_line(running.process.stdout, b"ready")
+        running.press_ctrl_c()
+        status, output, errors = running.wait()
+        self.assertEqual((status, output), (42, b"control 0\r\n"), errors)
+        # It was given back, and not found by its next user to be a dead holder's.
+        self.assertIn(b'released "ctrl-c"', errors)
+
+    def test_ends_a_wait(self):
+        for url in ("system:", "file:///C:/ctrl-c"):
+            holder = Background("--url", url, "ctrl-c-wait")
+            waiting = OnConsole("--url", url, "ctrl-c-wait", "--", CHILD, "exit", "0")
+            waiting.await_line(waiting.process.stderr, b"holdfast: waiting")
+            waiting.press_ctrl_c()
+            status, _, errors = waiting.wait()
+            # Of 0xC000013A, as much as Linux' wait tells.
+            self.assertEqual(status, 0x3A, errors)
+            self.assertNotIn(b"started", errors)
+            holder.end()
 
 
 class Run(unittest.TestCase):
@@ -99,6 +155,41 @@ class Others(unittest.TestCase):
         found = [json.loads(line) for line in result.stdout.decode().splitlines()]
         self.assertTrue(any("listed" in each["key"] and each["state"] == "held" for each in found), found)
         holder.end()
+
+    def test_list_of_kernel_objects(self):
+        for arguments, expected in (
+                (["one held"], {"key": "Global\\one held", "state": "held", "access": "exclusive"}),
+                (["--semaphore", "2", "two"],
+                 {"key": "Global\\two", "state": "held", "access": "ticket", "taken": "1", "tickets": "2"})):
+            holder = Background("--url", "system:", *arguments)
+            result = holdfast("list", "--url", "system:", "--json")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn(expected, [json.loads(line) for line in result.stdout.splitlines()])
+            holder.end()
+
+    def test_doctor(self):
+        for url in ("system:", "file:///C:/doctored"):
+            result = holdfast("doctor", "--clean", "--json", url)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            found = {line["subject"]: line["grade"] for line in map(json.loads, result.stdout.splitlines())}
+            self.assertEqual((found["locking"], found["clean"]), ("ok", "ok"), found)
+
+    def test_doctor_removes_files_that_nobody_holds(self):
+        holder = Background("--url", "file:///C:/cleaned", "held")
+        killed = Background("--url", "file:///C:/cleaned?keep=true", "left")
+        killed.end()
+        result = holdfast("doctor", "--clean", "file:///C:/cleaned")
+        self.assertIn(b"deleted 1 lock files that nobody held", result.stdout, result.stderr)
+        listed = holdfast("list", "--url", "file:///C:/cleaned").stdout
+        self.assertIn(b": held", listed)
+        self.assertNotIn(b": free", listed)
+        holder.end()
+
+    def test_bench_of_something_else(self):
+        self.assertEqual(holdfast("bench", "--url", "redis://127.0.0.1").returncode, 78)
+        result = holdfast("bench", "--url", "memory:", "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertGreater(json.loads(result.stdout)["p50_us"], 0)
 
     def test_help_and_version(self):
         self.assertEqual(holdfast("--help").returncode, 0)

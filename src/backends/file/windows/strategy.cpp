@@ -181,23 +181,6 @@ progress file_link::try_acquire() {
     return {true, never};
 }
 
-/// Whether somebody has it open, as holders do. Who takes the lock in this very moment may be refused once.
-bool is_held(const std::wstring& path) {
-    constexpr DWORD all = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
-    const HANDLE file = ::CreateFileW(path.c_str(), GENERIC_READ, all, nullptr, OPEN_EXISTING, 0, nullptr);
-    if (file == INVALID_HANDLE_VALUE) return ::GetLastError() == ERROR_SHARING_VIOLATION;
-    ::CloseHandle(file);
-    return false;
-}
-
-lock_entry entry_of(const std::string& path) {
-    lock_entry made;
-    made.key = path;
-    made.access = "exclusive";
-    if (!is_held(api_path(path))) made.state = lock_entry::status::free;
-    return made;
-}
-
 }  // namespace
 
 const capabilities& windows_backend::capabilities() const noexcept {
@@ -225,32 +208,6 @@ std::unique_ptr<core::watch> windows_backend::arm(const core::claim& who, core::
     const std::string& path = who.target->mapped();
     if (where == core::waiter::executor) return std::make_unique<hub_watch>(link, on_wake, path, hub_);
     return std::make_unique<caller_watch>(link, on_wake, path);
-}
-
-std::vector<lock_entry> windows_backend::list(const list_query& query) {
-    if (!query.key.empty()) return {entry_of(query.key)};
-    if (options_.exact_paths) {
-        throw error(errc::unsupported,
-                    "lock files of exact paths are anywhere; name a directory, file:///C:/DIRECTORY");
-    }
-    const std::string directory = names::exact_file_path(options_.directory + "\\x");
-    const std::string prefix = directory.substr(0, directory.size() - 1);
-    std::vector<lock_entry> found;
-    WIN32_FIND_DATAW each{};
-    const HANDLE search = ::FindFirstFileW(api_path(prefix + "*.lock").c_str(), &each);
-    if (search == INVALID_HANDLE_VALUE) {
-        // One that is not there yet has none.
-        const DWORD failed = ::GetLastError();
-        if (failed == ERROR_FILE_NOT_FOUND || failed == ERROR_PATH_NOT_FOUND) return found;
-        throw error(failed == ERROR_ACCESS_DENIED ? errc::permission : errc::unavailable,
-                    "cannot read '" + options_.directory + "': " + core::system_message(failed));
-    }
-    do {
-        if (const auto name = core::to_utf8(each.cFileName)) found.push_back(entry_of(prefix + *name));
-    } while (::FindNextFileW(search, &each));
-    ::FindClose(search);
-    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
-    return found;
 }
 
 std::shared_ptr<core::backend> make_backend(const options& opts) {

@@ -25,6 +25,7 @@ public:
     std::unique_ptr<core::watch> arm(const core::claim& who, core::link& asking, core::notifier& on_wake,
                                      const core::backend_context& context, core::waiter where) override;
     std::vector<lock_entry> list(const list_query& query) override;
+    std::vector<finding> examine(const examination& how) override;
 
 private:
     bool deletes() const noexcept { return options_.exact_paths ? options_.delete_exact_files : !options_.keep_files; }

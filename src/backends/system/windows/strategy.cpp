@@ -1,6 +1,7 @@
 #include <backends/system/windows/strategy.hpp>
 
 #include <backends/system/options.hpp>
+#include <backends/system/windows/kernel_objects.hpp>
 #include <backends/system/windows/wait_object.hpp>
 #include <core/parker.hpp>
 #include <core/windows/timeout.hpp>
@@ -228,8 +229,8 @@ progress windows_link::try_acquire() {
     }
     if (!taken_) {
         if (!have_object(how)) return how;
-        const auto counts = object_.look();
-        if (is_semaphore_ && counts && counts->most != max_count_) {
+        const auto counts = is_semaphore_ ? look_at_semaphore(object_.handle()) : std::nullopt;
+        if (counts && counts->most != max_count_) {
             object_.close();
             set_failure(errc::invalid_argument, 0,
                         "the semaphore is in use with " + std::to_string(counts->most) + " tickets, not " +
@@ -252,7 +253,7 @@ progress windows_link::try_acquire() {
 progress windows_link::count() {
     progress how{true, never};
     if (!have_object(how)) return how;
-    const auto counts = object_.look();
+    const auto counts = look_at_semaphore(object_.handle());
     object_.close();
     if (!counts) {
         set_failure(errc::unsupported, 0, "this Windows does not tell a semaphore's count");

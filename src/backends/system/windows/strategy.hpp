@@ -24,6 +24,8 @@ public:
     std::unique_ptr<core::link> make_link(const core::claim& who, const core::backend_context& context) override;
     std::unique_ptr<core::watch> arm(const core::claim& who, core::link& asking, core::notifier& on_wake,
                                      const core::backend_context& context, core::waiter where) override;
+    std::vector<lock_entry> list(const list_query& query) override;
+    std::vector<finding> examine(const examination& how) override;
 
 private:
     const options options_;

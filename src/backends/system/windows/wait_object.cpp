@@ -48,24 +48,6 @@ DWORD wait_object::give_back() noexcept {
     return good ? 0 : ::GetLastError();
 }
 
-std::optional<wait_object::counts> wait_object::look() const noexcept {
-    // Not in the documented interface, and unchanged since the first Windows NT.
-    using query = LONG(WINAPI*)(HANDLE, int, void*, ULONG, ULONG*);
-    static const query ask = [] {
-        const HMODULE library = ::GetModuleHandleW(L"ntdll.dll");
-        const FARPROC found = library != nullptr ? ::GetProcAddress(library, "NtQuerySemaphore") : nullptr;
-        return reinterpret_cast<query>(reinterpret_cast<void*>(found));
-    }();
-    if (ask == nullptr || kind_ != kind::semaphore) return std::nullopt;
-    struct {
-        LONG free;
-        LONG most;
-    } answer{};
-    constexpr int basic_information = 0;
-    if (ask(handle_, basic_information, &answer, sizeof answer, nullptr) < 0) return std::nullopt;
-    return counts{answer.free, answer.most};
-}
-
 }  // namespace system
 }  // namespace v0
 }  // namespace holdfast

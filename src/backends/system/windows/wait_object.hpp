@@ -4,7 +4,6 @@
 
 #include <holdfast/config.hpp>
 
-#include <optional>
 #include <string>
 
 #include <windows.h>
@@ -44,13 +43,6 @@ public:
     DWORD try_take() noexcept { return ::WaitForSingleObject(handle_, 0); }
     /// 0, or the error's number.
     DWORD give_back() noexcept;
-
-    /// A semaphore's counts; nothing where Windows does not tell.
-    struct counts {
-        long free = 0;
-        long most = 0;
-    };
-    std::optional<counts> look() const noexcept;
 
 private:
     const kind kind_;

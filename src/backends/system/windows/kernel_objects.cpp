@@ -1,0 +1,97 @@
+#include <backends/system/windows/kernel_objects.hpp>
+
+#include <holdfast/error.hpp>
+
+#include <array>
+#include <string_view>
+
+#include <winternl.h>
+
+namespace holdfast {
+inline namespace v0 {
+namespace system {
+namespace {
+
+/// A function of ntdll.dll; null where there is none of that name.
+template <class Function>
+Function* native(const char* name) noexcept {
+    const HMODULE library = ::GetModuleHandleW(L"ntdll.dll");
+    const FARPROC found = library != nullptr ? ::GetProcAddress(library, name) : nullptr;
+    return reinterpret_cast<Function*>(reinterpret_cast<void*>(found));
+}
+
+/// NtQuerySemaphore and NtQueryEvent are called alike, and both tell two numbers.
+using query = LONG WINAPI(HANDLE, int, void*, ULONG, ULONG*);
+struct two_numbers {
+    LONG first;
+    LONG second;
+};
+
+std::optional<two_numbers> ask(query* call, HANDLE object) noexcept {
+    constexpr int basic_information = 0;
+    two_numbers answer{};
+    if (call == nullptr || call(object, basic_information, &answer, sizeof answer, nullptr) < 0) return std::nullopt;
+    return answer;
+}
+
+struct directory_entry {
+    UNICODE_STRING name;
+    UNICODE_STRING type;
+};
+using open_directory = LONG WINAPI(HANDLE*, ACCESS_MASK, OBJECT_ATTRIBUTES*);
+using query_directory = LONG WINAPI(HANDLE, void*, ULONG, BOOLEAN, BOOLEAN, ULONG*, ULONG*);
+
+std::wstring_view view(const UNICODE_STRING& text) noexcept {
+    return {text.Buffer, text.Length / sizeof(wchar_t)};
+}
+
+}  // namespace
+
+std::optional<semaphore_counts> look_at_semaphore(HANDLE semaphore) noexcept {
+    static query* const call = native<query>("NtQuerySemaphore");
+    const auto found = ask(call, semaphore);
+    if (!found) return std::nullopt;
+    return semaphore_counts{found->first, found->second};
+}
+
+std::optional<event_state> look_at_event(HANDLE event) noexcept {
+    static query* const call = native<query>("NtQueryEvent");
+    const auto found = ask(call, event);
+    if (!found) return std::nullopt;
+    constexpr LONG synchronization_event = 1;
+    return event_state{found->second != 0, found->first == synchronization_event};
+}
+
+global_names list_global_names() {
+    static auto* const open = native<open_directory>("NtOpenDirectoryObject");
+    static auto* const read = native<query_directory>("NtQueryDirectoryObject");
+    wchar_t path[] = L"\\BaseNamedObjects";
+    constexpr auto bytes = static_cast<USHORT>(sizeof path - sizeof(wchar_t));
+    UNICODE_STRING name{bytes, sizeof path, path};
+    OBJECT_ATTRIBUTES which{};
+    InitializeObjectAttributes(&which, &name, 0, nullptr, nullptr);
+    constexpr ACCESS_MASK directory_query = 1;
+    HANDLE directory = nullptr;
+    if (open == nullptr || read == nullptr || open(&directory, directory_query, &which) < 0) {
+        throw error(errc::unsupported, "this Windows does not tell which kernel objects there are");
+    }
+    global_names made;
+    // One at a time, as its name and that of its kind; UNICODE_STRING's length is a USHORT, so they fit.
+    alignas(directory_entry) std::array<char, sizeof(directory_entry) + 2 * 65536> buffer{};
+    const auto size = static_cast<ULONG>(buffer.size());
+    ULONG next = 0;
+    for (BOOLEAN restart = TRUE; read(directory, buffer.data(), size, TRUE, restart, &next, nullptr) == 0;
+         restart = FALSE) {
+        const auto& each = *reinterpret_cast<const directory_entry*>(buffer.data());
+        const std::wstring_view kind = view(each.type);
+        if (kind != L"Event" && kind != L"Semaphore") continue;
+        auto& list = kind == L"Event" ? made.events : made.semaphores;
+        list.push_back(std::wstring(L"Global\\").append(view(each.name)));
+    }
+    ::CloseHandle(directory);
+    return made;
+}
+
+}  // namespace system
+}  // namespace v0
+}  // namespace holdfast
