@@ -137,6 +137,18 @@ int remove_strays(const set_identity& who, int but, bool unfinished) {
     return removed;
 }
 
+bool remove_if_ours(int id) noexcept {
+    semid_ds status{};
+    control argument{};
+    argument.status = &status;
+    if (::semctl(id, 0, IPC_STAT, argument) != 0 || status.sem_perm.__key != IPC_PRIVATE ||
+        status.sem_perm.cuid != ::geteuid()) {
+        return false;
+    }
+    const auto marks = set_identity().marks();
+    return ::semctl(id, 0, GETVAL) == marks[0] && ::semctl(id, 1, GETVAL) == marks[1] && ::semctl(id, 0, IPC_RMID) == 0;
+}
+
 open_set::open_set(int id, const set_identity& who, std::unique_ptr<core::forked_descriptor> file)
     : id_(id),
       who_(who),
@@ -149,6 +161,11 @@ open_set::~open_set() {
         // Its thread is not in this process.
         if (sentinel_.joinable()) sentinel_.detach();
         return;
+    }
+    try {
+        if (remove_if_abandoned()) return;
+    } catch (...) {
+        // No memory to look: then it stays.
     }
     retire();
 }

@@ -97,6 +97,9 @@ bool is_unused(int id, const set_identity& who);
 */
 int remove_strays(const set_identity& who, int but, bool unfinished);
 
+/// Removes a set of this user's that has our first marks, whatever directory it is of. @return whether it did
+bool remove_if_ours(int id) noexcept;
+
 /** A set that this process uses, and the published file that it was found in.
 
     Thread safety: safe.
@@ -107,6 +110,7 @@ public:
     open_set(int id, const set_identity& who, std::unique_ptr<core::forked_descriptor> file);
     open_set(const open_set&) = delete;
     open_set& operator=(const open_set&) = delete;
+    /// As `remove_if_abandoned`, or else `retire`.
     ~open_set();
 
     /// Gives back what only this process's waits need. No other thread may use the set any more.

@@ -1,3 +1,4 @@
+#include <backends/system/published_file.hpp>
 #include <backends/system/set_directory.hpp>
 #include <names/hash.hpp>
 
@@ -18,26 +19,11 @@ namespace system {
 namespace {
 
 constexpr off_t page = 4096;
-constexpr std::array<char, 8> file_magic{'H', 'F', 'S', 'E', 'T', 'S', '\r', '\n'};
-constexpr std::uint32_t file_version = 1;
-constexpr std::uint32_t being_made = 1;
-constexpr std::uint32_t is_published = 2;
 
 /// How long `names` and `clean` wait for the directory's lock.
 constexpr std::chrono::seconds inspection_patience{5};
 // A set may be removed while we look for a place in it.
 constexpr int most_attempts = 8;
-
-/// The first page of a published file. All numbers are the machine's own: it is of one boot of one machine.
-struct header {
-    std::array<char, 8> magic = file_magic;
-    std::uint32_t version = file_version;
-    std::uint32_t state = being_made;
-    std::int32_t id = -1;
-    std::uint32_t unused = 0;
-    std::uint64_t ipc_namespace = 0;
-    std::array<char, 40> boot{};
-};
 
 /// What a slot serves; the following pages have 32 of these each, a bucket.
 struct entry {
@@ -49,18 +35,6 @@ struct entry {
 static_assert(sizeof(entry) * layout::bucket_slots == page);
 
 using bucket = std::array<entry, layout::bucket_slots>;
-
-/// Which boot of the machine this is, and which of its IPC namespaces; false without /proc.
-bool look_at_place(header& here) {
-    struct stat found {};
-    if (::stat("/proc/self/ns/ipc", &found) != 0) return false;
-    here.ipc_namespace = found.st_ino;
-    const int file = ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    if (file < 0) return false;
-    const ssize_t length = ::read(file, here.boot.data(), 36);
-    ::close(file);
-    return length == 36;
-}
 
 bool read_all(int file, void* to, std::size_t size, off_t at) noexcept {
     return ::pread(file, to, size, at) == static_cast<ssize_t>(size);
@@ -110,6 +84,8 @@ private:
             if (::mkdir(path, 0700) == 0) {
                 // Whatever the umask takes away: everybody, but nobody may remove what is another's.
                 if (everybody) ::chmod(path, 01777);
+                // There may have been another one, which was deleted while it was used.
+                remove_orphans(of_.path_);
             } else if (errno != EEXIST) {
                 why_ = of_.explain(errno, "cannot make the directory '" + of_.path_ + "'");
                 return;

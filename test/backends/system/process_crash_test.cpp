@@ -490,6 +490,27 @@ int wanted_from(const char* variable, int otherwise) {
     return text == nullptr ? otherwise : std::atoi(text);
 }
 
+TEST(Directory, ThatWasDeletedIsLostToThoseWhoUseIt) {
+    const published_sets place;
+    const shared<std::atomic<int>> steps;
+    const child holder([&] {
+        const provider locks = place.open();
+        const lock_handle held = locks.make_lock("x").acquire();
+        const std::stop_token lost = held.lost_token();
+        *steps = 1;
+        while (!lost.stop_requested()) std::this_thread::sleep_for(1ms);
+        if (held.state() == held_state::lost) *steps = 2;
+        stay();
+    });
+    ASSERT_TRUE(eventually([&] { return *steps == 1; }));
+    const int old = place.id();
+    std::filesystem::remove_all(place.directory());
+    const provider locks = place.open();
+    const lock_handle held = locks.make_lock("x").acquire(30s);
+    EXPECT_TRUE(eventually([&] { return *steps == 2; }));
+    EXPECT_EQ(::semctl(old, 0, GETVAL), -1);
+}
+
 TEST(ManyProcesses, AreNeverMoreThanThereAreTickets) {
     constexpr int processes = 64;
     constexpr int tickets = 4;

@@ -7,6 +7,7 @@
 
 #include <sys/file.h>
 
+#include <atomic>
 #include <climits>
 #include <filesystem>
 #include <fstream>
@@ -396,6 +397,71 @@ TEST(SystemLoss, OfTheFileIsToldOnceAnotherIsMade) {
     EXPECT_TRUE(place.open().make_lock("x").try_acquire());
     EXPECT_TRUE(eventually([&] { return lost.stop_requested(); }));
     EXPECT_EQ(held.state(), held_state::lost);
+}
+
+TEST(SystemLoss, OfTheWholeDirectoryIsToldOnceAnotherIsMade) {
+    const published_sets place;
+    const auto seen = std::make_shared<notices>();
+    provider_settings settings;
+    settings.observer = seen;
+    const provider locks = place.open();
+    const provider known = place.open();
+    auto held = locks.make_lock("x").acquire();
+    auto read = locks.make_reader_writer_lock("x").acquire_read();
+    const std::stop_token lost = held.lost_token();
+    // One that knows its place in the old set, and would not look again.
+    EXPECT_FALSE(known.make_lock("x").try_acquire());
+    std::vector<std::jthread> waiting;
+    std::atomic<int> inside{0};
+    std::atomic<int> served{0};
+    for (const bool cancellable : {false, true}) {
+        waiting.emplace_back([&, cancellable](const std::stop_token& stop) {
+            const provider mine = place.open(settings);
+            const lock_handle got =
+                mine.make_lock("x").acquire(timeout::infinite(), cancellable ? stop : std::stop_token());
+            EXPECT_EQ(++inside, 1);
+            --inside;
+            ++served;
+        });
+    }
+    ASSERT_TRUE(seen->await_waiting(2));
+    const int tickets = place.id();
+    const int readers = place.id("readers-0");
+    std::filesystem::remove_all(place.directory());
+    // Nobody has come yet who could not know.
+    EXPECT_FALSE(lost.stop_requested());
+
+    auto next = place.open().make_lock("x").acquire(30s);
+    EXPECT_EQ(++inside, 1);
+    EXPECT_TRUE(eventually([&] { return lost.stop_requested(); }));
+    EXPECT_EQ(held.state(), held_state::lost);
+    EXPECT_EQ(read.state(), held_state::lost);
+    EXPECT_FALSE(known.make_lock("x").try_acquire());
+    error_code code;
+    held.release(code);
+    EXPECT_EQ(code, errc::lost);
+    // Those who waited may have been served before it, or are after it, and never beside it.
+    --inside;
+    next.release();
+    waiting.clear();
+    EXPECT_EQ(served, 2);
+    for (const int id : {tickets, readers}) EXPECT_EQ(::semctl(id, 0, GETVAL), -1);
+}
+
+TEST(SystemLoss, OfTheDirectoryLeavesNoSetBehindWhereNobodyComes) {
+    const published_sets place;
+    int old = -1;
+    {
+        const provider locks = place.open();
+        const provider others = place.open();
+        auto held = locks.make_lock("x").acquire();
+        old = place.id();
+        std::filesystem::remove_all(place.directory());
+        // Those who were there before go on to exclude each other.
+        EXPECT_FALSE(locks.make_lock("x").try_acquire());
+    }
+    EXPECT_EQ(::semctl(old, 0, GETVAL), -1);
+    EXPECT_FALSE(std::filesystem::exists(place.directory()));
 }
 
 /// With every stop of the set in somebody else's use.
