@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <ctime>
 #include <limits>
+#include <utility>
 
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -18,6 +19,9 @@ namespace {
 // A stop of value 0 is nobody's; of 1 somebody's, and ends the wait; of 2 it lets the wait be.
 constexpr short ended = 1;
 constexpr short armed = 2;
+
+// A stop that had to be looked for so long is one of few that are left: others shall find it.
+constexpr int scarce_after = 8;
 
 /// Sets younger than this may be in the middle of being made, by a process that uses another directory.
 constexpr time_t making_time = 2;
@@ -175,8 +179,7 @@ void open_set::retire() noexcept {
         give_back(sentinel_stop_);
         sentinel_.join();
     }
-    for (const int index : idle_stops_) give_back(index);
-    idle_stops_.clear();
+    if (idle_stop_) give_back(*std::exchange(idle_stop_, std::nullopt));
 }
 
 bool open_set::look() noexcept {
@@ -209,10 +212,7 @@ int open_set::value(int index) const noexcept {
 
 std::optional<int> open_set::take_stop() noexcept {
     const std::lock_guard guard(mutex_);
-    if (idle_stops_.empty()) return take_new_stop();
-    const int index = idle_stops_.back();
-    idle_stops_.pop_back();
-    return index;
+    return idle_stop_ ? std::exchange(idle_stop_, std::nullopt) : take_new_stop();
 }
 
 std::optional<int> open_set::take_new_stop() noexcept {
@@ -222,8 +222,11 @@ std::optional<int> open_set::take_new_stop() noexcept {
         const int index = layout::marks + (offset + at) % layout_.stops;
         if (value(index) != 0) continue;
         std::array<sembuf, 2> take{change(index, 0, IPC_NOWAIT), change(index, armed, SEM_UNDO)};
-        if (operate(take.data(), take.size()) == 0) return index;
+        if (operate(take.data(), take.size()) != 0) continue;
+        scarce_ = at >= scarce_after;
+        return index;
     }
+    scarce_ = true;
     return std::nullopt;
 }
 
@@ -239,11 +242,10 @@ void open_set::rearm(int index) noexcept {
 
 void open_set::return_stop(int index) noexcept {
     const std::lock_guard guard(mutex_);
-    try {
-        idle_stops_.push_back(index);
-    } catch (...) {
-        // No memory to remember it: then it is another's.
+    if (idle_stop_ || scarce_) {
         give_back(index);
+    } else {
+        idle_stop_ = index;
     }
 }
 

@@ -165,8 +165,10 @@ private:
     std::atomic<bool> gone_{false};
 
     std::mutex mutex_;
-    /// Taken from the set, and not in use.
-    std::vector<int> idle_stops_;
+    /// Taken from the set, and not in use: most waits are one after the other.
+    std::optional<int> idle_stop_;
+    /// Few are left.
+    bool scarce_ = false;
     std::vector<std::pair<std::size_t, std::function<void()>>> on_removal_;
     std::size_t next_id_ = 1;
     std::thread sentinel_;

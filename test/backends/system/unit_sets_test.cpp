@@ -526,6 +526,41 @@ TEST_F(WithoutStops, ALossIsSeenByLooking) {
     EXPECT_TRUE(eventually([&] { return lost.stop_requested(); }));
 }
 
+/// How many stops of a set are somebody's.
+int stops_in_use(int id) {
+    int count = 0;
+    for (int at = 0; at < system::layout::of(system::set_kind::tickets, 0).stops; ++at) {
+        count += ::semctl(id, system::layout::marks + at, GETVAL) == 0 ? 0 : 1;
+    }
+    return count;
+}
+
+TEST(SystemStops, AreKeptByNobodyWhoDoesNotWaitButOne) {
+    const published_sets place;
+    system::set_directory directory(place.opts());
+    std::shared_ptr<system::slot> found;
+    system::failure why;
+    ASSERT_EQ(directory.find(system::set_kind::tickets, "lock:x", 1, found, why),
+              system::set_directory::resolution::found);
+    const auto& set = found->set;
+    std::vector<int> taken;
+    for (int count = 0; count < 5; ++count) taken.push_back(set->take_stop().value());
+    EXPECT_EQ(stops_in_use(set->id()), 5);
+    for (const int each : taken) set->return_stop(each);
+    EXPECT_EQ(stops_in_use(set->id()), 1);
+    // The same one again.
+    const int again = set->take_stop().value();
+    EXPECT_EQ(stops_in_use(set->id()), 1);
+
+    // Where next to all are others', not even one is kept.
+    taken.clear();
+    while (const auto one = set->take_stop()) taken.push_back(*one);
+    EXPECT_EQ(stops_in_use(set->id()), set->arrangement().stops);
+    for (const int each : taken) set->return_stop(each);
+    set->return_stop(again);
+    EXPECT_EQ(stops_in_use(set->id()), 0);
+}
+
 TEST(SystemAsync, WaitsAreBoundedInThreads) {
     const published_sets place;
     const provider locks = place.open();
