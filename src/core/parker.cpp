@@ -21,6 +21,21 @@ void parker::rouse() noexcept {
     if (const auto event = event_.load(std::memory_order_acquire); event != -1) ring(event);
 }
 
+bool parker::park(boottime::time_point until, int descriptor, short events) noexcept {
+    const std::intptr_t event = own_event();
+    event_.store(event, std::memory_order_release);
+    unsigned expected = idle;
+    if (!state_.compare_exchange_strong(expected, asleep, std::memory_order_acq_rel)) {
+        state_.store(idle, std::memory_order_release);
+        return false;
+    }
+    const awakening ended = sleep(event, until, descriptor, events);
+    // Whoever roused us may not have rung yet, and must have before this thread's next sleep, or the event's end.
+    const bool was_roused = state_.exchange(idle, std::memory_order_acq_rel) == roused;
+    if (was_roused && event != -1 && !ended.rung) take_ring(event);
+    return ended.descriptor_ready;
+}
+
 bool parker::begin_other(other_sleep& where) noexcept {
     other_.store(&where, std::memory_order_release);
     unsigned expected = idle;

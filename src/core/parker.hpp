@@ -52,8 +52,22 @@ public:
     bool calm() noexcept { return state_.exchange(idle, std::memory_order_acq_rel) == roused; }
 
 private:
+    // Once for each system, in parker_sleep.cpp.
+
+    /// The calling thread's event, made when missing; -1 when there is none to be had.
+    static std::intptr_t own_event() noexcept;
     /// Ends a sleep at @p event.
     static void ring(std::intptr_t event) noexcept;
+    /// What `sleep` has seen.
+    struct awakening {
+        /// It has taken the ring.
+        bool rung = false;
+        bool descriptor_ready = false;
+    };
+    /// Sleeps at @p event; where there is none, for a short while.
+    static awakening sleep(std::intptr_t event, boottime::time_point until, int descriptor, short events) noexcept;
+    /// Waits for a ring that has come or is on its way, and takes it.
+    static void take_ring(std::intptr_t event) noexcept;
 
     enum : unsigned { idle, asleep, elsewhere, rousing, roused };
 

@@ -38,21 +38,18 @@ thread_local thread_event this_thread_event;
 
 }  // namespace
 
+std::intptr_t parker::own_event() noexcept {
+    return this_thread_event.descriptor();
+}
+
 void parker::ring(std::intptr_t event) noexcept {
     const std::uint64_t one = 1;
     // Cannot fail but by overflow, and then the sleeper is awake.
     (void)!::write(static_cast<int>(event), &one, sizeof one);
 }
 
-bool parker::park(boottime::time_point until, int descriptor, short events) noexcept {
-    const int event = this_thread_event.descriptor();
-    event_.store(event, std::memory_order_release);
-    unsigned expected = idle;
-    if (!state_.compare_exchange_strong(expected, asleep, std::memory_order_acq_rel)) {
-        state_.store(idle, std::memory_order_release);
-        return false;
-    }
-
+parker::awakening parker::sleep(std::intptr_t event, boottime::time_point until, int descriptor,
+                                short events) noexcept {
     timespec left{};
     timespec* wait = nullptr;
     if (until != boottime::time_point::max()) {
@@ -68,19 +65,18 @@ bool parker::park(boottime::time_point until, int descriptor, short events) noex
         if (wait == nullptr || left.tv_sec > 0 || left.tv_nsec > short_while) left = {0, short_while};
         wait = &left;
     }
-
-    pollfd polled[2] = {{event, POLLIN, 0}, {descriptor, events, 0}};
+    pollfd polled[2] = {{static_cast<int>(event), POLLIN, 0}, {descriptor, events, 0}};
     ::ppoll(polled, 2, wait, nullptr);
+    return {false, polled[1].revents != 0};
+}
 
-    if (state_.exchange(idle, std::memory_order_acq_rel) == roused && event >= 0) {
-        // Whoever roused us may not have written yet, and must have before this thread can end and close the event.
-        std::uint64_t count = 0;
-        while (::read(event, &count, sizeof count) < 0 && (errno == EAGAIN || errno == EINTR)) {
-            pollfd written{event, POLLIN, 0};
-            ::ppoll(&written, 1, nullptr, nullptr);
-        }
+void parker::take_ring(std::intptr_t event) noexcept {
+    const auto descriptor = static_cast<int>(event);
+    std::uint64_t count = 0;
+    while (::read(descriptor, &count, sizeof count) < 0 && (errno == EAGAIN || errno == EINTR)) {
+        pollfd written{descriptor, POLLIN, 0};
+        ::ppoll(&written, 1, nullptr, nullptr);
     }
-    return polled[1].revents != 0;
 }
 
 }  // namespace core

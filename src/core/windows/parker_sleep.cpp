@@ -36,31 +36,28 @@ thread_local thread_event this_thread_event;
 
 }  // namespace
 
+std::intptr_t parker::own_event() noexcept {
+    const HANDLE event = this_thread_event.handle();
+    return event == nullptr ? -1 : reinterpret_cast<std::intptr_t>(event);
+}
+
 void parker::ring(std::intptr_t event) noexcept {
     ::SetEvent(reinterpret_cast<HANDLE>(event));
 }
 
 /// No link has a descriptor here.
-bool parker::park(boottime::time_point until, int, short) noexcept {
-    const HANDLE event = this_thread_event.handle();
-    event_.store(event == nullptr ? -1 : reinterpret_cast<std::intptr_t>(event), std::memory_order_release);
-    unsigned expected = idle;
-    if (!state_.compare_exchange_strong(expected, asleep, std::memory_order_acq_rel)) {
-        state_.store(idle, std::memory_order_release);
-        return false;
-    }
-    bool rung = false;
-    if (event == nullptr) {
+parker::awakening parker::sleep(std::intptr_t event, boottime::time_point until, int, short) noexcept {
+    if (event == -1) {
         // Nobody can rouse us: look again often, which is slow but true.
         ::Sleep(std::min<DWORD>(2, milliseconds_until(until)));
-    } else {
-        rung = ::WaitForSingleObject(event, milliseconds_until(until)) == WAIT_OBJECT_0;
+        return {};
     }
-    if (state_.exchange(idle, std::memory_order_acq_rel) == roused && event != nullptr && !rung) {
-        // Whoever roused us may not have set the event yet, and must have before this thread's next wait, or its end.
-        ::WaitForSingleObject(event, INFINITE);
-    }
-    return false;
+    const DWORD ended = ::WaitForSingleObject(reinterpret_cast<HANDLE>(event), milliseconds_until(until));
+    return {ended == WAIT_OBJECT_0, false};
+}
+
+void parker::take_ring(std::intptr_t event) noexcept {
+    ::WaitForSingleObject(reinterpret_cast<HANDLE>(event), INFINITE);
 }
 
 }  // namespace core

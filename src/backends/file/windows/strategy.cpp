@@ -3,7 +3,7 @@
 #include <backends/file/options.hpp>
 #include <backends/file/windows/lock_file.hpp>
 #include <core/parker.hpp>
-#include <core/windows/timeout.hpp>
+#include <core/windows/caller_wait.hpp>
 #include <core/windows/wide.hpp>
 #include <names/names.hpp>
 
@@ -112,33 +112,23 @@ private:
     std::chrono::milliseconds probe_{shortest_probe};
 };
 
-class caller_watch final : public file_watch, private core::other_sleep {
+class caller_watch final : public file_watch {
 public:
     using file_watch::file_watch;
-    ~caller_watch() override {
-        if (stop_ != nullptr) ::CloseHandle(stop_);
-    }
 
     void wait_on_caller(core::parker& self, boottime::time_point until) override {
-        if (stop_ == nullptr) stop_ = ::CreateEventW(nullptr, TRUE, FALSE, nullptr);
-        if (!hears() || stop_ == nullptr) {
+        if (!hears()) {
             self.park(until);
             return;
         }
-        if (!self.begin_other(*this)) return;
-        const HANDLE both[] = {news_, stop_};
-        const DWORD ended = ::WaitForMultipleObjects(2, both, FALSE, core::milliseconds_until(until));
-        if (self.end_other()) ::ResetEvent(stop_);
-        if (ended != WAIT_OBJECT_0) return;
+        const DWORD ended = wait_.wait(news_, self, until);
+        if (ended == WAIT_TIMEOUT) return;
         on_wake_.notify(core::signal_wake);
         self.calm();
     }
 
 private:
-    void end() noexcept override { ::SetEvent(stop_); }
-
-    /// Stays set until it is reset.
-    HANDLE stop_ = nullptr;
+    core::caller_wait wait_;
 };
 
 class hub_watch final : public file_watch {

@@ -4,6 +4,7 @@
 #include <backends/system/windows/kernel_objects.hpp>
 #include <backends/system/windows/wait_object.hpp>
 #include <core/parker.hpp>
+#include <core/windows/caller_wait.hpp>
 #include <core/windows/timeout.hpp>
 #include <core/windows/wide.hpp>
 #include <names/names.hpp>
@@ -32,8 +33,6 @@ constexpr std::chrono::milliseconds gap{10};
 // Where the waiting threads are full: how often to look.
 constexpr std::chrono::milliseconds shortest_probe{10};
 constexpr std::chrono::milliseconds longest_probe{250};
-// Where there is no event to end a wait with.
-constexpr std::chrono::milliseconds longest_slice{4};
 
 class windows_watch;
 
@@ -132,22 +131,16 @@ protected:
 };
 
 /// One that stands on the thread that waits.
-class caller_watch final : public windows_watch, private core::other_sleep {
+class caller_watch final : public windows_watch {
 public:
     caller_watch(windows_link& asking, core::notifier& on_wake, bool can_be_cancelled)
         : windows_watch(asking, on_wake), can_be_cancelled_(can_be_cancelled) {}
-    ~caller_watch() override {
-        if (stop_ != nullptr) ::CloseHandle(stop_);
-    }
 
     void wait_on_caller(core::parker& self, boottime::time_point until) override;
 
 private:
-    void end() noexcept override { ::SetEvent(stop_); }
-
     const bool can_be_cancelled_;
-    /// Stays set until it is reset.
-    HANDLE stop_ = nullptr;
+    core::caller_wait wait_;
 };
 
 /// One for which a thread of the hub stands.
@@ -300,27 +293,10 @@ void caller_watch::wait_on_caller(core::parker& self, boottime::time_point until
         self.park(until);
         return;
     }
-    DWORD ended = WAIT_FAILED;
-    if (can_be_cancelled_ && stop_ == nullptr) stop_ = ::CreateEventW(nullptr, TRUE, FALSE, nullptr);
-    if (!can_be_cancelled_) {
-        ended = ::WaitForSingleObject(object.handle(), core::milliseconds_until(until));
-    } else if (stop_ == nullptr) {
-        if (self.calm()) return;
-        ended = ::WaitForSingleObject(object.handle(),
-                                      core::milliseconds_until(std::min(until, boottime::now() + longest_slice)));
-    } else {
-        if (!self.begin_other(*this)) return;
-        // The object first: where both are set, it is taken, and given back by whoever does not want it any more.
-        const HANDLE both[] = {object.handle(), stop_};
-        ended = ::WaitForMultipleObjects(2, both, FALSE, core::milliseconds_until(until));
-        if (self.end_other()) ::ResetEvent(stop_);
-    }
-    if (ended == WAIT_OBJECT_0) {
-        link_.set_taken();
-    } else if (ended != WAIT_FAILED) {
-        // Cancelled, or out of time.
-        return;
-    }
+    const DWORD ended = can_be_cancelled_ ? wait_.wait(object.handle(), self, until)
+                                          : ::WaitForSingleObject(object.handle(), core::milliseconds_until(until));
+    if (ended == WAIT_TIMEOUT) return;
+    if (ended == WAIT_OBJECT_0) link_.set_taken();
     on_wake_.notify(core::signal_wake);
     self.calm();
 }
