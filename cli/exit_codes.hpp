@@ -2,6 +2,8 @@
 #ifndef HOLDFAST_CLI_EXIT_CODES_HPP
 #define HOLDFAST_CLI_EXIT_CODES_HPP
 
+#include <holdfast/error.hpp>
+
 namespace holdfast::cli::exit_code {
 
 // 64 to 78 are those of sysexits.h. A status of ours cannot be told from the same status of the command that was run,
@@ -35,6 +37,9 @@ inline constexpr int not_found = 127;
 /// Added to a signal's number, as a shell shows it. holdfast dies of the same signal rather than exit with this, except
 /// where that is impossible (process 1 of a container).
 inline constexpr int signal_base = 128;
+
+/// What a lock's failure comes to.
+int of(const error& failure);
 
 }  // namespace holdfast::cli::exit_code
 

@@ -2,6 +2,7 @@
 
 #include "acquisition.hpp"
 #include "default_directory.hpp"
+#include "exit_codes.hpp"
 #include "guardian.hpp"
 #include "json_events.hpp"
 #include "process_tree.hpp"
@@ -49,14 +50,8 @@ std::string seconds(nanoseconds time) {
 }
 
 int exit_code_of(const error& failure) {
-    const error_code& code = failure.boost_code();
     if (failure.diag().native_code == EMFILE || failure.diag().native_code == ENFILE) return exit_code::os_error;
-    if (code == errc::invalid_name || code == errc::invalid_argument) return exit_code::usage;
-    if (code == errc::invalid_options) return exit_code::configuration;
-    if (code == errc::permission) return exit_code::permission;
-    if (code == errc::protocol) return exit_code::protocol;
-    if (code == errc::invalid_state) return exit_code::internal;
-    return exit_code::unavailable;
+    return exit_code::of(failure);
 }
 
 /// Steps as JSON lines and, with -v, as text.

@@ -2,6 +2,7 @@
 
 #include "../acquisition.hpp"
 #include "../default_directory.hpp"
+#include "../exit_codes.hpp"
 #include "../run_command.hpp"
 #include "../run_options.hpp"
 #include "command_line.hpp"
@@ -34,16 +35,6 @@ std::string shown(const std::string& name) {
     std::string text = "\"";
     for (const char each : name) text += static_cast<unsigned char>(each) < 0x20 || each == 0x7f ? '?' : each;
     return text + '"';
-}
-
-int exit_code_of(const error& failure) {
-    const error_code& code = failure.boost_code();
-    if (code == errc::invalid_name || code == errc::invalid_argument) return exit_code::usage;
-    if (code == errc::invalid_options) return exit_code::configuration;
-    if (code == errc::permission) return exit_code::permission;
-    if (code == errc::protocol) return exit_code::protocol;
-    if (code == errc::invalid_state) return exit_code::internal;
-    return exit_code::unavailable;
 }
 
 class reporter final : public acquisition_listener {
@@ -195,7 +186,7 @@ int run_command(const program_arguments& all, int first) {
     } catch (const directory_error& wrong) {
         return say(exit_code::cannot_create, wrong.what());
     } catch (const error& failure) {
-        return say(exit_code_of(failure), failure.what());
+        return say(exit_code::of(failure), failure.what());
     } catch (const std::exception& failure) {
         return say(exit_code::internal, failure.what());
     }
