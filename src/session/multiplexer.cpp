@@ -68,6 +68,8 @@ struct name_use {
     int queued = 0;
     int flying = 0;
     int releases = 0;
+    /// The connection may hold it or not, and is being asked: nobody may rely on that hold.
+    bool unsure = false;
 
     bool none() const noexcept { return holds == 0 && queued == 0 && flying == 0 && releases == 0; }
 };
@@ -156,10 +158,16 @@ public:
     ~session_link() override {
         if (owner_->generation_ != fork_generation()) return;
         const multiplexer::entry inside(*owner_);
-        const bool out = asked_ != nullptr && asked_->owner != nullptr && !asked_->done;
-        if (out) owner_->detach(asked_);
-        // What is out makes sure by itself.
-        if (out && (asked_->what == session_verb::release || asked_->what == session_verb::probe)) return;
+        if (asked_ != nullptr && asked_->owner != nullptr) {
+            if (asked_->done) {
+                // Whoever gave it up did not know yet that it was answered: the lock may be granted, or gone.
+                take_answer();
+            } else {
+                owner_->detach(asked_);
+                // What is out makes sure by itself.
+                if (asked_->what == session_verb::release || asked_->what == session_verb::probe) return;
+            }
+        }
         if (keeps_ == keeping::nothing || place_->over) return;
         owner_->make_sure(who_, place_, keeps_ == keeping::lock ? session_verb::release : session_verb::probe);
     }
@@ -550,7 +558,7 @@ bool multiplexer::unqueue(const request_ptr& asked) {
     const auto found = std::find(where->pending.begin(), where->pending.end(), asked);
     if (found == where->pending.end()) return false;
     where->pending.erase(found);
-    if (asked->what == session_verb::try_acquire) {
+    if (asked->what == session_verb::try_acquire || asked->what == session_verb::look_for_waiters) {
         const auto use = where->names.find(asked->who.target->key.get());
         --use->second.queued;
         if (use->second.none()) where->names.erase(use);
@@ -579,7 +587,7 @@ bool multiplexer::may_go(const connection_ptr& where, const request_ptr& asked) 
         return false;
     }
     if (!asked->forced || (name.holds == 0 && name.flying == 0 && name.releases == 0)) return true;
-    if (name.holds == 0 || name.releases > 0) return false;
+    if (name.holds == 0 || name.releases > 0 || name.unsure) return false;
     if (name.mode == access::shared && asked->who.mode == access::shared) {
         // All connections hold it or are busy with it. A reader joins the hold, if the server has nobody in line.
         asked->what = session_verb::look_for_waiters;
@@ -749,7 +757,9 @@ void multiplexer::answered(const connection_ptr& where, const request_ptr& asked
             if (asked->what == session_verb::look_for_waiters) {
                 --state.queued;
                 // Released meanwhile: then there is no hold to join, and it was never asked for.
-                if (result == verdict::granted && state.holds == 0) asked->answer.result = verdict::refused;
+                if (result == verdict::granted && (state.holds == 0 || state.unsure)) {
+                    asked->answer.result = verdict::refused;
+                }
                 asked->what = session_verb::try_acquire;
             } else if (state.flying > 0) {
                 --state.flying;
@@ -757,6 +767,7 @@ void multiplexer::answered(const connection_ptr& where, const request_ptr& asked
             if (asked->answer.result == verdict::granted || asked->answer.result == verdict::doubt) {
                 state.mode = asked->who.mode;
                 ++state.holds;
+                state.unsure = asked->answer.result == verdict::doubt;
             }
             forget_unused();
             if (asked->answer.result == verdict::refused && asked->waits && asked->owner != nullptr) {
@@ -773,21 +784,27 @@ void multiplexer::answered(const connection_ptr& where, const request_ptr& asked
             if (result == verdict::granted || result == verdict::doubt) {
                 use = where->names.try_emplace(name, name_use{asked->who.mode}).first;
                 ++use->second.holds;
+                use->second.unsure = result == verdict::doubt;
             } else {
                 place_freed_ = true;
             }
             break;
         case session_verb::release:
             --use->second.releases;
-            if (result == verdict::released || result == verdict::not_held) {
+            use->second.unsure = result != verdict::released && result != verdict::not_held;
+            if (!use->second.unsure) {
                 --use->second.holds;
                 if (!room_.empty()) released_.push_back(name);
             }
             forget_unused();
             break;
         case session_verb::probe:
-            if (result == verdict::not_held && use != where->names.end()) {
+            if (use == where->names.end()) break;
+            if (result == verdict::granted) use->second.unsure = false;
+            if (result == verdict::not_held) {
+                use->second.unsure = false;
                 --use->second.holds;
+                if (!room_.empty()) released_.push_back(name);
                 forget_unused();
             }
             break;

@@ -10,8 +10,13 @@
 #include <unistd.h>
 
 #include <poll.h>
+#include <algorithm>
 #include <chrono>
+#include <functional>
+#include <map>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace holdfast::core {
@@ -25,6 +30,14 @@ struct record {
     /// How many questions after the first one fail.
     int failures = 0;
     bool ended = false;
+    /// Answers otherwise than by granting what comes.
+    std::function<verdict(const session_request&)> answers;
+
+    std::vector<session_verb> verbs() const {
+        std::vector<session_verb> made;
+        for (const auto& each : asked) made.push_back(each.first);
+        return made;
+    }
 };
 
 /// Grants the first thing, and answers when it is read.
@@ -44,7 +57,8 @@ public:
         for (const auto& each : batch_) {
             each->answer = reply{};
             const bool fails = record_.asked.size() > 1 && record_.failures-- > 0;
-            each->answer.result = fails                                     ? verdict::failed
+            each->answer.result = record_.answers                           ? record_.answers(*each)
+                                  : fails                                   ? verdict::failed
                                   : each->what == session_verb::try_acquire ? verdict::granted
                                   : each->what == session_verb::probe       ? verdict::not_held
                                                                             : verdict::released;
@@ -61,7 +75,7 @@ public:
     void abandon() noexcept override {}
     int descriptor() const noexcept override { return news_; }
     short events() const noexcept override { return POLLIN; }
-    std::int64_t session() const noexcept override { return 1; }
+    std::int64_t session() const noexcept override { return news_; }
     const reply& ending() const noexcept override { return ending_; }
 
 private:
@@ -72,39 +86,79 @@ private:
     reply ending_;
 };
 
-struct silent_notifier final : notifier {
-    void notify(unsigned) noexcept override {}
+struct told final : notifier {
+    void notify(unsigned) noexcept override { ++times; }
+    int times = 0;
 };
 
-class multiplexer_giving_back : public testing::Test {
+class multiplexer_test : public testing::Test {
+protected:
+    /// Somebody who wants a name, and calls for himself.
+    struct asker {
+        progress start(verb what, bool on_caller = true) {
+            command wanted;
+            wanted.what = what;
+            wanted.who = &who;
+            wanted.on_caller = on_caller;
+            wanted.limit = -1ms;
+            news.times = 0;
+            return way->start(wanted, news);
+        }
+        verdict ask(verb what) { return start(what).done ? way->last_reply().result : answer(); }
+        /// Reads until there is an answer.
+        verdict answer() {
+            constexpr int most_reads = 1000;
+            for (int count = 0; count < most_reads; ++count) {
+                if (way->advance().done) return way->last_reply().result;
+            }
+            ADD_FAILURE() << "no answer";
+            return verdict::failed;
+        }
+
+        told news;
+        claim who;
+        std::unique_ptr<link> way;
+    };
+
+    void open(const multiplexer_options& options = {}) {
+        shared_ = std::make_shared<multiplexer>([this] { return std::make_unique<scripted_wire>(record_); }, options);
+        context_.executor = [this] { return boost::asio::any_io_executor(io_.get_executor()); };
+    }
+    std::unique_ptr<asker> somebody(const std::string& name, access mode = access::exclusive) {
+        auto made = std::make_unique<asker>();
+        std::shared_ptr<key_state>& key = keys_[name];
+        if (key == nullptr) key = std::make_shared<key_state>(name);
+        resource named;
+        named.name = name;
+        named.key = key;
+        made->who.target = std::make_shared<const resource>(named);
+        made->who.mode = mode;
+        made->way = shared_->make_link(context_);
+        return made;
+    }
+    /// The executor works until @p who is told that there is something to see.
+    void run_until_told(const asker& who) {
+        while (who.news.times == 0) io_.run_one();
+    }
+
+    record record_;
+    boost::asio::io_context io_;
+    backend_context context_;
+    std::map<std::string, std::shared_ptr<key_state>> keys_;
+    std::shared_ptr<multiplexer> shared_;
+};
+
+class multiplexer_giving_back : public multiplexer_test {
 protected:
     /// Takes a lock and lets it go without a word, with @p failures of what follows.
     void lose_interest(int failures) {
         record_.failures = failures;
-        boost::asio::io_context io;
-        const auto shared = std::make_shared<multiplexer>([this] { return std::make_unique<scripted_wire>(record_); },
-                                                          multiplexer_options{});
-        resource named;
-        named.name = "name";
-        named.key = std::make_shared<key_state>("name");
-        claim who;
-        who.target = std::make_shared<const resource>(named);
-        command wanted;
-        wanted.who = &who;
-        wanted.on_caller = true;
-        silent_notifier nobody;
-        backend_context context;
-        context.executor = [&io] { return boost::asio::any_io_executor(io.get_executor()); };
-        auto link = shared->make_link(context);
-        while (!link->start(wanted, nobody).done) {
-            if (link->advance().done) break;
-        }
-        ASSERT_EQ(link->last_reply().result, verdict::granted);
-        link.reset();
-        io.run_for(2s);
+        open();
+        const auto who = somebody("name");
+        ASSERT_EQ(who->ask(verb::try_acquire), verdict::granted);
+        who->way.reset();
+        io_.run_for(2s);
     }
-
-    record record_;
 };
 
 TEST_F(multiplexer_giving_back, asks_again_after_a_while_and_not_at_once) {
@@ -121,6 +175,69 @@ TEST_F(multiplexer_giving_back, ends_the_connection_when_nothing_else_is_left) {
     lose_interest(100);
     EXPECT_EQ(record_.asked.size(), 5U);
     EXPECT_TRUE(record_.ended);
+}
+
+// The answer comes between the asker's last look and its leaving.
+TEST_F(multiplexer_giving_back, does_not_forget_what_was_granted_unseen) {
+    open();
+    const auto who = somebody("name");
+    who->start(verb::try_acquire, false);
+    run_until_told(*who);
+    who->way.reset();
+    io_.run_for(50ms);
+    EXPECT_EQ(record_.verbs(), (std::vector{session_verb::try_acquire, session_verb::release}));
+}
+
+TEST_F(multiplexer_giving_back, does_not_release_twice_what_was_released_unseen) {
+    open();
+    const auto who = somebody("name");
+    ASSERT_EQ(who->ask(verb::try_acquire), verdict::granted);
+    who->start(verb::release, false);
+    run_until_told(*who);
+    // The next one has it by now, in the same session: a second release would take it away.
+    const auto next = somebody("name");
+    ASSERT_EQ(next->ask(verb::try_acquire), verdict::granted);
+    who->way.reset();
+    io_.run_for(50ms);
+    EXPECT_EQ(record_.verbs(),
+              (std::vector{session_verb::try_acquire, session_verb::release, session_verb::try_acquire}));
+}
+
+// Whether the session holds the name is being looked up: whoever relied on it could hold nothing.
+TEST_F(multiplexer_test, nobody_joins_a_hold_that_is_in_doubt) {
+    bool refuses = false;
+    record_.answers = [&](const session_request& asked) {
+        switch (asked.what) {
+            case session_verb::try_acquire: return refuses ? verdict::refused : verdict::granted;
+            case session_verb::wait: return verdict::doubt;
+            case session_verb::probe: return verdict::not_held;
+            case session_verb::look_for_waiters: return verdict::granted;
+            default: return verdict::released;
+        }
+    };
+    multiplexer_options two;
+    two.max_connections = 2;
+    open(two);
+    const auto first = somebody("name", access::shared);
+    ASSERT_EQ(first->ask(verb::try_acquire), verdict::granted);
+    // A writer elsewhere is in line, so that this one waits, on the other connection.
+    refuses = true;
+    const auto second = somebody("name", access::shared);
+    ASSERT_EQ(second->ask(verb::try_acquire), verdict::refused);
+    ASSERT_EQ(second->ask(verb::wait), verdict::doubt);
+    refuses = false;
+    // The first connection has something to do.
+    const auto busy = somebody("another");
+    busy->start(verb::try_acquire);
+    const auto third = somebody("name", access::shared);
+    third->start(verb::try_acquire);
+    EXPECT_EQ(second->ask(verb::probe), verdict::not_held);
+    EXPECT_EQ(third->answer(), verdict::granted);
+    const auto all = record_.verbs();
+    EXPECT_EQ(std::count(all.begin(), all.end(), session_verb::look_for_waiters), 0);
+    // Asked for in earnest, after it was known that there is nothing to join.
+    EXPECT_EQ(all.back(), session_verb::try_acquire);
+    busy->answer();
 }
 
 }  // namespace
