@@ -25,6 +25,8 @@ constexpr std::chrono::milliseconds cancel_again = std::chrono::milliseconds(50)
 constexpr std::chrono::milliseconds arm_again = std::chrono::milliseconds(100);
 /// How long no further connection is tried for waiting after one could not be had.
 constexpr std::chrono::milliseconds no_place_for = std::chrono::seconds(5);
+/// When it is looked again whether an interruption is over.
+constexpr std::chrono::milliseconds interruption_look = std::chrono::milliseconds(5);
 constexpr int most_failures = 4;
 /// When that which could not be given back is tried again: after so long, then four times and nine times that.
 constexpr std::chrono::milliseconds give_back_again = std::chrono::milliseconds(10);
@@ -78,7 +80,7 @@ class session_connection {
 public:
     bool idle() const noexcept { return pending.empty() && flying.empty(); }
     /// Holds nothing, and nothing is asked of it.
-    bool spare() const noexcept { return names.empty() && idle() && !stands && cancels_out == 0; }
+    bool spare() const noexcept { return names.empty() && idle() && !stands && cancels_out == 0 && !interrupted; }
     /// Stands waiting, and the operation that wanted it has gone.
     bool waits_for_nobody() const noexcept { return stands && !flying.empty() && flying.front()->owner == nullptr; }
     /// What could not be had for want of a descriptor.
@@ -105,6 +107,8 @@ public:
     /// Cancels of its wait that are not answered: until then it gets no other command, which they could hit.
     int cancels_out = 0;
     boottime::time_point cancelled_at = boottime::time_point::min();
+    /// Its wait is being ended past all connections; until that is over it gets no other command either.
+    bool interrupted = false;
     bool over = false;
     boottime::time_point connect_by = never;
     boottime::time_point used_at{};
@@ -180,7 +184,7 @@ public:
         asked.what = verb_of(cmd.what);
         asked.owner = &on_progress;
         asked.on_caller = cmd.on_caller;
-        asked.done = asked.waits = asked.cancelled = asked.forced = false;
+        asked.done = asked.waits = asked.cancelled = asked.forced = asked.displaced = false;
         if (cmd.what != verb::wait) asked.no_room.clear();
         const auto now = boottime::now();
         // A try has no time of its own; but it need not wait much longer for a connection than its caller would.
@@ -450,13 +454,18 @@ multiplexer::connection_ptr multiplexer::place_to_stand(const connection_ptr& pr
     if (limited && (standing_ >= options_.max_waiting_connections || standing_ + 1 >= options_.max_connections)) {
         return nullptr;
     }
-    if (preferred != nullptr && !preferred->over && preferred->spare()) return preferred;
-    // From the back: the first one is what tries go to.
-    const auto found =
-        std::find_if(connections_.rbegin(), connections_.rend(), [](const auto& each) { return each->spare(); });
-    if (found != connections_.rend()) return *found;
-    if (limited && static_cast<int>(connections_.size()) >= options_.max_connections) return nullptr;
-    if (boottime::now() < stand_again_at_) return nullptr;
+    // Where the server has no room for more, one of ours stays for tries and releases.
+    const bool crowded = boottime::now() < stand_again_at_;
+    const auto free =
+        std::count_if(connections_.begin(), connections_.end(), [](const auto& each) { return !each->stands; });
+    if (!limited || !crowded || free > 1) {
+        if (preferred != nullptr && !preferred->over && preferred->spare()) return preferred;
+        // From the back: the first one is what tries go to.
+        const auto found =
+            std::find_if(connections_.rbegin(), connections_.rend(), [](const auto& each) { return each->spare(); });
+        if (found != connections_.rend()) return *found;
+    }
+    if (crowded || (limited && static_cast<int>(connections_.size()) >= options_.max_connections)) return nullptr;
     return open();
 }
 
@@ -603,7 +612,7 @@ bool multiplexer::may_go(const connection_ptr& where, const request_ptr& asked) 
 void multiplexer::pump(const connection_ptr& where) {
     if (where->over) return;
     if (where->line->status() == session_wire::state::ready && where->flying.empty() && where->cancels_out == 0 &&
-        !where->pending.empty()) {
+        !where->interrupted && !where->pending.empty()) {
         std::deque<request_ptr> waiting;
         waiting.swap(where->pending);
         session_wire::batch batch;
@@ -785,6 +794,8 @@ void multiplexer::answered(const connection_ptr& where, const request_ptr& asked
                 use = where->names.try_emplace(name, name_use{asked->who.mode}).first;
                 ++use->second.holds;
                 use->second.unsure = result == verdict::doubt;
+                // To its asker this is a wait that the server has ended early: it queues again.
+                if (asked->displaced) asked->answer.code = errc::timed_out;
             } else {
                 place_freed_ = true;
             }
@@ -808,7 +819,7 @@ void multiplexer::answered(const connection_ptr& where, const request_ptr& asked
                 forget_unused();
             }
             break;
-        case session_verb::cancel: cancel_answered(asked->target); break;
+        case session_verb::cancel: cancel_answered(asked->target, true); break;
         case session_verb::ping: where->pinged = false; break;
     }
     if (asked->owner != nullptr) {
@@ -884,8 +895,9 @@ void multiplexer::ended(connection_ptr where) {
     const bool no_room = where->line->lacked_room();
     const auto sent = std::exchange(where->flying, {});
     const auto unsent = std::exchange(where->pending, {});
+    if (never_open && no_room) stand_again_at_ = boottime::now() + no_place_for;
     const auto lose = [&](const request_ptr& each, bool was_sent) {
-        if (each->what == session_verb::cancel) cancel_answered(each->target);
+        if (each->what == session_verb::cancel) cancel_answered(each->target, !never_open);
         if (each->owner == nullptr) return;
         const bool standing = each->what == session_verb::wait;
         const bool hopeless = never_open && connections_.empty();
@@ -893,7 +905,6 @@ void multiplexer::ended(connection_ptr where) {
         const bool may_stay = !never_open || (no_room && !hopeless);
         if (each->waits && may_stay && (!was_sent || !standing)) {
             // It holds nothing, and need not know.
-            if (standing && never_open) stand_again_at_ = boottime::now() + no_place_for;
             if (never_open) each->no_room = why.text;
             enter_room(each);
             return;
@@ -902,7 +913,6 @@ void multiplexer::ended(connection_ptr where) {
             boottime::now() < each->deadline) {
             // The server has no room for one more connection of ours, and all others stand there. Whoever has time
             // waits with those who need no connection.
-            stand_again_at_ = boottime::now() + no_place_for;
             each->at = nullptr;
             each->no_room = why.text;
             finish(*each, verdict::refused);
@@ -914,6 +924,28 @@ void multiplexer::ended(connection_ptr where) {
     for (const request_ptr& each : sent) lose(each, true);
     for (const request_ptr& each : unsent) lose(each, false);
     for (const auto& each : where->watchers) each.second();
+    if (never_open && no_room) displace();
+}
+
+/** The server has no room for one more connection, and all of ours stand: then nobody else here could be asked for, be
+    his lock free or not. The one that stood up last makes way, and waits without a connection from now on.
+*/
+void multiplexer::displace() {
+    if (!options_.multiplexing || !options_.cancels_on_server) return;
+    connection_ptr last;
+    for (const connection_ptr& each : connections_) {
+        if (!each->stands || each->interrupted) return;
+        if (!each->flying.empty() && each->flying.front()->owner != nullptr) last = each;
+    }
+    if (last == nullptr) return;
+    last->flying.front()->displaced = true;
+    interrupt(last);
+}
+
+void multiplexer::interrupt(const connection_ptr& where) {
+    if (std::exchange(where->interrupted, true)) return;
+    where->line->interrupt();
+    schedule(boottime::now() + interruption_look);
 }
 
 void multiplexer::cancel(const request_ptr& asked) {
@@ -927,7 +959,7 @@ void multiplexer::cancel(const request_ptr& asked) {
 
 /// Over another connection, which takes a twentieth of the time of a cancel request of its own.
 void multiplexer::cancel_standing(const connection_ptr& where) {
-    if (!options_.cancels_on_server || where->cancels_out > 0) return;
+    if (!options_.cancels_on_server || where->cancels_out > 0 || where->interrupted) return;
     connection_ptr over = least_busy(where.get());
     if (over == nullptr) over = open();
     where->cancelled_at = boottime::now();
@@ -939,7 +971,8 @@ void multiplexer::cancel_standing(const connection_ptr& where) {
 }
 
 /// From now on nothing can hit what that session does next.
-void multiplexer::cancel_answered(std::int64_t session) {
+/// @param had_a_way there was a connection to send it over
+void multiplexer::cancel_answered(std::int64_t session, bool had_a_way) {
     const auto found = std::find_if(connections_.begin(), connections_.end(), [session](const auto& each) {
         return each->cancels_out > 0 && each->line->session() == session;
     });
@@ -947,6 +980,10 @@ void multiplexer::cancel_answered(std::int64_t session) {
     // Its own reference: the vector may change.
     const connection_ptr where = *found;
     --where->cancels_out;
+    if (!had_a_way && where->stands && !where->flying.empty()) {
+        interrupt(where);
+        return;
+    }
     pump(where);
     if (!where->over && where->spare()) place_freed_ = true;
 }
@@ -1110,6 +1147,12 @@ void multiplexer::tick() {
         if (each->over) continue;
         if (each->lacks_reactor()) arm(each);
         if (each->lacks_monitor()) monitor(each);
+        if (each->interrupted && !each->line->interrupting()) {
+            each->interrupted = false;
+            pump(each);
+            if (!each->over && each->spare()) place_freed_ = true;
+            if (each->over) continue;
+        }
         if (each->line->status() == session_wire::state::connecting) {
             if (each->reactor_leads && now >= each->wakes_at()) drive(each);
         } else if (options_.cancels_on_server && each->waits_for_nobody()) {
@@ -1132,6 +1175,7 @@ boottime::time_point multiplexer::next_tick() const {
     for (const retrial& each : retrials_) next = std::min(next, each.at);
     for (const connection_ptr& each : connections_) {
         if (each->lacks_reactor() || each->lacks_monitor()) next = std::min(next, now + arm_again);
+        if (each->interrupted) next = std::min(next, now + interruption_look);
         if (each->line->status() == session_wire::state::connecting) {
             if (each->reactor_leads) next = std::min(next, each->wakes_at());
         } else if (options_.cancels_on_server && each->waits_for_nobody()) {

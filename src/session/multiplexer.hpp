@@ -124,7 +124,9 @@ private:
     void finish(session_request& asked);
     void ended(connection_ptr where);
     void cancel_standing(const connection_ptr& where);
-    void cancel_answered(std::int64_t session);
+    void cancel_answered(std::int64_t session, bool had_a_way);
+    void displace();
+    void interrupt(const connection_ptr& where);
     void tidy();
     void close_spare();
 

@@ -55,6 +55,8 @@ struct session_request {
     /// Tries for somebody who waits in the room.
     bool waits = false;
     bool cancelled = false;
+    /// Its wait was ended to make way for others.
+    bool displaced = false;
     /// Asks on a connection that has to do with this name already, because there is no other.
     bool forced = false;
     int failures = 0;
@@ -82,6 +84,11 @@ public:
     virtual void advance() = 0;
     /// Ends the connection from our side, because of @p why.
     virtual void end(reply why) noexcept = 0;
+    /// Asks the server to end what this session waits for, by a way that needs none of its connections, when none is to
+    /// be had. Does not block, and may have no effect.
+    virtual void interrupt() noexcept {}
+    /// That is under way: nothing else may be sent meanwhile, which it could hit.
+    virtual bool interrupting() const noexcept { return false; }
     /// In a forked child: lets go, without a word to the server.
     virtual void abandon() noexcept = 0;
 

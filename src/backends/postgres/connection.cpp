@@ -2,6 +2,7 @@
 #include <backends/postgres/fencing.hpp>
 #include <backends/postgres/options.hpp>
 #include <backends/postgres/statements.hpp>
+#include <core/thread.hpp>
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -287,6 +288,31 @@ connection::~connection() {
 void connection::abandon() noexcept {
     // The fork has closed its socket. PQfinish would send a word of farewell to whatever has its number now.
     connection_ = nullptr;
+}
+
+/** The server takes requests to cancel also when it has no room for a connection. libpq blocks until one is answered,
+   so a thread of its own waits for that; it has nothing of ours.
+*/
+void connection::interrupt() noexcept {
+    if (connection_ == nullptr || interrupting()) return;
+    try {
+        const std::shared_ptr<PGcancel> request(::PQgetCancel(connection_), [](PGcancel* made) {
+            if (made != nullptr) ::PQfreeCancel(made);
+        });
+        if (request == nullptr) return;
+        interrupting_ = std::make_shared<std::atomic<bool>>(true);
+        try {
+            core::start_thread("holdfast-cancel", [request, under_way = interrupting_] {
+                std::array<char, 256> why{};
+                ::PQcancel(request.get(), why.data(), static_cast<int>(why.size()));
+                *under_way = false;
+            }).detach();
+        } catch (...) {
+            interrupting_.reset();
+        }
+    } catch (...) {
+        // Without memory or threads it has no effect.
+    }
 }
 
 void connection::end(core::reply why) noexcept {

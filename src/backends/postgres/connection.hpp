@@ -10,7 +10,9 @@
 #include <libpq-fe.h>
 
 #include <array>
+#include <atomic>
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +35,8 @@ public:
     void advance() override;
     void end(core::reply why) noexcept override;
     void abandon() noexcept override;
+    void interrupt() noexcept override;
+    bool interrupting() const noexcept override { return interrupting_ != nullptr && *interrupting_; }
 
     boottime::time_point due() const noexcept override { return give_up_host_at_; }
     int descriptor() const noexcept override { return connection_ == nullptr ? -1 : ::PQsocket(connection_); }
@@ -119,6 +123,8 @@ private:
     bool keeps_ = false;
     /// One that keeps none is being ended.
     bool rolling_back_ = false;
+    /// True while a thread asks for the end of the statement that runs.
+    std::shared_ptr<std::atomic<bool>> interrupting_;
 };
 
 }  // namespace postgres

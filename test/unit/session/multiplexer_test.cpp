@@ -32,6 +32,11 @@ struct record {
     bool ended = false;
     /// Answers otherwise than by granting what comes.
     std::function<verdict(const session_request&)> answers;
+    /// The server has no room for a connection now.
+    bool full = false;
+    int interrupted = 0;
+    /// The answer to an interruption is still out.
+    bool interrupting = false;
 
     std::vector<session_verb> verbs() const {
         std::vector<session_verb> made;
@@ -43,7 +48,10 @@ struct record {
 /// Grants the first thing, and answers when it is read.
 class scripted_wire final : public session_wire {
 public:
-    explicit scripted_wire(record& to) : record_(to), news_(::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+    explicit scripted_wire(record& to)
+        : record_(to),
+          news_(::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)),
+          state_(to.full ? state::connecting : state::ready) {}
     ~scripted_wire() override { ::close(news_); }
 
     state status() const noexcept override { return state_; }
@@ -54,15 +62,26 @@ public:
     }
     void advance() override {
         if (state_ == state::ended) return;
+        if (state_ == state::connecting) {
+            ending_ = reply{};
+            ending_.text = "no room";
+            lacked_room_ = true;
+            state_ = state::ended;
+            return;
+        }
+        const bool waits = !batch_.empty() && batch_.front()->what == session_verb::wait;
+        if (waits && !record_.answers && !interrupted_) return;
         for (const auto& each : batch_) {
             each->answer = reply{};
             const bool fails = record_.asked.size() > 1 && record_.failures-- > 0;
             each->answer.result = record_.answers                           ? record_.answers(*each)
                                   : fails                                   ? verdict::failed
+                                  : waits                                   ? verdict::doubt
                                   : each->what == session_verb::try_acquire ? verdict::granted
                                   : each->what == session_verb::probe       ? verdict::not_held
                                                                             : verdict::released;
         }
+        interrupted_ = false;
         batch_.clear();
         state_ = state::ready;
     }
@@ -73,17 +92,25 @@ public:
         record_.ended = true;
     }
     void abandon() noexcept override {}
+    void interrupt() noexcept override {
+        ++record_.interrupted;
+        interrupted_ = true;
+    }
+    bool interrupting() const noexcept override { return record_.interrupting; }
     int descriptor() const noexcept override { return news_; }
     short events() const noexcept override { return POLLIN; }
     std::int64_t session() const noexcept override { return news_; }
     const reply& ending() const noexcept override { return ending_; }
+    bool lacked_room() const noexcept override { return lacked_room_; }
 
 private:
     record& record_;
     const int news_;
-    state state_ = state::ready;
+    state state_;
     batch batch_;
     reply ending_;
+    bool lacked_room_ = false;
+    bool interrupted_ = false;
 };
 
 struct told final : notifier {
@@ -138,7 +165,10 @@ protected:
     }
     /// The executor works until @p who is told that there is something to see.
     void run_until_told(const asker& who) {
-        while (who.news.times == 0) io_.run_one();
+        io_.restart();
+        while (who.news.times == 0 && io_.run_one_for(10s) > 0) {
+        }
+        EXPECT_GT(who.news.times, 0) << "nothing is told";
     }
 
     record record_;
@@ -157,6 +187,7 @@ protected:
         const auto who = somebody("name");
         ASSERT_EQ(who->ask(verb::try_acquire), verdict::granted);
         who->way.reset();
+        io_.restart();
         io_.run_for(2s);
     }
 };
@@ -184,6 +215,7 @@ TEST_F(multiplexer_giving_back, does_not_forget_what_was_granted_unseen) {
     who->start(verb::try_acquire, false);
     run_until_told(*who);
     who->way.reset();
+    io_.restart();
     io_.run_for(50ms);
     EXPECT_EQ(record_.verbs(), (std::vector{session_verb::try_acquire, session_verb::release}));
 }
@@ -198,9 +230,50 @@ TEST_F(multiplexer_giving_back, does_not_release_twice_what_was_released_unseen)
     const auto next = somebody("name");
     ASSERT_EQ(next->ask(verb::try_acquire), verdict::granted);
     who->way.reset();
+    io_.restart();
     io_.run_for(50ms);
     EXPECT_EQ(record_.verbs(),
               (std::vector{session_verb::try_acquire, session_verb::release, session_verb::try_acquire}));
+}
+
+// The server has no room for more, and what is wanted is free: the one that stands makes way, without losing anything.
+TEST_F(multiplexer_test, where_the_server_is_full_a_wait_makes_way_for_those_who_want_something_else) {
+    multiplexer_options often;
+    often.retry_cadence = 10ms;
+    open(often);
+    const auto waiting = somebody("taken");
+    record_.answers = [](const session_request&) { return verdict::refused; };
+    ASSERT_EQ(waiting->ask(verb::try_acquire), verdict::refused);
+    record_.answers = nullptr;
+    waiting->start(verb::wait, false);
+    io_.poll_one();
+    record_.full = true;
+    record_.interrupting = true;
+    const auto other = somebody("free");
+    EXPECT_EQ(other->ask(verb::try_acquire), verdict::failed);
+    EXPECT_EQ(record_.interrupted, 1);
+    run_until_told(*waiting);
+    ASSERT_TRUE(waiting->way->advance().done);
+    ASSERT_EQ(waiting->way->last_reply().result, verdict::doubt);
+    // Its asker stays: its time is not over.
+    EXPECT_EQ(make_error_code(waiting->way->last_reply().code), make_error_code(errc::timed_out));
+    // What comes next must not be hit by what ended the wait.
+    waiting->start(verb::probe, false);
+    io_.restart();
+    io_.run_for(30ms);
+    EXPECT_EQ(waiting->news.times, 0);
+    record_.interrupting = false;
+    run_until_told(*waiting);
+    ASSERT_TRUE(waiting->way->advance().done);
+    ASSERT_EQ(waiting->way->last_reply().result, verdict::not_held);
+    // It does not stand on the last connection again, over which the other one is asked for now.
+    waiting->start(verb::wait, false);
+    EXPECT_EQ(shared_->count().in_room, 1);
+    EXPECT_EQ(other->ask(verb::try_acquire), verdict::granted);
+    run_until_told(*waiting);
+    ASSERT_TRUE(waiting->way->advance().done);
+    EXPECT_EQ(waiting->way->last_reply().result, verdict::granted);
+    EXPECT_EQ(shared_->count().connections, 1);
 }
 
 // Whether the session holds the name is being looked up: whoever relied on it could hold nothing.
