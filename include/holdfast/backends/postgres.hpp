@@ -126,17 +126,17 @@ enum class lock_mode { write, read };
 /// @name Locks that end with a transaction
 /// Taken in the transaction that is open on @p connection, and held until that ends, however it does; a rollback to a
 /// savepoint from before frees them as well. There is nothing to release, and so no handle. The transaction's settings
-/// are left as they were, and it can go on after a failure. The transaction should be `READ COMMITTED`: under
-/// `REPEATABLE READ` and `SERIALIZABLE` it reads what was there before the lock was granted.
+/// are left as they were, and it can go on after a failure. A pooler in between does no harm, in whichever mode: it
+/// keeps the session until the transaction ends. The transaction should be `READ COMMITTED`: under `REPEATABLE READ`
+/// and `SERIALIZABLE` it reads what was there before the lock was granted.
 /// @{
 /** @brief Waits until the lock is had.
 
     @par Errors
     Throws @ref error: `errc::timed_out`; `errc::cancelled`; `errc::deadlock`, also for a wait without end for what
     this very session holds; `errc::invalid_state` where no transaction is open, or it has failed, or the connection
-    is closed or busy; `errc::unsupported`, with nothing locked, on a standby and behind any pooler;
-    `errc::invalid_name`; `errc::in_doubt` when the server does not answer in time, after which the connection should be
-    closed; and what the server says.
+    is closed or busy; `errc::unsupported`, with nothing locked, on a standby; `errc::invalid_name`; `errc::in_doubt`
+   when the server does not answer in time, after which the connection should be closed; and what the server says.
     @par Thread safety
     The connection must not be used by anybody else meanwhile.
     @par Cancellation

@@ -71,7 +71,10 @@ public:
         check();
         if (stop_.stop_requested()) return errc::cancelled;
         exchange talk(connection_);
-        talk.begin("SELECT CASE " + unfit(connection_, false) + "WHEN " + holds(key_) + " THEN 'here' WHEN " +
+        // Whatever pooler there is keeps the session for as long as the transaction lasts, and so for as long as the
+        // lock.
+        constexpr bool pooled = true;
+        talk.begin("SELECT CASE " + unfit(connection_, pooled) + "WHEN " + holds(key_) + " THEN 'here' WHEN " +
                        call_of("_try_advisory_xact_lock", key_, reader_) +
                        " THEN 'granted' ELSE 'refused' END; RELEASE SAVEPOINT holdfast_acquire",
                    true);

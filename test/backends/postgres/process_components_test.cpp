@@ -32,23 +32,20 @@ void says(const refusal& how, errc code, const std::string& text) {
     EXPECT_EQ(how.text.find("hunter2"), std::string::npos) << how.text;
 }
 
-/// Neither a lock of the session nor one of a transaction is had on @p own.
+void refuses(const std::string& text, const std::function<void()>& acquire) {
+    try {
+        acquire();
+        ADD_FAILURE() << "it was granted";
+    } catch (const error& thrown) {
+        says({static_cast<errc>(thrown.boost_code().value()), thrown.what() + thrown.diag().message}, errc::unsupported,
+             text);
+    }
+}
+
+/// No lock of the session is had on @p own.
 void refuses_own(PGconn* own, const std::string& text) {
-    const auto refuses = [&](const std::function<void()>& acquire) {
-        try {
-            acquire();
-            ADD_FAILURE() << "it was granted";
-        } catch (const error& thrown) {
-            says({static_cast<errc>(thrown.boost_code().value()), thrown.what() + thrown.diag().message},
-                 errc::unsupported, text);
-        }
-    };
-    refuses([&] { postgres::make_provider(own).make_lock("own").acquire(5s); });
-    refuses([&] { (void)postgres::make_provider(own).make_lock("own").try_acquire(); });
-    ::PQclear(::PQexec(own, "BEGIN"));
-    refuses([&] { postgres::acquire_in_transaction(own, "own", 5s); });
-    EXPECT_EQ(::PQtransactionStatus(own), PQTRANS_INTRANS);
-    ::PQclear(::PQexec(own, "ROLLBACK"));
+    refuses(text, [&] { postgres::make_provider(own).make_lock("own").acquire(5s); });
+    refuses(text, [&] { (void)postgres::make_provider(own).make_lock("own").try_acquire(); });
 }
 
 provider opened(const std::string& url) {
@@ -83,6 +80,9 @@ TEST_F(postgres_standby, locks_nothing_on_a_connection_of_the_users_own) {
                                                              &::PQfinish);
     ASSERT_EQ(::PQstatus(own.get()), CONNECTION_OK) << ::PQerrorMessage(own.get());
     refuses_own(own.get(), "standby");
+    ::PQclear(::PQexec(own.get(), "BEGIN"));
+    refuses("standby", [&] { postgres::acquire_in_transaction(own.get(), "own", 5s); });
+    EXPECT_EQ(::PQtransactionStatus(own.get()), PQTRANS_INTRANS);
     EXPECT_EQ(standby_->count("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), 0);
 }
 
@@ -321,6 +321,38 @@ TEST_P(postgres_pooled, gives_no_locks_on_a_connection_of_the_users_own_where_no
     const provider pooled = postgres::make_provider(own.get(), {.pooler = postgres::pooler::session});
     const auto held = pooled.make_lock("own").acquire(5s);
     EXPECT_FALSE(make().locks.make_lock("own").try_acquire());
+}
+
+// The pooler may give the session away, but not before the transaction has ended.
+TEST_P(postgres_pooled, keeps_the_locks_of_a_transaction_of_the_users_own_in_either_mode) {
+    ASSERT_EQ(make_error_code(refused_at("").code), errc::unsupported);
+    const std::unique_ptr<PGconn, decltype(&::PQfinish)> own(::PQconnectdb(url("").c_str()), &::PQfinish);
+    ASSERT_EQ(::PQstatus(own.get()), CONNECTION_OK) << ::PQerrorMessage(own.get());
+    const auto direct = make();
+    auto taken = direct.locks.make_lock("taken").acquire();
+    for (const char* end : {"COMMIT", "ROLLBACK"}) {
+        ::PQclear(::PQexec(own.get(), "BEGIN"));
+        postgres::acquire_in_transaction(own.get(), "own", 5s);
+        EXPECT_FALSE(direct.locks.make_lock("own").try_acquire());
+        EXPECT_FALSE(postgres::try_acquire_in_transaction(own.get(), "taken", 20ms));
+        // A wait that is cancelled, as well, reaches its own session through the pooler.
+        std::stop_source stop;
+        auto waiting = std::async(std::launch::async, [&] {
+            try {
+                postgres::acquire_in_transaction(own.get(), "taken", 30s, postgres::lock_mode::write, stop.get_token());
+            } catch (const error& thrown) {
+                return thrown.boost_code();
+            }
+            return error_code();
+        });
+        ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+        stop.request_stop();
+        EXPECT_EQ(waiting.get(), errc::cancelled);
+        EXPECT_EQ(::PQtransactionStatus(own.get()), PQTRANS_INTRANS);
+        EXPECT_EQ(in_server(" AND granted"), 2);
+        ::PQclear(::PQexec(own.get(), end));
+        EXPECT_EQ(in_server(" AND granted"), 1);
+    }
 }
 
 class postgres_session_pooled : public postgres_pooled {};
