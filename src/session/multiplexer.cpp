@@ -822,6 +822,7 @@ void multiplexer::answered(const connection_ptr& where, const request_ptr& asked
         case session_verb::cancel: cancel_answered(asked->target, true); break;
         case session_verb::ping: where->pinged = false; break;
     }
+    if (options_.keepalive.count() > 0 && !where->names.empty()) schedule(boottime::now() + options_.keepalive);
     if (asked->owner != nullptr) {
         finish(*asked);
     } else {
@@ -1205,7 +1206,6 @@ void multiplexer::monitor(const connection_ptr& where) {
     }
     // Whoever wants to know of the end must not be left without.
     if (!where->monitored) schedule(boottime::now() + arm_again);
-    if (options_.keepalive.count() > 0) schedule(boottime::now() + options_.keepalive);
 }
 
 void multiplexer::await_ends() {

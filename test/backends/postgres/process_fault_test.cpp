@@ -1,6 +1,8 @@
 // Holders that die, servers that stop, and addresses that are wrong.
 #include "postgres_fixture.hpp"
 
+#include <support/loopback.hpp>
+
 #include <holdfast/open.hpp>
 
 #include <algorithm>
@@ -12,9 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include <arpa/inet.h>
 #include <libpq-fe.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -116,7 +116,28 @@ TEST_F(postgres_fault, an_administrator_s_cancel_ends_a_wait_and_leaves_nothing)
     EXPECT_EQ(waiting.get(), errc::unavailable);
 }
 
-// Behaviour 71 without a keepalive: limits that the role has for its other sessions do not touch ours.
+// Behaviour 71: such a killer of idle sessions stands in front of the server, or is somebody's job.
+TEST_F(postgres_fault, a_keepalive_keeps_a_lock_that_would_be_killed_for_its_silence_otherwise) {
+    postgres::options opts;
+    opts.keepalive = 50ms;
+    const auto kept_alive = make(opts);
+    const auto silent = make();
+    auto kept = kept_alive.locks.make_lock("kept alive").acquire();
+    auto killed = silent.locks.make_lock("silent").acquire();
+    EXPECT_TRUE(test::eventually([&] {
+        server().query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'holdfast/%'"
+            " AND state = 'idle' AND state_change < now() - interval '2 s'");
+        return killed.state() == held_state::lost;
+    }));
+    error_code code;
+    killed.release(code);
+    EXPECT_EQ(code, errc::lost);
+    EXPECT_EQ(kept.state(), held_state::held);
+    kept.release();
+}
+
+// Without a keepalive: limits that the role has for its other sessions do not touch ours.
 TEST_F(postgres_fault, the_role_s_own_timeouts_do_not_end_holds_or_waits) {
     server().query("CREATE ROLE hasty LOGIN");
     server().query("ALTER ROLE hasty SET statement_timeout = '50ms'");
@@ -376,35 +397,46 @@ class silent_host {
 public:
     enum class kind { mute, black_hole };
 
-    explicit silent_host(kind how) {
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof address;
-        EXPECT_EQ(::bind(listener_, reinterpret_cast<const sockaddr*>(&address), size), 0);
-        EXPECT_EQ(::listen(listener_, how == kind::mute ? 16 : 0), 0);
-        EXPECT_EQ(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size), 0);
-        port_ = ::ntohs(address.sin_port);
+    explicit silent_host(kind how) : listener_(test::listen_on_loopback(how == kind::mute ? 16 : 0)) {
         if (how == kind::mute) return;
+        const sockaddr_in address = test::loopback(listener_.port);
         // Those who come after these get no answer from the kernel either.
         for (int& each : fillers_) {
             each = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-            (void)::connect(each, reinterpret_cast<const sockaddr*>(&address), size);
+            (void)::connect(each, reinterpret_cast<const sockaddr*>(&address), sizeof address);
         }
     }
     silent_host(const silent_host&) = delete;
     silent_host& operator=(const silent_host&) = delete;
     ~silent_host() {
         for (const int each : fillers_) ::close(each);
-        ::close(listener_);
+        ::close(listener_.descriptor);
     }
-    std::string port() const { return std::to_string(port_); }
+    std::string port() const { return std::to_string(listener_.port); }
 
 private:
-    const int listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int port_ = 0;
+    const test::loopback_listener listener_;
     int fillers_[4] = {-1, -1, -1, -1};
 };
+
+// Locks are no writing, which such a role may not do.
+TEST_F(postgres_fault, a_role_that_may_only_read_can_lock_but_not_draw_tokens) {
+    server().query("CREATE ROLE reading LOGIN; ALTER ROLE reading SET default_transaction_read_only = on");
+    postgres::options opts;
+    opts.connection = "user=reading";
+    {
+        const auto from = make(opts);
+        const auto held = from.locks.make_lock("read only").acquire(10s);
+        EXPECT_FALSE(make().locks.make_lock("read only").try_acquire());
+        EXPECT_FALSE(from.locks.make_lock("read only").try_acquire(20ms));
+    }
+    server().query("CREATE SEQUENCE unread; GRANT USAGE ON SEQUENCE unread TO reading");
+    const refusal how = refused("postgres://reading@127.0.0.1:" + std::to_string(server().port()) +
+                                "/postgres?fencing_sequence=unread");
+    EXPECT_EQ(make_error_code(how.code), make_error_code(errc::invalid_options)) << how.text;
+    EXPECT_NE(how.text.find("default_transaction_read_only"), std::string::npos) << how.text;
+    server().query("DROP SEQUENCE unread; DROP ROLE reading");
+}
 
 TEST_F(postgres_fault, a_host_that_is_silent_costs_no_more_than_the_caller_s_time) {
     for (const auto how : {silent_host::kind::mute, silent_host::kind::black_hole}) {
