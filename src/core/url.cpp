@@ -65,6 +65,21 @@ int whole_number(std::string_view text, const std::string& what, int least, int 
     return value;
 }
 
+/// Whether all that stands behind a colon in @p hosts is a number, as ports are. Else it is a password, likely.
+bool has_ports_only(std::string_view hosts) {
+    for (;;) {
+        const auto comma = hosts.find(',');
+        const std::string_view one = hosts.substr(0, comma);
+        const auto colon = one.find(':', one.starts_with('[') ? one.find(']') : 0);
+        if (colon != std::string_view::npos &&
+            one.find_first_not_of("0123456789", colon + 1) != std::string_view::npos) {
+            return false;
+        }
+        if (comma == std::string_view::npos) return true;
+        hosts.remove_prefix(comma + 1);
+    }
+}
+
 bool is_secret(std::string_view option) {
     const std::string name = lower(option);
     for (const char* word : {"pass", "pwd", "secret", "token", "key", "credential", "auth", "sas", "sig"}) {
@@ -118,9 +133,13 @@ url url::parse(std::string_view text) {
                 who = who.substr(0, split);
             }
             made.user_ = decoded(who, "user name");
-        } else if (!authority.empty() && rest.find('@') != std::string_view::npos) {
-            // More likely a password with a slash than a path with an '@', and then the rest of it would be shown.
+        }
+        // More likely a password with a slash than a path with an '@', and then the rest of it would be shown.
+        if (!authority.empty() && (!made.user_ || made.password_) && rest.find('@') != std::string_view::npos) {
             refuse("there is a '/' before its '@'; write %2F for one in a password, %40 for an '@' in a path");
+        }
+        if (!made.user_ && query.find('@') != std::string_view::npos && !has_ports_only(authority)) {
+            refuse("there is a '?' before its '@'; write %3F for one in a password");
         }
         made.authority_ = decoded(authority, "host");
     }
@@ -136,6 +155,9 @@ url url::parse(std::string_view text) {
         one.name = decoded(item.substr(0, equals), "option's name");
         if (equals != std::string_view::npos) one.value = decoded(item.substr(equals + 1), "option's value");
         if (one.name.empty()) refuse("an option has no name before its '='");
+        if (one.name.find('@') != std::string::npos) {
+            refuse("an option's name holds an '@'; write %3F for a '?' in a password");
+        }
         for (const option& other : made.options_) {
             if (other.name == one.name) refuse("the option '" + one.name + "' stands there twice");
         }

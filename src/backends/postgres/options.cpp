@@ -66,6 +66,13 @@ void split_hosts(const std::string& authority, std::string& hosts, std::string& 
     }
 }
 
+/// libpq quotes what is no number when it connects; it may be a password that ended in the wrong place.
+void check_ports(std::string_view ports) {
+    if (ports.find_first_not_of("0123456789, ") != std::string_view::npos) {
+        refuse("a port is a number; write %40 for an '@' in a password, %2F for a '/'");
+    }
+}
+
 }  // namespace
 
 void check(const options& opts) {
@@ -77,6 +84,15 @@ void check(const options& opts) {
         // libpq quotes what it could not read, and that may be a password.
         ::PQfreemem(message);
         refuse("libpq cannot read the connection string; write host=... user=... dbname=..., or a URI");
+    }
+    const bool is_uri = opts.connection.starts_with("postgres://") || opts.connection.starts_with("postgresql://");
+    for (const PQconninfoOption* each = parsed.get(); each->keyword != nullptr; ++each) {
+        const std::string_view value = each->val == nullptr ? "" : each->val;
+        if (std::string_view(each->keyword) == "port") check_ports(value);
+        if (is_uri && std::string_view(each->keyword) == "dbname" && value.find('@') != std::string_view::npos &&
+            opts.connection.find("%40") == std::string::npos) {
+            refuse("there is a '/' before the connection string's '@'; write %2F for one in a password");
+        }
     }
     if (opts.max_connections < 1 || opts.max_connections > most_connections) {
         refuse("max_connections is 1 to 10000");

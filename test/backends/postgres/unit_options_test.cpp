@@ -93,13 +93,21 @@ TEST(postgres_options, what_cannot_be_is_refused_without_telling_the_password) {
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?transaction_scope&fencing_sequence=s", "fencing_sequence"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@h/d?fencing_sequence=", "fencing_sequence"));
     EXPECT_TRUE(is_refused("postgres://u:hunter2@[::1/d", "]"));
-    postgres::options opts;
-    opts.connection = "host=h password=hunter2 nonsense=1";
-    try {
-        postgres::check(opts);
-        ADD_FAILURE() << "it was accepted";
-    } catch (const error& thrown) {
-        EXPECT_EQ(std::string(thrown.what()).find("hunter2"), std::string::npos);
+    // Passwords that end in the wrong place.
+    EXPECT_TRUE(is_refused("postgres://u:hunter2", "port"));
+    EXPECT_TRUE(is_refused("postgres://u:hunter2/x@h/d", "%2F"));
+    EXPECT_TRUE(is_refused("postgres://u:x@hunter2/x@h/d", "%2F"));
+    EXPECT_TRUE(is_refused("postgres://u:x?hunter2@h/d", "%3F"));
+    for (const char* connection : {"host=h password=hunter2 nonsense=1", "postgresql://u:hunter2/x@h/d",
+                                   "postgresql://u:1/hunter2@h/d", "host=h port=hunter2"}) {
+        postgres::options opts;
+        opts.connection = connection;
+        try {
+            postgres::check(opts);
+            ADD_FAILURE() << connection << " was accepted";
+        } catch (const error& thrown) {
+            EXPECT_EQ(std::string(thrown.what()).find("hunter2"), std::string::npos);
+        }
     }
 }
 
@@ -109,7 +117,7 @@ std::string mapped(std::string_view name, bool strict = false) {
     return std::string(postgres::make_provider(opts).make_lock(name).mapped_name());
 }
 
-// Behaviours 83 to 86.
+// Behaviour 83.
 TEST(postgres_names, the_two_key_spaces_are_apart) {
     EXPECT_EQ(postgres::key_name(std::int64_t{0}), "0000000000000000");
     EXPECT_EQ(postgres::key_name(0, 0), "00000000,00000000");
@@ -117,6 +125,7 @@ TEST(postgres_names, the_two_key_spaces_are_apart) {
     EXPECT_EQ(mapped(std::string_view("\0\0\0\0\0\0\0\0\0", 9)), postgres::key_name(0, 0));
 }
 
+// Behaviours 84 and 85; that packed names are distinct is a test of the names.
 TEST(postgres_names, every_form_of_a_key_is_one_lock) {
     EXPECT_EQ(mapped("abc"), postgres::key_name(-1014293505, -1));
     EXPECT_EQ(mapped(mapped("abc")), mapped("abc"));
@@ -127,6 +136,7 @@ TEST(postgres_names, every_form_of_a_key_is_one_lock) {
     EXPECT_EQ(mapped(mapped(longer)), mapped(longer));
 }
 
+// Behaviour 86.
 TEST(postgres_names, hashing_can_be_refused) {
     EXPECT_THROW(mapped("a name that is hashed", true), error);
     EXPECT_THROW(mapped("\xc3\xa4", true), error);
