@@ -1,10 +1,17 @@
 // What takes long: ten thousand of each race, and of waiters.
 #include "races.hpp"
 
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
 #include <atomic>
 #include <future>
+#include <memory>
 #include <thread>
 #include <vector>
+
+#include <signal.h>
 
 namespace holdfast {
 namespace {
@@ -75,6 +82,23 @@ TEST_F(postgres_crowd, ten_thousand_wait_for_ten_thousand_names) {
     EXPECT_EQ(failed, 0);
 }
 
+// Nothing is lost by waiting: neither what is held, nor who waits, nor what is asked meanwhile.
+TEST_F(postgres_crowd, a_server_that_is_stopped_for_five_seconds_delays_everybody_and_harms_nobody) {
+    const auto holder = make();
+    const auto from = make();
+    auto held = holder.locks.make_lock("stopped").acquire();
+    auto waiting = std::async(std::launch::async, [&] { return from.locks.make_lock("stopped").acquire(60s); });
+    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+    server_.signal_all(SIGSTOP);
+    auto asked = std::async(std::launch::async, [&] { return holder.locks.make_lock("meanwhile").acquire(60s); });
+    std::this_thread::sleep_for(5s);
+    EXPECT_EQ(held.state(), held_state::held);
+    server_.signal_all(SIGCONT);
+    EXPECT_EQ(asked.get().state(), held_state::held);
+    held.release();
+    EXPECT_EQ(waiting.get().state(), held_state::held);
+}
+
 /// Users of .NET's library report that releases fail under such a load.
 TEST_F(postgres_crowd, many_tasks_on_many_names_see_no_error) {
     constexpr int names = 200;
@@ -84,23 +108,33 @@ TEST_F(postgres_crowd, many_tasks_on_many_names_see_no_error) {
     std::atomic<int> overlaps{0};
     std::atomic<int> failed{0};
     std::atomic<int> done{0};
+    boost::asio::io_context work;
+    const auto busy = boost::asio::make_work_guard(work);
+    const std::jthread worker([&work] { work.run(); });
     for (int round = 0; round < 30; ++round) {
         done = 0;
         for (int task = 0; task < names * tasks; ++task) {
             const auto name = static_cast<std::size_t>(task % names);
             from.locks.make_lock("busy " + std::to_string(name))
-                .async_acquire(60s, [&, name](error_code code, lock_handle got) {
+                .async_acquire(60s, [&, name, task](error_code code, lock_handle got) {
                     if (code) ++failed;
                     if (++inside[name] != 1) ++overlaps;
-                    --inside[name];
-                    got.async_release([&](error_code released) {
-                        if (released) ++failed;
-                        ++done;
+                    // Some work.
+                    const auto timer =
+                        std::make_shared<boost::asio::steady_timer>(work, std::chrono::milliseconds(1 + task % 10));
+                    const auto held = std::make_shared<lock_handle>(std::move(got));
+                    timer->async_wait([&, name, timer, held](error_code) {
+                        --inside[name];
+                        held->async_release([&, held](error_code released) {
+                            if (released) ++failed;
+                            ++done;
+                        });
                     });
                 });
         }
         ASSERT_TRUE(test::eventually([&] { return done == names * tasks; }, 60s));
     }
+    work.stop();
     EXPECT_EQ(failed, 0);
     EXPECT_EQ(overlaps, 0);
     EXPECT_LE(from.count().connections, 50);

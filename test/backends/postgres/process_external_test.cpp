@@ -70,6 +70,7 @@ protected:
     }
 };
 
+// Behaviour 89, as far as there is a counterpart: what is given is used as it is, and nothing is multiplexed over it.
 TEST_F(postgres_external, a_lock_on_a_connection_excludes_others_until_it_is_released) {
     const provider locks = on(own_);
     const auto elsewhere = make();
@@ -227,7 +228,6 @@ TEST_F(postgres_external, a_release_that_could_not_be_is_made_up_for) {
     EXPECT_EQ(granted(), 0);
 }
 
-// Behaviour 87, on a connection: all of statement_timeout, lock_timeout and the transaction stay as they were.
 TEST_F(postgres_external, a_release_that_fails_again_is_still_made_up_for_and_nothing_comes_before_it) {
     server().query("CREATE ROLE forgetful LOGIN");
     own_connection theirs(server(), " user=forgetful");
@@ -263,6 +263,8 @@ TEST_F(postgres_external, a_try_that_fails_when_it_may_have_been_granted_is_look
     EXPECT_EQ(granted(), 1);
 }
 
+// Behaviour 87, on a connection and in a transaction: all of statement_timeout, lock_timeout and the transaction stay
+// as they were.
 TEST_F(postgres_external, whatever_ends_an_acquire_leaves_the_transaction_as_it_was) {
     const auto elsewhere = make();
     const auto there = elsewhere.locks.make_lock("taken").acquire();
@@ -334,7 +336,6 @@ TEST_F(postgres_external, locks_of_a_transaction_end_with_it) {
     }
 }
 
-// Behaviour 75: here the server can see the circle.
 TEST_F(postgres_external, a_server_that_says_nothing_does_not_hold_a_transaction_up_for_ever) {
     own_("BEGIN");
     const pid_t process = std::stoi(own_("SELECT pg_backend_pid()"));
@@ -361,6 +362,7 @@ TEST_F(postgres_external, a_lack_of_descriptors_is_said) {
     EXPECT_EQ(granted(), 0);
 }
 
+// Behaviour 75: here the server can see the circle.
 TEST_F(postgres_external, a_circle_of_two_connections_is_a_deadlock) {
     const provider one = on(own_);
     const provider two = on(second_);

@@ -66,7 +66,24 @@ void give_all(std::vector<lock_handle>& handles) {
     EXPECT_EQ(failed, 0);
 }
 
-// Behaviour 72, and what .NET's library needs a connection each for.
+// Behaviour 72.
+TEST_F(postgres_waiting, a_thousand_random_steps_on_twenty_names_use_one_connection) {
+    const auto from = make();
+    std::minstd_rand random(72);
+    std::vector<lock_handle> held(20);
+    for (int step = 0; step < 1000; ++step) {
+        const auto which = static_cast<std::size_t>(random() % held.size());
+        if (held[which].state() == held_state::held) {
+            held[which].release();
+        } else {
+            held[which] = from.locks.make_lock("step " + std::to_string(which)).acquire(10s);
+        }
+        ASSERT_EQ(from.count().connections, 1) << "step " << step;
+    }
+    EXPECT_EQ(connections(), 1);
+}
+
+// What .NET's library needs a connection each for.
 TEST_F(postgres_waiting, a_thousand_locks_taken_in_parallel_share_a_connection) {
     const auto from = make();
     auto held = take_all(named(from.locks, "parallel", 1000));

@@ -167,6 +167,7 @@ TEST(Postgres, AsciiOfUpTo9CharactersIsPacked) {
     expect_refused([] { return postgres("1234567890", false).text; }, "hexadecimal");
 }
 
+// Behaviour 84.
 TEST(Postgres, PackedNamesAreDistinct) {
     std::set<std::pair<std::int32_t, std::int32_t>> seen;
     std::size_t count = 0;
