@@ -110,7 +110,8 @@ struct connection_options {
     cannot be used (it is busy, or its transaction has failed) is `errc::invalid_state`; the release is then made up for
    by the next call. Cancelling a wait blocks for as long as connecting to the server takes.
 
-    `state()` looks whether the session lives; `lost_token()` does not fire.
+    `state()` looks whether the session lives; `lost_token()` does not fire. `list` and `examine` ask over this
+   connection.
 
     @par Errors
     `errc::invalid_argument` for a null pointer; `errc::invalid_options` for a pooler in transaction mode. Acquiring:

@@ -1,6 +1,7 @@
 #include <backends/postgres/connection.hpp>
 #include <backends/postgres/exchange.hpp>
 #include <backends/postgres/external.hpp>
+#include <backends/postgres/inspection.hpp>
 #include <backends/postgres/strategy.hpp>
 #include <core/key_state.hpp>
 #include <core/provider_state.hpp>
@@ -30,7 +31,7 @@ public:
     external_session(PGconn* given, bool behind_pooler) noexcept : connection(given), pooled(behind_pooler) {}
 
     /// False when another call is under way.
-    bool begin(const core::link* who) {
+    bool begin(const void* who) {
         const std::lock_guard guard(mutex_);
         if (user_ != nullptr && user_ != who) return false;
         // PQreset makes it new.
@@ -38,7 +39,7 @@ public:
         user_ = who;
         return true;
     }
-    void end(const core::link* who) {
+    void end(const void* who) {
         const std::lock_guard guard(mutex_);
         if (user_ == who) user_ = nullptr;
     }
@@ -73,7 +74,8 @@ public:
 
 private:
     std::mutex mutex_;
-    const core::link* user_ = nullptr;
+    /// Whose call it is.
+    const void* user_ = nullptr;
     int spoilt_ = 0;
     std::string owed_;
     int owed_by_ = 0;
@@ -311,22 +313,57 @@ private:
     boottime::time_point wait_until_ = never;
 };
 
+/// A look at the server over the user's connection is a call like others.
+class look {
+public:
+    explicit look(external_session& session) : session_(session) {
+        if (!session_.begin(this)) refuse("the connection is busy with another call; it serves one at a time");
+        if (const std::string_view obstacle = exchange(session_.connection).obstacle(); !obstacle.empty()) {
+            session_.end(this);
+            refuse(std::string(obstacle));
+        }
+    }
+    look(const look&) = delete;
+    look& operator=(const look&) = delete;
+    ~look() {
+        if (::PQtransactionStatus(session_.connection) == PQTRANS_ACTIVE) {
+            session_.spoil();
+        } else {
+            session_.end(this);
+        }
+    }
+
+private:
+    [[noreturn]] static void refuse(const std::string& why) { throw error(errc::invalid_state, "postgres: " + why); }
+
+    external_session& session_;
+};
+
 }  // namespace
 
 external_backend::external_backend(PGconn* connection, const connection_options& opts)
-    : session_(std::make_shared<external_session>(connection, opts.pooler == pooler::session)),
-      strict_names_(opts.strict_names) {
+    : opts_(opts), session_(std::make_shared<external_session>(connection, opts.pooler == pooler::session)) {
     capabilities_.lock = capabilities_.reader_writer_lock = capabilities_.cross_process = true;
     traits_.family = core::family::session;
     traits_.waits_on_server = true;
 }
 
 std::string external_backend::map_name(core::primitive_kind, std::string_view name) const {
-    return mapped_key(name, strict_names_);
+    return mapped_key(name, opts_.strict_names);
 }
 
 std::unique_ptr<core::link> external_backend::make_link(const core::claim&, const core::backend_context&) {
     return std::make_unique<external_link>(session_);
+}
+
+std::vector<lock_entry> external_backend::list(const list_query& query) {
+    const look inside(*session_);
+    return list_over(session_->connection, query);
+}
+
+std::vector<finding> external_backend::examine(const examination& how) {
+    const look inside(*session_);
+    return examine_over(session_->connection, opts_.pooler, how);
 }
 
 provider make_provider(::pg_conn* connection, const connection_options& opts, const provider_settings& settings) {

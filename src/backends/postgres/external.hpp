@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace holdfast {
 inline namespace v0 {
@@ -27,10 +28,12 @@ public:
     const core::backend_traits& traits() const noexcept override { return traits_; }
     std::string map_name(core::primitive_kind kind, std::string_view name) const override;
     std::unique_ptr<core::link> make_link(const core::claim& who, const core::backend_context& context) override;
+    std::vector<lock_entry> list(const list_query& query) override;
+    std::vector<finding> examine(const examination& how) override;
 
 private:
+    const connection_options opts_;
     const std::shared_ptr<external_session> session_;
-    const bool strict_names_;
     holdfast::capabilities capabilities_;
     core::backend_traits traits_;
 };

@@ -1,13 +1,19 @@
 // What `holdfast list` and `holdfast doctor` tell of a server.
 #include <backends/postgres/connection.hpp>
 #include <backends/postgres/fencing.hpp>
+#include <backends/postgres/inspection.hpp>
 #include <backends/postgres/options.hpp>
 #include <backends/postgres/strategy.hpp>
 #include <names/names.hpp>
 
+#include <poll.h>
+
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <limits>
 #include <memory>
+#include <utility>
 
 namespace holdfast {
 inline namespace v0 {
@@ -21,18 +27,19 @@ struct free_result {
     void operator()(PGresult* result) const noexcept { ::PQclear(result); }
 };
 
-/// A connection that blocks, and asks a few questions.
+/// A connection of its own, or the user's, over which a few questions are asked, in a limited time.
 class inquiry {
 public:
-    inquiry(const options& opts, milliseconds within) {
+    inquiry(const options& opts, milliseconds within) : until_(clock::now() + within) {
         const auto seconds = std::chrono::ceil<std::chrono::seconds>(within).count();
         // One second means two to libpq.
         const std::string limit = std::to_string(std::max<std::int64_t>(seconds, 2));
         const char* const keywords[] = {"fallback_application_name", "connect_timeout", "dbname", nullptr};
         const char* const values[] = {"holdfast/inspection", limit.c_str(),
                                       opts.connection.empty() ? nullptr : opts.connection.c_str(), nullptr};
-        connection_.reset(::PQconnectdbParams(keywords, values, 1));
-        if (::PQstatus(connection_.get()) != CONNECTION_OK) fail(errc::unavailable);
+        own_.reset(::PQconnectdbParams(keywords, values, 1));
+        connection_ = own_.get();
+        if (::PQstatus(connection_) != CONNECTION_OK) fail(errc::unavailable);
         // What is set for a pooler's session is set for whoever has it next.
         const std::string ours = opts.pooler == pooler::session
                                      ? "true"
@@ -40,14 +47,31 @@ public:
         ask("SELECT CASE WHEN " + ours + " THEN pg_catalog.set_config('statement_timeout', '" +
             std::to_string(within.count()) + "', false) END");
     }
+    /// The user's. A question that fails must not end a transaction that is open there.
+    inquiry(PGconn* borrowed, milliseconds within)
+        : until_(clock::now() + within),
+          connection_(borrowed),
+          in_transaction_(::PQtransactionStatus(borrowed) == PQTRANS_INTRANS) {
+        if (in_transaction_) ask("SAVEPOINT holdfast_inquiry");
+    }
+    inquiry(const inquiry&) = delete;
+    inquiry& operator=(const inquiry&) = delete;
+    ~inquiry() {
+        if (!in_transaction_ || ::PQtransactionStatus(connection_) == PQTRANS_ACTIVE) return;
+        try {
+            ask("ROLLBACK TO SAVEPOINT holdfast_inquiry; RELEASE SAVEPOINT holdfast_inquiry");
+        } catch (const error&) {
+            // Then the connection has ended, or has the command under way.
+        }
+    }
 
-    PGconn* get() const noexcept { return connection_.get(); }
+    PGconn* get() const noexcept { return connection_; }
 
     /// The last answer stays until the next question.
-    void ask(const std::string& sql) { take(::PQexec(connection_.get(), sql.c_str())); }
+    void ask(const std::string& sql) { take(::PQsendQuery(connection_, sql.c_str())); }
     void ask(const std::string& sql, const std::string& argument) {
         const char* const value = argument.c_str();
-        take(::PQexecParams(connection_.get(), sql.c_str(), 1, nullptr, &value, nullptr, nullptr, 0));
+        take(::PQsendQueryParams(connection_, sql.c_str(), 1, nullptr, &value, nullptr, nullptr, 0));
     }
     const PGresult& answer() const noexcept { return *answer_; }
     int rows() const { return ::PQntuples(answer_.get()); }
@@ -58,24 +82,50 @@ public:
     }
 
 private:
+    using clock = std::chrono::steady_clock;
+
     struct finish {
         void operator()(PGconn* connection) const noexcept { ::PQfinish(connection); }
     };
 
-    void take(PGresult* answer) {
-        answer_.reset(answer);
-        if (::PQresultStatus(answer_.get()) == PGRES_TUPLES_OK) return;
-        const char* const sqlstate = ::PQresultErrorField(answer_.get(), PG_DIAG_SQLSTATE);
+    void take(int sent) {
+        if (sent == 0) fail(errc::unavailable);
+        std::unique_ptr<PGresult, free_result> failed;
+        while (PGresult* const next = next_result()) {
+            std::unique_ptr<PGresult, free_result> one(next);
+            const auto status = ::PQresultStatus(next);
+            const bool good = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+            (good ? answer_ : failed) = std::move(one);
+        }
+        if (failed == nullptr) return;
+        const char* const sqlstate = ::PQresultErrorField(failed.get(), PG_DIAG_SQLSTATE);
         fail(code_of(sqlstate == nullptr ? "" : sqlstate));
     }
 
+    PGresult* next_result() {
+        short events = POLLIN | POLLOUT;
+        while (::PQisBusy(connection_) == 1 || (events & POLLOUT) != 0) {
+            events = static_cast<short>(::PQflush(connection_) == 1 ? POLLIN | POLLOUT : POLLIN);
+            if (::PQisBusy(connection_) == 0) break;
+            const auto left = std::chrono::ceil<milliseconds>(until_ - clock::now());
+            if (left.count() <= 0) throw error(errc::unavailable, "postgres: the server does not answer in time");
+            pollfd polled{::PQsocket(connection_), events, 0};
+            ::poll(&polled, 1, static_cast<int>(std::min<std::int64_t>(left.count(), std::numeric_limits<int>::max())));
+            if (::PQconsumeInput(connection_) == 0) fail(errc::unavailable);
+        }
+        return ::PQgetResult(connection_);
+    }
+
     [[noreturn]] void fail(errc code) {
-        std::string text = ::PQerrorMessage(connection_.get());
+        std::string text = ::PQerrorMessage(connection_);
         while (!text.empty() && text.back() == '\n') text.pop_back();
         throw error(code, "postgres: " + text);
     }
 
-    std::unique_ptr<PGconn, finish> connection_;
+    const clock::time_point until_;
+    std::unique_ptr<PGconn, finish> own_;
+    PGconn* connection_ = nullptr;
+    const bool in_transaction_ = false;
     std::unique_ptr<PGresult, free_result> answer_;
 };
 
@@ -149,6 +199,27 @@ finding look_at_privileges(inquiry& server) {
     return {grade::good, "privileges", "this role may do all that locks need"};
 }
 
+/// The role's or the database's own limits, which would end what is held or waited for.
+/// @param ours the connections are ours, and each sets them to 0 for itself
+finding look_at_timeouts(inquiry& server, bool ours) {
+    server.ask(
+        "SELECT name, setting FROM pg_catalog.pg_settings WHERE setting <> '0' AND name IN ("
+        "'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout', 'lock_timeout'" +
+        // We have set this one for our questions.
+        std::string(ours ? "" : ", 'statement_timeout'") + ") ORDER BY name");
+    std::string set;
+    bool ends_sessions = false;
+    for (int row = 0; row < server.rows(); ++row) {
+        const std::string name = server.at(row, 0);
+        set += (set.empty() ? "" : ", ") + name + " = " + server.at(row, 1) + " ms";
+        ends_sessions = ends_sessions || (name != "lock_timeout" && name != "statement_timeout");
+    }
+    if (set.empty()) return {grade::good, "timeouts", "the server ends neither idle sessions nor waits"};
+    if (ours) return {grade::good, "timeouts", set + ", of which each connection sets all to 0 for itself"};
+    return {ends_sessions ? grade::warning : grade::good, "timeouts",
+            set + (ends_sessions ? "; what ends this session or its transaction ends its locks" : "")};
+}
+
 finding look_at_lock_table(inquiry& server) {
     const std::string room = server.one(
         "SELECT pg_catalog.current_setting('max_locks_per_transaction')::int8"
@@ -196,10 +267,7 @@ finding look_at_sequence(inquiry& server, const std::string& name) {
     return {grade::good, "fencing", text};
 }
 
-}  // namespace
-
-std::vector<lock_entry> postgres_backend::list(const list_query& query) {
-    inquiry server(opts_, query.timeout);
+std::vector<lock_entry> list_locks(inquiry& server, const list_query& query) {
     server.ask(
         "SELECT CASE l.objsubid"
         " WHEN 1 THEN pg_catalog.lpad(pg_catalog.to_hex(l.classid::int8), 8, '0') ||"
@@ -243,13 +311,36 @@ std::vector<lock_entry> postgres_backend::list(const list_query& query) {
     return found;
 }
 
-std::vector<finding> postgres_backend::examine(const examination& how) {
-    inquiry server(opts_, how.timeout);
+std::vector<finding> examine_server(inquiry& server, pooler said, bool ours) {
     std::vector<finding> made{look_at_version(server)};
     made.push_back(look_at_recovery(server));
-    made.push_back(look_at_pooler(server, opts_.pooler));
+    made.push_back(look_at_pooler(server, said));
     made.push_back(look_at_privileges(server));
+    made.push_back(look_at_timeouts(server, ours));
     made.push_back(look_at_lock_table(server));
+    return made;
+}
+
+}  // namespace
+
+std::vector<lock_entry> list_over(PGconn* connection, const list_query& query) {
+    inquiry server(connection, query.timeout);
+    return list_locks(server, query);
+}
+
+std::vector<finding> examine_over(PGconn* connection, pooler said, const examination& how) {
+    inquiry server(connection, how.timeout);
+    return examine_server(server, said, false);
+}
+
+std::vector<lock_entry> postgres_backend::list(const list_query& query) {
+    inquiry server(opts_, query.timeout);
+    return list_locks(server, query);
+}
+
+std::vector<finding> postgres_backend::examine(const examination& how) {
+    inquiry server(opts_, how.timeout);
+    std::vector<finding> made = examine_server(server, opts_.pooler, true);
     made.push_back(look_at_connections(server, opts_));
     if (!opts_.fencing_sequence.empty()) made.push_back(look_at_sequence(server, opts_.fencing_sequence));
     return made;

@@ -91,6 +91,46 @@ TEST_F(postgres_external, a_lock_on_a_connection_excludes_others_until_it_is_rel
     EXPECT_EQ(own_("SHOW lock_timeout"), "0");
 }
 
+TEST_F(postgres_external, the_server_can_be_listed_and_examined_over_it) {
+    const provider locks = on(own_);
+    const auto held = locks.make_lock("seen").acquire();
+    own_("SET idle_in_transaction_session_timeout = '1h'");
+    own_("BEGIN");
+    own_("CREATE TEMPORARY TABLE kept (n int)");
+    const auto found = locks.list({.key = std::string(locks.make_lock("seen").mapped_name())});
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].state, lock_entry::status::held);
+    bool warned = false;
+    for (const finding& each : locks.examine({})) {
+        EXPECT_NE(each.severity, finding::grade::fault) << each.text;
+        warned = warned || (each.severity == finding::grade::warning &&
+                            each.text.find("idle_in_transaction_session_timeout") != std::string::npos);
+    }
+    EXPECT_TRUE(warned);
+    // A question that fails harms the transaction no more than one that is answered.
+    server().query("CREATE ROLE blind LOGIN; GRANT blind TO postgres");
+    server().query("REVOKE SELECT ON pg_locks FROM PUBLIC");
+    own_("SET LOCAL ROLE blind");
+    EXPECT_EQ(code_when([&] { locks.list({}); }), errc::permission);
+    server().query("GRANT SELECT ON pg_locks TO PUBLIC; DROP ROLE blind");
+    EXPECT_EQ(own_("INSERT INTO kept VALUES (1)"), "42501");
+    own_("ROLLBACK");
+    own_.cut();
+    EXPECT_EQ(code_when([&] { locks.list({}); }), errc::invalid_state);
+    EXPECT_EQ(code_when([&] { locks.examine({}); }), errc::invalid_state);
+}
+
+TEST_F(postgres_external, the_silence_of_a_server_that_is_listed_ends_in_time) {
+    const provider locks = on(own_);
+    const pid_t process = std::stoi(own_("SELECT pg_backend_pid()"));
+    ASSERT_EQ(::kill(process, SIGSTOP), 0);
+    EXPECT_EQ(code_when([&] { locks.list({.timeout = 100ms}); }), errc::unavailable);
+    // A command is under way there.
+    EXPECT_EQ(code_when([&] { locks.make_lock("listed").acquire(1s); }), errc::invalid_state);
+    EXPECT_EQ(::kill(process, SIGCONT), 0);
+    own_.close();
+}
+
 TEST_F(postgres_external, readers_share_and_names_are_keys_as_everywhere) {
     const provider one = on(own_);
     const provider two = on(second_);

@@ -60,6 +60,8 @@ TEST_F(postgres_inspection, an_examination_of_a_fit_server_finds_no_fault) {
     EXPECT_EQ(about(found, "primary").severity, finding::grade::good);
     EXPECT_EQ(about(found, "pooler").severity, finding::grade::good);
     EXPECT_EQ(about(found, "privileges").severity, finding::grade::good);
+    EXPECT_EQ(about(found, "timeouts").severity, finding::grade::good);
+    EXPECT_EQ(about(found, "lock table").severity, finding::grade::good);
 }
 
 TEST_F(postgres_inspection, an_examination_of_nothing_says_why) {
