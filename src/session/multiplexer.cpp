@@ -173,7 +173,10 @@ public:
             }
         }
         if (keeps_ == keeping::nothing || place_->over) return;
-        owner_->make_sure(who_, place_, keeps_ == keeping::lock ? session_verb::release : session_verb::probe);
+        claim who;
+        who.target = std::move(target_);
+        who.mode = mode_;
+        owner_->make_sure(who, place_, keeps_ == keeping::lock ? session_verb::release : session_verb::probe);
     }
 
     progress start(const command& cmd, notifier& on_progress) override {
@@ -246,7 +249,7 @@ public:
     }
 
 private:
-    enum class keeping { nothing, lock, perhaps };
+    enum class keeping : unsigned char { nothing, lock, perhaps };
 
     static session_verb verb_of(verb what) {
         switch (what) {
@@ -322,19 +325,21 @@ private:
         }
         asked.at = nullptr;
         if (keeps_ == keeping::nothing) return;
-        if (who_.target == nullptr) who_ = asked.who;
+        target_ = asked.who.target;
+        mode_ = asked.who.mode;
         // Not needed until the release: what is held by the ten thousand has to be small.
         asked_.reset();
     }
 
     const std::shared_ptr<multiplexer> owner_;
     std::shared_ptr<session_request> asked_;
-    /// What `place_` holds for us.
-    claim who_;
+    /// What `place_` holds for us. Not a claim, which has an owner's id as well.
+    std::shared_ptr<const resource> target_;
     std::shared_ptr<session_connection> place_;
+    access mode_ = access::exclusive;
     keeping keeps_ = keeping::nothing;
-    int polled_ = -1;
     short events_ = 0;
+    int polled_ = -1;
     boottime::time_point cancel_again_at_ = never;
 };
 
