@@ -36,6 +36,9 @@ double percentile(samples values, double share);
 bool pin_to(int processor);
 void unpin();
 
+/// What the program has on its heap.
+double heap_bytes();
+
 struct pairing {
     int rounds = 15;
     int per_round = 400;

@@ -60,6 +60,26 @@ contender our_contender(const std::string& url) {
     return contender_of(open(url).make_lock("holdfast-bench:hand-off"), acquire_blocking);
 }
 
+/// The same pairs with fencing tokens, which wait for the server's disk.
+void token_rows(const std::string& url, const postgres::options& opts, const std::function<void(const row&)>& report) {
+    const pairing plan;
+    pin_to(0);
+    raw_postgres raw(opts.connection, opts.fencing_sequence);
+    const auto floor = [&raw] {
+        raw.try_lock();
+        raw.unlock();
+    };
+    const lock one = open(url).make_lock("holdfast-bench:pair");
+    report(make_row("sync pair with token", measure_pairs([&] { one.acquire(10s).release(); }, floor, plan), 1.15,
+                    "two prepared statements, one of which draws"));
+    boost::asio::io_context io(1);
+    const lock async_one = open(url, {.executor = io.get_executor()}).make_lock("holdfast-bench:async pair");
+    const auto async = measure_rounds([&] { return coroutine_pairs(async_one, io, plan.per_round); },
+                                      [&] { return time_each(floor, plan.per_round); }, plan.rounds);
+    report(make_row("async pair with token", async, 1.15, "two prepared statements, one of which draws"));
+    unpin();
+}
+
 void pair_rows(const std::string& url, const std::string& connection, const std::function<void(const row&)>& report) {
     const pairing plan;
     pin_to(0);
@@ -101,6 +121,18 @@ void held_row(const std::string& url, const std::function<void(const row&)>& rep
     boost::asio::io_context io(1);
     const provider locks = open(url, {.executor = io.get_executor()});
     std::vector<lock_handle> held(count);
+    // Connections and their buffers are no part of a lock.
+    boost::asio::co_spawn(
+        io,
+        [&]() -> boost::asio::awaitable<void> {
+            auto first =
+                co_await locks.make_lock("holdfast-bench:first").async_acquire(60s, boost::asio::use_awaitable);
+            co_await first.async_release(boost::asio::use_awaitable);
+        },
+        boost::asio::detached);
+    io.run();
+    io.restart();
+    const double heap_before = heap_bytes();
     const auto from = std::chrono::steady_clock::now();
     for (std::size_t i = 0; i < held.size(); ++i) {
         boost::asio::co_spawn(
@@ -113,7 +145,10 @@ void held_row(const std::string& url, const std::function<void(const row&)>& rep
     }
     io.run();
     const double each = us_since(from) / count;
+    const double bytes = (heap_bytes() - heap_before) / count;
     report({"postgres", "lock", "acquire, one of 10,000 held", each, each});
+    constexpr double most_bytes = 1024;
+    report(make_row("bytes (not us) of each of them", {bytes, bytes, most_bytes}, 1, "1 KiB"));
     for (lock_handle& one : held) one.async_release([](error_code) {});
     io.restart();
     io.run();
@@ -137,7 +172,12 @@ void handoff_rows(const std::string& url, const std::string& connection,
 }  // namespace
 
 void postgres_rows(const std::string& url, const std::function<void(const row&)>& report) {
-    const std::string connection = postgres::options_from(holdfast::url::parse(url)).connection;
+    const postgres::options opts = postgres::options_from(holdfast::url::parse(url));
+    if (!opts.fencing_sequence.empty()) {
+        token_rows(url, opts, report);
+        return;
+    }
+    const std::string& connection = opts.connection;
     pair_rows(url, connection, report);
     held_row(url, report);
     handoff_rows(url, connection, report);

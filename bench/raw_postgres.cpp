@@ -1,11 +1,15 @@
 #include "raw_postgres.hpp"
 
+#include <backends/postgres/statements.hpp>
+
 #include <holdfast/error.hpp>
 
 #include <libpq-fe.h>
 
 #include <algorithm>
 #include <array>
+#include <string_view>
+#include <utility>
 
 namespace holdfast::bench {
 namespace {
@@ -20,7 +24,8 @@ constexpr Oid oid_int8 = 20;
 
 }  // namespace
 
-raw_postgres::raw_postgres(const std::string& connection) : connection_(::PQconnectdb(connection.c_str())) {
+raw_postgres::raw_postgres(const std::string& connection, std::string sequence)
+    : connection_(::PQconnectdb(connection.c_str())), sequence_(std::move(sequence)) {
     if (::PQstatus(connection_) != CONNECTION_OK) fail(connection_);
     const std::array<std::array<const char*, 2>, 3> statements{
         {{"try", "SELECT pg_catalog.pg_try_advisory_lock($1)"},
@@ -29,6 +34,8 @@ raw_postgres::raw_postgres(const std::string& connection) : connection_(::PQconn
     for (const auto& each : statements) {
         ::PQclear(::PQprepare(connection_, each[0], each[1], 1, &oid_int8));
     }
+    const postgres::statement& drawing = postgres::statement_at(postgres::try_lock_with_token);
+    ::PQclear(::PQprepare(connection_, "draw", drawing.text, drawing.count, drawing.types.data()));
 }
 
 raw_postgres::~raw_postgres() {
@@ -36,15 +43,16 @@ raw_postgres::~raw_postgres() {
 }
 
 void raw_postgres::run(const char* statement) {
-    const char* const values[] = {key};
-    PGresult* const result = ::PQexecPrepared(connection_, statement, 1, values, nullptr, nullptr, 1);
+    const char* const values[] = {key, sequence_.c_str()};
+    const int count = std::string_view(statement) == "draw" ? 2 : 1;
+    PGresult* const result = ::PQexecPrepared(connection_, statement, count, values, nullptr, nullptr, 1);
     const bool ran = ::PQresultStatus(result) == PGRES_TUPLES_OK;
     ::PQclear(result);
     if (!ran) fail(connection_);
 }
 
 void raw_postgres::try_lock() {
-    run("try");
+    run(sequence_.empty() ? "try" : "draw");
 }
 
 void raw_postgres::lock() {

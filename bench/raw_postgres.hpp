@@ -12,11 +12,13 @@ namespace holdfast::bench {
 class raw_postgres {
 public:
     /// @param connection a connection string of libpq
-    explicit raw_postgres(const std::string& connection);
+    /// @param sequence   what tokens are drawn from; empty: none
+    explicit raw_postgres(const std::string& connection, std::string sequence = {});
     raw_postgres(const raw_postgres&) = delete;
     raw_postgres& operator=(const raw_postgres&) = delete;
     ~raw_postgres();
 
+    /// Draws a token as well where there is a sequence.
     void try_lock();
     /// Waits in the server.
     void lock();
@@ -28,6 +30,7 @@ private:
     void run(const char* statement);
 
     pg_conn* const connection_;
+    const std::string sequence_;
 };
 
 }  // namespace holdfast::bench

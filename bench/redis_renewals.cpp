@@ -1,11 +1,12 @@
 #include "redis_renewals.hpp"
 
+#include "measure.hpp"
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <malloc.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -25,11 +26,6 @@ double processor_us() {
         return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec);
     };
     return us(used.ru_utime) + us(used.ru_stime);
-}
-
-double heap_bytes() {
-    const auto all = ::mallinfo2();
-    return static_cast<double>(all.uordblks + all.hblkhd);
 }
 
 struct everything {

@@ -1,5 +1,6 @@
 #include "measure.hpp"
 
+#include <malloc.h>
 #include <sched.h>
 
 namespace holdfast::bench {
@@ -16,6 +17,11 @@ void unpin() {
     CPU_ZERO(&set);
     for (std::size_t i = 0; i < CPU_SETSIZE; ++i) CPU_SET(i, &set);
     ::sched_setaffinity(0, sizeof set, &set);
+}
+
+double heap_bytes() {
+    const auto all = ::mallinfo2();
+    return static_cast<double>(all.uordblks + all.hblkhd);
 }
 
 }  // namespace holdfast::bench
