@@ -101,6 +101,8 @@ public:
     const session_request* leader = nullptr;
     bool reactor_leads = false;
     bool pump_posted = false;
+    /// More than one went at a time last; where one is alone, waiting for others costs a turn of the executor's.
+    bool gathers = false;
     std::shared_ptr<reactor_end> reactor;
 
     bool stands = false;
@@ -552,7 +554,7 @@ void multiplexer::enqueue(const connection_ptr& where, const request_ptr& asked)
         ++where->names.try_emplace(asked->who.target->key.get(), name_use{asked->who.mode}).first->second.releases;
     }
     where->pending.push_back(asked);
-    if (asked->on_caller || asked->owner == nullptr || !where->flying.empty() ||
+    if (asked->on_caller || asked->owner == nullptr || !where->flying.empty() || !where->gathers ||
         where->line->status() != session_wire::state::ready) {
         pump(where);
     } else {
@@ -670,6 +672,7 @@ void multiplexer::pump(const connection_ptr& where) {
         }
         if (!batch.empty()) {
             where->flying = std::move(batch);
+            where->gathers = where->flying.size() > 1;
             where->line->submit(where->flying);
             where->used_at = boottime::now();
             if (where->line->status() == session_wire::state::ended) {
