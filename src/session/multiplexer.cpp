@@ -25,6 +25,9 @@ constexpr std::chrono::milliseconds cancel_again = std::chrono::milliseconds(50)
 constexpr std::chrono::milliseconds arm_again = std::chrono::milliseconds(100);
 /// How long no further connection is tried for waiting after one could not be had.
 constexpr std::chrono::milliseconds no_place_for = std::chrono::seconds(5);
+/// When a caller sees after what the executor would have done by then, if it ran.
+constexpr std::chrono::milliseconds help_after = std::chrono::seconds(1);
+constexpr std::chrono::milliseconds help_cancelled_after = std::chrono::milliseconds(10);
 /// When it is looked again whether an interruption is over.
 constexpr std::chrono::milliseconds interruption_look = std::chrono::milliseconds(5);
 constexpr int most_failures = 4;
@@ -80,9 +83,11 @@ class session_connection {
 public:
     bool idle() const noexcept { return pending.empty() && flying.empty(); }
     /// Holds nothing, and nothing is asked of it.
-    bool spare() const noexcept { return names.empty() && idle() && !stands && cancels_out == 0 && !interrupted; }
+    bool spare() const noexcept { return names.empty() && idle() && !stands && !awaits_cancels(); }
     /// Stands waiting, and the operation that wanted it has gone.
     bool waits_for_nobody() const noexcept { return stands && !flying.empty() && flying.front()->owner == nullptr; }
+    /// Something is still out that ends what this session waits for, and could hit what comes next.
+    bool awaits_cancels() const noexcept { return cancels_out > 0 || interrupted; }
     /// What could not be had for want of a descriptor.
     bool lacks_reactor() const noexcept { return reactor_leads && reactor == nullptr; }
     bool lacks_monitor() const noexcept {
@@ -208,6 +213,7 @@ public:
             const auto at = asked_->at;
             owner_->drive(at);
         }
+        if (!asked_->done && asked_->on_caller && boottime::now() >= help_at_) owner_->help();
         if (!asked_->done && asked_->cancelled && boottime::now() >= cancel_again_at_) cancel();
         if (!asked_->done && boottime::now() >= asked_->deadline && (asked_->waits || connects()) &&
             owner_->unqueue(asked_)) {
@@ -290,6 +296,13 @@ private:
         progress made{false, never};
         if ((asked.waits || connects()) && boottime::now() < asked.deadline) made.again_at = asked.deadline;
         if (asked.cancelled) made.again_at = std::min(made.again_at, cancel_again_at_);
+        help_at_ = never;
+        if (asked.on_caller && (asked.cancelled || asked.at == nullptr || asked.at->leader != asked_.get())) {
+            // What we wait for may be the executor's to do.
+            const bool cancelling = asked.cancelled || (asked.at != nullptr && asked.at->awaits_cancels());
+            help_at_ = boottime::now() + (cancelling ? help_cancelled_after : help_after);
+            made.again_at = std::min(made.again_at, help_at_);
+        }
         if (asked.at != nullptr && asked.at->leader == asked_.get()) {
             polled_ = asked.at->line->descriptor();
             events_ = asked.at->line->events();
@@ -343,6 +356,7 @@ private:
     short events_ = 0;
     int polled_ = -1;
     boottime::time_point cancel_again_at_ = never;
+    boottime::time_point help_at_ = never;
 };
 
 multiplexer::multiplexer(connector connect, const multiplexer_options& options)
@@ -618,8 +632,8 @@ bool multiplexer::may_go(const connection_ptr& where, const request_ptr& asked) 
 
 void multiplexer::pump(const connection_ptr& where) {
     if (where->over) return;
-    if (where->line->status() == session_wire::state::ready && where->flying.empty() && where->cancels_out == 0 &&
-        !where->interrupted && !where->pending.empty()) {
+    if (where->line->status() == session_wire::state::ready && where->flying.empty() && !where->awaits_cancels() &&
+        !where->pending.empty()) {
         std::deque<request_ptr> waiting;
         waiting.swap(where->pending);
         session_wire::batch batch;
@@ -694,15 +708,17 @@ void multiplexer::appoint(const connection_ptr& where) {
         return;
     }
     if (where->leader != nullptr) return;
+    const auto lead = [&](const request_ptr& each) {
+        if (each->owner == nullptr || !each->on_caller) return false;
+        where->leader = each.get();
+        // Also in the executor's place: it may have other things to do, this very call among them.
+        where->reactor_leads = false;
+        if (each.get() != calling_) each->owner->notify(signal_progress);
+        return true;
+    };
+    if (std::any_of(where->flying.begin(), where->flying.end(), lead)) return;
+    if (std::any_of(where->pending.begin(), where->pending.end(), lead)) return;
     if (!where->reactor_leads) {
-        const auto lead = [&](const request_ptr& each) {
-            if (each->owner == nullptr || !each->on_caller) return false;
-            where->leader = each.get();
-            if (each.get() != calling_) each->owner->notify(signal_progress);
-            return true;
-        };
-        if (std::any_of(where->flying.begin(), where->flying.end(), lead)) return;
-        if (std::any_of(where->pending.begin(), where->pending.end(), lead)) return;
         where->reactor_leads = true;
         if (state == session_wire::state::connecting) schedule(where->wakes_at());
     }
@@ -1176,6 +1192,15 @@ void multiplexer::tick() {
         }
     }
     if (const auto next = next_tick(); next != never) schedule(next);
+}
+
+/// A caller does the executor's part: that may not run, or only once this call is over.
+void multiplexer::help() {
+    const auto all = connections_;
+    for (const connection_ptr& each : all) {
+        if (!each->over && each->reactor_leads) drive(each);
+    }
+    if (boottime::now() >= tick_at_) tick();
 }
 
 boottime::time_point multiplexer::next_tick() const {

@@ -61,7 +61,7 @@ struct multiplexer_options {
     A session is never asked for a name that it holds or is being asked for, since servers' locks are reentrant there.
 
     The reader of a connection's socket is its leader: a calling thread that waits for its own command, and reads for
-   all others meanwhile; or the executor.
+   all others meanwhile; or the executor. Callers do the executor's part, only later, where that does not run.
 
     Thread safety: safe. One mutex guards all of it; nothing that is called under it blocks.
 */
@@ -136,6 +136,7 @@ private:
     void post_pump(const connection_ptr& where);
     void schedule(boottime::time_point at);
     void tick();
+    void help();
     boottime::time_point next_tick() const;
     void monitor(const connection_ptr& where);
     void await_ends();

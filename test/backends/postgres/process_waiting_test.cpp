@@ -1,9 +1,12 @@
 // Many locks and waiters over few connections, on a real server.
 #include "postgres_fixture.hpp"
 
+#include <boost/asio/io_context.hpp>
+
 #include <atomic>
 #include <future>
 #include <random>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -274,6 +277,53 @@ TEST_P(postgres_few_connections, waiters_for_many_names_all_come_to_an_end) {
     for (const lock& each : named(from.locks, "few names", 50)) EXPECT_FALSE(each.try_acquire(1ms));
     give_all(held);
     for (auto& each : waiting) EXPECT_EQ(each.get().state(), held_state::held);
+}
+
+/// Blocking calls where nobody runs the executor: before it is run, say, or by the only thread that does.
+class postgres_idle_executor : public postgres_test {
+protected:
+    counted_provider make_idle(int max_connections = 50) {
+        postgres::options opts;
+        opts.max_connections = max_connections;
+        opts.retry_every = 20ms;
+        return {server(), opts, {.executor = io_.get_executor()}};
+    }
+
+private:
+    boost::asio::io_context io_;
+    const test::watchdog dog_{"a blocking call beside an executor that does not run", 60s};
+};
+
+TEST_F(postgres_idle_executor, keeps_nobody_waiting_who_waits_without_a_connection) {
+    const auto from = make_idle(1);
+    const auto elsewhere = make();
+    auto held = elsewhere.locks.make_lock("idle").acquire();
+    auto waiting = std::async(std::launch::async, [&] { return from.locks.make_lock("idle").acquire(); });
+    ASSERT_TRUE(test::eventually([&] { return from.count().in_room == 1; }));
+    held.release();
+    EXPECT_EQ(waiting.get().state(), held_state::held);
+}
+
+TEST_F(postgres_idle_executor, does_not_keep_waits_from_being_cancelled_and_their_sessions_from_further_use) {
+    const auto from = make_idle();
+    const auto elsewhere = make();
+    auto held = elsewhere.locks.make_lock("idle").acquire();
+    for (int round = 0; round < 3; ++round) {
+        std::stop_source stop;
+        auto waiting = std::async(std::launch::async, [&] {
+            error_code code;
+            auto got = from.locks.make_lock("idle").acquire(timeout::infinite(), stop.get_token(), code);
+            return code;
+        });
+        ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+        const auto since = std::chrono::steady_clock::now();
+        stop.request_stop();
+        EXPECT_EQ(waiting.get(), errc::cancelled);
+        EXPECT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 0; }));
+        EXPECT_LT(std::chrono::steady_clock::now() - since, 4s);
+    }
+    EXPECT_LE(from.count().connections, 3);
+    EXPECT_TRUE(from.locks.make_lock("another").try_acquire());
 }
 
 TEST_F(postgres_waiting, a_wait_can_be_made_to_queue_again_so_that_vacuum_is_not_held_back) {
