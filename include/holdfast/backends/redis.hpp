@@ -40,6 +40,9 @@ struct options {
     /// One; or several that know nothing of each other, of which a majority decides (Redlock), an odd number. All with
     /// the same user, password and database.
     std::vector<server_address> servers = {server_address{}};
+    /// @ref servers are nodes of a Redis Cluster, which are asked for all others; the cluster is one server in the
+    /// sense of everything here. Without TLS and with database 0 only.
+    bool cluster = false;
     /// The name under which sentinels know a master. Set: @ref servers are the sentinels, and locks are kept by whom
     /// they name, one server in the sense of everything here.
     std::string sentinel_master = {};
@@ -67,8 +70,9 @@ struct options {
     /// forbid publishing. Drawn at random, as .NET does. Ten times as seldom where news do come.
     std::chrono::milliseconds min_busy_wait = std::chrono::milliseconds(10);
     std::chrono::milliseconds max_busy_wait = std::chrono::milliseconds(800);
-    /// Fencing tokens, from one counter for all names with this prefix, which never expires: `holdfast:fencing`. They
-    /// can go back when the server loses data: a failover, a crash without persistence, a flush. One server only.
+    /// Fencing tokens, from one counter for all names with this prefix, which never expires: `holdfast:fencing`; in a
+    /// cluster from one for each slot, at most 16384. They can go back when the server loses data: a failover, a crash
+    /// without persistence, a flush. Not with several servers.
     bool fencing = false;
     /// Replicas of a single server that must have a lock before it counts as acquired (WAIT). Where too few have it
     /// within @ref replica_timeout it is given back, and the acquire fails with `errc::unavailable`. A failover after
@@ -89,14 +93,15 @@ struct options {
 */
 HOLDFAST_API provider make_provider(const options& opts, const provider_settings& settings = {});
 
-/** @brief Serves the schemes `redis`, `rediss` with TLS, `redis+sentinel`, and `unix` and `redis+unix` for sockets.
+/** @brief Serves the schemes `redis`, `rediss` with TLS, `redis+sentinel`, `redis+cluster`, and `unix` and `redis+unix`
+    for sockets.
 
     `redis://[[user]:password@]host[:port][,host[:port]...][/database]`, `unix:///run/redis.sock?database=1`.
 
     Options, for the fields of @ref options: `database`, `prefix`, `expiry`, `min_validity`, `extension_cadence`,
     `min_busy_wait`, `max_busy_wait`, `connect_timeout`, `fencing`, `min_replicas`, `replica_timeout`; with `rediss`
     also `ca_file`, `cert_file`, `key_file` and `server_name`; with `redis+sentinel`, whose hosts are sentinels,
-   `master` (default `mymaster`), `sentinel_user` and `sentinel_password`. Times are written `500ms`, `30s` or `2m`.
+    `master` (default `mymaster`), `sentinel_user` and `sentinel_password`. Times are written `500ms`, `30s` or `2m`.
 */
 HOLDFAST_API void add_to(registry& target);
 

@@ -1,4 +1,6 @@
 #include <backends/redis/backend.hpp>
+#include <backends/redis/cluster_link.hpp>
+#include <backends/redis/cluster_news.hpp>
 #include <backends/redis/quorum_link.hpp>
 #include <backends/redis/sentinels.hpp>
 #include <backends/redis/server_link.hpp>
@@ -57,7 +59,8 @@ std::vector<server> servers_of(const options& opts) {
         master.master_name = opts.sentinel_master;
         return made;
     }
-    const auto several = opts.servers.size() > 1 ? std::make_shared<roll>(opts.servers.size()) : nullptr;
+    const auto several =
+        opts.servers.size() > 1 && !opts.cluster ? std::make_shared<roll>(opts.servers.size()) : nullptr;
     for (const server_address& each : opts.servers) {
         made.push_back({each, opts.user, opts.password, opts.database, opts.connect_timeout, tls});
         if (several != nullptr) {
@@ -70,7 +73,20 @@ std::vector<server> servers_of(const options& opts) {
 
 }  // namespace
 
-redis_backend::redis_backend(const options& opts) : strategy_(opts), servers_(servers_of(opts)) {
+redis_backend::redis_backend(const options& opts)
+    : strategy_(opts),
+      servers_(servers_of(opts)),
+      cluster_(opts.cluster ? std::make_shared<cluster>(servers_, opts.expiry) : nullptr) {
+    if (cluster_ != nullptr) {
+        cluster_->when_changed([this] {
+            std::shared_ptr<cluster_news> news;
+            {
+                const std::lock_guard guard(mutex_);
+                news = cluster_news_;
+            }
+            if (news != nullptr) news->follow();
+        });
+    }
     traits_.family = core::family::lease;
     traits_.announces = true;
     traits_.links_reconnect = true;
@@ -96,6 +112,11 @@ std::string redis_backend::map_name(core::primitive_kind kind, std::string_view 
 bool redis_backend::news_come() const noexcept {
     const subscriber* const news = news_.load(std::memory_order_acquire);
     return news != nullptr && news->works();
+}
+
+bool redis_backend::news_come_from(const node& where) {
+    const std::lock_guard guard(mutex_);
+    return cluster_news_ != nullptr && where != nullptr && cluster_news_->come_from(where);
 }
 
 resolver& redis_backend::names(const core::backend_context& context) {
@@ -134,12 +155,19 @@ leftovers& redis_backend::rest(const core::backend_context& context) {
 
 std::unique_ptr<core::link> redis_backend::make_link(const core::claim&, const core::backend_context& context) {
     const std::lock_guard guard(mutex_);
+    if (cluster_ != nullptr) return make_own_cluster_link(*this, *cluster_, names(context));
     if (servers_.size() > 1) return make_direct_quorum(strategy_, servers_, names(context), rest(context));
     return make_own_server_link(*this, servers_.front(), names(context));
 }
 
 std::unique_ptr<core::link> redis_backend::make_shared_link(const core::claim&, const core::backend_context& context) {
     const std::lock_guard guard(mutex_);
+    if (cluster_ != nullptr) {
+        if (nodes_ == nullptr) {
+            nodes_ = std::make_shared<node_channels>(cluster_, shared_names(context), context.executor());
+        }
+        return make_shared_cluster_link(*this, *cluster_, nodes_);
+    }
     const auto& channels = shared(context);
     if (servers_.size() > 1) return make_shared_quorum(strategy_, channels, rest(context));
     if (confirmers_ == nullptr) {
@@ -151,12 +179,26 @@ std::unique_ptr<core::link> redis_backend::make_shared_link(const core::claim&, 
 }
 
 std::size_t redis_backend::renewals_at_once(const core::claim& who) const noexcept {
-    // Each of several servers has its own votes to be renewed.
-    return servers_.size() > 1 ? 1 : strategy::renewals_at_once(who);
+    // Each of several servers has its own votes to be renewed; in a cluster one script asks for the keys of one slot.
+    return servers_.size() > 1 || cluster_ != nullptr ? 1 : strategy::renewals_at_once(who);
 }
 
 std::unique_ptr<core::watch> redis_backend::arm(const core::claim& who, core::link&, core::notifier& on_wake,
                                                 const core::backend_context& context, core::waiter) {
+    if (cluster_ != nullptr) {
+        std::shared_ptr<cluster_news> news;
+        {
+            const std::lock_guard guard(mutex_);
+            if (cluster_news_ == nullptr) {
+                cluster_news_ = std::make_shared<cluster_news>(cluster_, shared_names(context), context.executor(),
+                                                               context.observer);
+            }
+            news = cluster_news_;
+        }
+        std::vector<std::string> channels = strategy_.event_channels_of(who);
+        channels.insert(channels.begin(), strategy_.channel_of(who));
+        return news->listen(slot_of(who.target->mapped()), std::move(channels), on_wake);
+    }
     // A semaphore is kept by the first server. Other releases go to all servers in their order, so when the last one
     // tells of it the others have heard it as well.
     const bool first = who.mode == core::access::ticket || servers_.size() == 1;

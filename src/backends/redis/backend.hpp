@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_BACKENDS_REDIS_BACKEND_HPP
 #define HOLDFAST_BACKENDS_REDIS_BACKEND_HPP
 
+#include <backends/redis/cluster.hpp>
 #include <backends/redis/leftovers.hpp>
 #include <backends/redis/shared_channel.hpp>
 #include <backends/redis/strategy.hpp>
@@ -9,6 +10,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace holdfast {
@@ -16,6 +18,8 @@ inline namespace v0 {
 namespace redis {
 
 class channel_pool;
+class cluster_news;
+class node_channels;
 
 class redis_backend final : public core::backend {
 public:
@@ -39,6 +43,8 @@ public:
     const strategy& commands() const noexcept { return strategy_; }
     /// Whether releases by processes like ours are told to us.
     bool news_come() const noexcept;
+    /// Whether those that a node of the cluster carries out are.
+    bool news_come_from(const node& where);
 
 private:
     resolver& names(const core::backend_context& context);
@@ -46,13 +52,18 @@ private:
 
     const std::vector<std::shared_ptr<shared_channel>>& shared(const core::backend_context& context);
     leftovers& rest(const core::backend_context& context);
+    std::optional<unsigned> slot_at(const server& master) const;
 
     const strategy strategy_;
     core::backend_traits traits_;
     holdfast::capabilities capabilities_;
     const std::vector<server> servers_;
+    /// Null: there is none, but servers.
+    const std::shared_ptr<cluster> cluster_;
 
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
+    std::shared_ptr<node_channels> nodes_;
+    std::shared_ptr<cluster_news> cluster_news_;
     std::unique_ptr<resolver> resolver_;
     /// Of what may outlive us: has its executor itself.
     std::shared_ptr<resolver> shared_names_;

@@ -26,7 +26,8 @@ const script* script_of(const request& one) noexcept {
 void channel::submit(request& one, boottime::time_point now) {
     // Whoever does not wait is still given the time that connecting takes.
     one.open_until = one.reconnect_until > now ? one.reconnect_until : now + server_.connect_timeout;
-    if (one.one_of_many && connection_ == nullptr && now < pause_until_ && !last_failure_.text.empty()) {
+    if ((one.one_of_many || one.routed) && connection_ == nullptr && now < pause_until_ &&
+        !last_failure_.text.empty()) {
         fail(one, last_failure_);
         return;
     }
@@ -133,6 +134,11 @@ void channel::send(const request& one, const std::string& text) {
 
 void channel::send_waiting(boottime::time_point now) {
     for (request* one : waiting_) {
+        if (one->asking) {
+            static const std::string asking = format({"ASKING"});
+            connection_->send(asking);
+            sent_.push_back(nullptr);
+        }
         if (is_again(*one)) {
             send(*one, one->again(one->first));
         } else {
@@ -179,6 +185,11 @@ void channel::heard(request& one, reply_value answer, boottime::time_point now) 
         }
         failure why = failure_of(text);
         why.text = server_.text() + ": " + why.text;
+        if (one.routed) {
+            one.refusal = std::move(answer);
+            fail(one, why);
+            return;
+        }
         if (server_.sentinels != nullptr && (text.starts_with("READONLY") || text.starts_with("MASTERDOWN"))) {
             connection_->give_up("it is no master any more");
         }
@@ -215,7 +226,7 @@ void channel::lost(boottime::time_point now) {
     std::deque<request*> kept;
     for (request* one : waiting_) {
         const bool once_more = proven_ && one->losses <= 1;
-        if (one->only_once && one->losses > 0) {
+        if (one->routed || (one->only_once && one->losses > 0)) {
             fail(*one, why);
         } else if (why.transient && (once_more || (!one->one_of_many && pause_until_ < one->reconnect_until))) {
             kept.push_back(one);

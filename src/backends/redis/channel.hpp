@@ -29,6 +29,10 @@ struct request {
     bool only_once = false;
     /// One of several servers is asked: where this one was not to be reached a moment ago, that is the answer.
     bool one_of_many = false;
+    /// Its asker takes it through a cluster, where an error, or a connection that is lost, may mean another node.
+    bool routed = false;
+    /// It may be carried out by a node that is only about to have its slot.
+    bool asking = false;
     core::notifier* asker = nullptr;
 
     // What has become of it.
@@ -36,6 +40,8 @@ struct request {
     /// Null when it failed.
     reply_value answer = {};
     failure why = {};
+    /// Where it is routed: the error that was the answer, if one was.
+    reply_value refusal = {};
     /// It may have been carried out, though there is no answer.
     bool sent = false;
     /// The last time.

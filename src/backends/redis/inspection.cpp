@@ -166,7 +166,7 @@ std::map<std::string, std::string> info_of(questioner& server) {
     return found;
 }
 
-void look_at_version(const std::map<std::string, std::string>& info, std::vector<finding>& found) {
+void look_at_version(const std::map<std::string, std::string>& info, bool in_cluster, std::vector<finding>& found) {
     const auto version = info.find("redis_version");
     if (version == info.end()) {
         found.push_back({grade::warning, "version", "the server does not say what it is"});
@@ -175,8 +175,8 @@ void look_at_version(const std::map<std::string, std::string>& info, std::vector
     const bool old = std::atoi(version->second.c_str()) < 5;
     found.push_back({old ? grade::fault : grade::good, "version",
                      "Redis " + version->second + (old ? "; locks need 5 or later" : "")});
-    if (info.count("cluster_enabled") != 0 && info.at("cluster_enabled") == "1") {
-        found.push_back({grade::fault, "cluster", "the server is part of a cluster, which this version cannot use"});
+    if (!in_cluster && info.count("cluster_enabled") != 0 && info.at("cluster_enabled") == "1") {
+        found.push_back({grade::fault, "cluster", "the server is part of a cluster: use redis+cluster:"});
     }
     if (info.count("role") != 0 && info.at("role") != "master") {
         found.push_back({grade::fault, "role", "the server is a replica; locks need the master"});
@@ -208,18 +208,31 @@ void look_at_persistence(const std::map<std::string, std::string>& info, std::ve
     }
 }
 
+void look_at_cluster(questioner& server, std::vector<finding>& found) {
+    const std::string info = server.text({"CLUSTER", "INFO"});
+    const bool whole = info.find("cluster_state:ok") != std::string::npos;
+    found.push_back({whole ? grade::good : grade::fault, "cluster",
+                     whole ? "the cluster is whole" : "the cluster is down, by what this node says"});
+}
+
 constexpr const char* free_and_publish = R"(
 redis.call('del', KEYS[1])
+if ARGV[2] == '1' and type(redis.pcall('spublish', ARGV[1], '')) == 'number' then return 1 end
 return type(redis.pcall('publish', ARGV[1], '')) == 'number' and 1 or 0
 )";
 
-void look_at_rights(questioner& server, const strategy& commands, std::vector<finding>& found) {
-    const std::string key = commands.settings().key_prefix + "holdfast:doctor:" + std::to_string(::getpid()) + "-" +
-                            std::to_string(boottime::now().time_since_epoch().count());
-    const std::string channel = "holdfast:1:" + std::to_string(commands.settings().database) + ":" + key;
+/// @param slot of a cluster, which the server has
+void look_at_rights(questioner& server, const strategy& commands, std::optional<unsigned> slot,
+                    std::vector<finding>& found) {
+    const options& settings = commands.settings();
+    const std::string own =
+        std::to_string(::getpid()) + "-" + std::to_string(boottime::now().time_since_epoch().count());
+    const std::string tag = slot ? "{" + tag_of(*slot) + "}" : std::to_string(settings.database);
+    const std::string key = settings.key_prefix + "holdfast:doctor:" + (slot ? tag + ":" : "") + own;
+    const std::string channel = "holdfast:1:" + tag + ":" + key;
     try {
         const reply_value taken = server.ask({"SET", key, "doctor", "NX", "PX", "10000"});
-        const reply_value freed = server.ask({"EVAL", free_and_publish, "1", key, channel});
+        const reply_value freed = server.ask({"EVAL", free_and_publish, "1", key, channel, slot ? "1" : ""});
         found.push_back({grade::good, "rights", "keys can be set and deleted by scripts"});
         const bool publishes = is_integer(*freed) && integer_of(*freed) == 1;
         found.push_back({publishes ? grade::good : grade::warning, "channels",
@@ -227,6 +240,10 @@ void look_at_rights(questioner& server, const strategy& commands, std::vector<fi
                              ? "releases can be published"
                              : "this user may not publish on holdfast:*, so waiters have to ask again and again"});
     } catch (const error& refused) {
+        if (slot && refused.boost_code() == errc::unsupported) {
+            found.push_back({grade::warning, "rights", "not tried: the cluster is moving slots just now"});
+            return;
+        }
         found.push_back({grade::fault, "rights", refused.diag().message});
     }
 }
@@ -245,6 +262,32 @@ void look_at_events(questioner& server, std::vector<finding>& found) {
     }
 }
 
+/// Asks those that are known for all of them. Throws @ref error when none of them knows.
+std::vector<server> masters_of(cluster& all, boottime::time_point until, resolver& names) {
+    std::string why;
+    for (const node& each : all.whom_to_ask(nullptr)) {
+        try {
+            questioner asked(*each, names, until);
+            const reply_value slots = asked.ask({"CLUSTER", "SLOTS"});
+            reply_value nodes;
+            try {
+                nodes = asked.ask({"CLUSTER", "NODES"});
+            } catch (const error&) {
+                // Who may not ask believes whoever spoke last.
+            }
+            if (all.learn(*slots, nodes.get(), *each, boottime::now())) break;
+            why = "redis: " + each->text() + " knows of no node that has slots";
+        } catch (const error& failed) {
+            if (failed.boost_code() != errc::unavailable) throw;
+            why = failed.diag().message;
+        }
+    }
+    std::vector<server> found;
+    for (const node& each : all.masters()) found.push_back(*each);
+    if (found.empty()) throw error(errc::unavailable, why);
+    return found;
+}
+
 }  // namespace
 
 std::vector<lock_entry> redis_backend::list(const list_query& query) {
@@ -252,13 +295,27 @@ std::vector<lock_entry> redis_backend::list(const list_query& query) {
     resolver names;
     // Each of several servers should say the same; who holds a majority is for the reader to see.
     std::vector<lock_entry> found;
-    for (server each : servers_) {
+    std::vector<server> servers = servers_;
+    if (cluster_ != nullptr) {
+        servers = masters_of(*cluster_, until, names);
+        const node owner = query.key.empty() ? nullptr : cluster_->owner_of(slot_of(query.key));
+        if (owner != nullptr) servers = {*owner};
+    }
+    const auto look = [this](questioner& asked, const std::string& key, bool certain, std::vector<lock_entry>& here) {
+        try {
+            look_at(asked, key, certain, here);
+        } catch (const error& refused) {
+            // It has moved to another node meanwhile.
+            if (cluster_ == nullptr || refused.boost_code() != errc::unsupported) throw;
+        }
+    };
+    for (server each : servers) {
         each.roll = nullptr;
         questioner asked(each, names, until);
         std::vector<lock_entry> here;
         if (!query.key.empty()) {
-            look_at(asked, query.key, true, here);
-            if (const auto readers = readers_key(query.key)) look_at(asked, *readers, true, here);
+            look(asked, query.key, true, here);
+            if (const auto readers = readers_key(query.key)) look(asked, *readers, true, here);
         } else {
             std::string cursor = "0";
             const std::string pattern = pattern_of(strategy_.settings().key_prefix);
@@ -268,7 +325,7 @@ std::vector<lock_entry> redis_backend::list(const list_query& query) {
                 cursor = text_of(element_of(*page, 0));
                 const redisReply& keys = element_of(*page, 1);
                 for (std::size_t at = 0; at < size_of(keys); ++at) {
-                    look_at(asked, std::string(text_of(element_of(keys, at))), false, here);
+                    look(asked, std::string(text_of(element_of(keys, at))), false, here);
                 }
             } while (cursor != "0");
         }
@@ -288,12 +345,36 @@ std::vector<lock_entry> redis_backend::list(const list_query& query) {
     return found;
 }
 
+/// One that locks can be in.
+std::optional<unsigned> redis_backend::slot_at(const server& master) const {
+    const std::string& prefix = strategy_.settings().key_prefix;
+    const auto has = [&](unsigned slot) {
+        const node owner = cluster_->owner_of(slot);
+        return owner != nullptr && owner->address.host == master.address.host &&
+               owner->address.port == master.address.port;
+    };
+    if (has_hash_tag(prefix)) return has(slot_of(prefix)) ? std::optional(slot_of(prefix)) : std::nullopt;
+    for (unsigned slot = 0; slot < slot_count; ++slot) {
+        if (has(slot)) return slot;
+    }
+    return std::nullopt;
+}
+
 std::vector<finding> redis_backend::examine(const examination& how) {
     const auto until = boottime::now() + how.timeout;
     resolver names;
     std::vector<finding> found;
     std::set<std::string> identities;
-    for (const server& configured : servers_) {
+    std::vector<server> servers = servers_;
+    if (cluster_ != nullptr) {
+        try {
+            servers = masters_of(*cluster_, until, names);
+        } catch (const error& failed) {
+            found.push_back({grade::fault, "connection", failed.diag().message});
+            return found;
+        }
+    }
+    for (const server& configured : servers) {
         server each = configured;
         // It is looked at for itself, and has no vote.
         each.roll = nullptr;
@@ -315,23 +396,28 @@ std::vector<finding> redis_backend::examine(const examination& how) {
                 if (identity != info.end() && !identities.insert(identity->second).second) {
                     here.push_back({grade::fault, "servers", "the same server as one before it in the list"});
                 }
-                look_at_version(info, here);
+                look_at_version(info, cluster_ != nullptr, here);
                 look_at_memory(info, here);
                 look_at_persistence(info, here);
             } catch (const error& refused) {
                 here.push_back({grade::warning, "version", refused.diag().message});
             }
-            look_at_rights(asked, strategy_, here);
+            if (cluster_ == nullptr) {
+                look_at_rights(asked, strategy_, std::nullopt, here);
+            } else {
+                look_at_cluster(asked, here);
+                if (const auto slot = slot_at(configured)) look_at_rights(asked, strategy_, *slot, here);
+            }
             look_at_events(asked, here);
         } catch (const error& failed) {
             here.push_back({grade::fault, "connection", failed.diag().message});
         }
         for (finding& one : here) {
-            if (servers_.size() > 1) one.text = each.text() + ": " + one.text;
+            if (servers.size() > 1) one.text = each.text() + ": " + one.text;
             found.push_back(std::move(one));
         }
     }
-    if (servers_.size() > 1 && servers_.size() % 2 == 0) {
+    if (cluster_ == nullptr && servers_.size() > 1 && servers_.size() % 2 == 0) {
         found.push_back({grade::warning, "servers", "an even number: one fewer would outlive as many failures"});
     }
     return found;

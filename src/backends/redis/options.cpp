@@ -1,4 +1,5 @@
 #include <backends/redis/options.hpp>
+#include <backends/redis/slots.hpp>
 #include <names/text.hpp>
 
 #include <sys/un.h>
@@ -70,6 +71,17 @@ void check_server(const server_address& one) {
     if (one.port == 0) refuse("the port is a number from 1 to 65535");
 }
 
+void check_cluster(const options& opts) {
+    if (!opts.sentinel_master.empty()) refuse("a cluster has no sentinels");
+    if (opts.tls) refuse("there is no TLS with a cluster in this version");
+    if (opts.database != 0) refuse("a cluster has database 0 only");
+    if (!opts.servers.front().socket_path.empty()) refuse("nodes of a cluster are hosts, not unix sockets");
+    // It would become the hash tag of some names, or of none.
+    if (opts.key_prefix.find('{') != std::string::npos && !has_hash_tag(opts.key_prefix)) {
+        refuse("in a cluster a '{' in the prefix must begin a hash tag, as in {shop}:");
+    }
+}
+
 std::string place_of(const server_address& one) {
     if (!one.socket_path.empty()) return one.socket_path;
     std::string host = one.host;
@@ -89,7 +101,8 @@ options checked(const options& opts) {
         // Two votes for one server would make a majority of a minority.
         if (!places.insert(place_of(each)).second) refuse("a server is listed twice: " + place_of(each));
     }
-    const bool several = made.servers.size() > 1 && made.sentinel_master.empty();
+    const bool several = made.servers.size() > 1 && made.sentinel_master.empty() && !made.cluster;
+    if (made.cluster) check_cluster(made);
     if (made.sentinel_master.find('\0') != std::string::npos) refuse("the master's name holds a NUL");
     if (made.sentinel_master.empty() && (made.sentinel_user || made.sentinel_password)) {
         refuse("a password for sentinels needs 'sentinel_master'");
@@ -143,7 +156,8 @@ options options_from(const url& address) {
     const auto database = reader.text("database");
     std::string database_text = database.value_or("0");
     const bool by_sentinels = address.scheme() == "redis+sentinel";
-    if (address.scheme() == "redis" || address.scheme() == "rediss" || by_sentinels) {
+    made.cluster = address.scheme() == "redis+cluster";
+    if (address.scheme() == "redis" || address.scheme() == "rediss" || by_sentinels || made.cluster) {
         made.servers.clear();
         for (std::string_view left = address.authority();;) {
             const auto comma = left.find(',');

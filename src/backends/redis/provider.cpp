@@ -10,7 +10,8 @@ namespace redis {
 
 provider make_provider(const options& opts, const provider_settings& settings) {
     const options sound = checked(opts);
-    if (sound.sentinel_master.empty() && sound.servers.size() % 2 == 0 && settings.observer != nullptr) {
+    if (sound.sentinel_master.empty() && !sound.cluster && sound.servers.size() % 2 == 0 &&
+        settings.observer != nullptr) {
         settings.observer->notice("",
                                   "redis: an even number of servers outlives the failure of no more of them than "
                                   "one fewer would");
@@ -19,7 +20,7 @@ provider make_provider(const options& opts, const provider_settings& settings) {
 }
 
 void add_to(registry& target) {
-    for (const char* scheme : {"redis", "redis+sentinel", "redis+unix", "rediss", "unix"}) {
+    for (const char* scheme : {"redis", "redis+cluster", "redis+sentinel", "redis+unix", "rediss", "unix"}) {
         target.add(scheme, [](const url& address, const provider_settings& settings) {
             return make_provider(options_from(address), settings);
         });

@@ -55,6 +55,14 @@ local time = redis.call('time')
 local now = time[1] * 1000 + time[2] / 1000
 )";
 
+// Tells whoever waits. The third argument: in a cluster, by a sharded channel, which servers before Redis 7 do not
+// know. Users without the right to publish must still be able to release: pcall, and only after the key is gone.
+const char* const tell = R"(
+if ARGV[2] ~= '' and not (ARGV[3] and type(redis.pcall('spublish', ARGV[2], '')) == 'number') then
+    redis.pcall('publish', ARGV[2], '')
+end
+)";
+
 }  // namespace
 
 script::script(std::string source) : source_(std::move(source)), hash_(hash_of(source_)) {}
@@ -135,12 +143,11 @@ return answers
     return made;
 }
 
-// Users without the right to publish must still be able to release: pcall, and only after the key is gone.
 const script& scripts::lock_release() {
-    static const script made(R"(
+    static const script made(std::string(R"(
 if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('del', KEYS[1])
-if ARGV[2] ~= '' then redis.pcall('publish', ARGV[2], '') end
+)") + tell + R"(
 return 1
 )");
     return made;
@@ -182,10 +189,12 @@ return redis.call('pexpire', KEYS[1], math.max(redis.call('pttl', KEYS[1]), tonu
     return made;
 }
 
+// In a slot that is moving, a node may not say that a key is gone: pcall, because the reader has left by then.
 const script& scripts::read_release() {
-    static const script made(R"(
+    static const script made(std::string(R"(
 if redis.call('srem', KEYS[1], ARGV[1]) == 0 then return 0 end
-if ARGV[2] ~= '' and redis.call('exists', KEYS[1]) == 0 then redis.pcall('publish', ARGV[2], '') end
+if redis.pcall('exists', KEYS[1]) == 1 then return 1 end
+)") + tell + R"(
 return 1
 )");
     return made;
@@ -219,21 +228,21 @@ return {0, redis.call('pttl', KEYS[2]), known}
 }
 
 const script& scripts::write_release() {
-    static const script made(R"(
+    static const script made(std::string(R"(
 local writer = redis.call('get', KEYS[1])
 if writer ~= ARGV[1] and writer ~= ARGV[1] .. '_WRITERWAITING' then return 0 end
 redis.call('del', KEYS[1])
-if ARGV[2] ~= '' then redis.pcall('publish', ARGV[2], '') end
+)") + tell + R"(
 return writer == ARGV[1] and 1 or 0
 )");
     return made;
 }
 
 const script& scripts::write_withdraw() {
-    static const script made(R"(
+    static const script made(std::string(R"(
 if redis.call('get', KEYS[1]) ~= ARGV[1] .. '_WRITERWAITING' then return 0 end
 redis.call('del', KEYS[1])
-if ARGV[2] ~= '' then redis.pcall('publish', ARGV[2], '') end
+)") + tell + R"(
 return 1
 )");
     return made;
@@ -270,9 +279,9 @@ return changed
 }
 
 const script& scripts::ticket_release() {
-    static const script made(R"(
+    static const script made(std::string(R"(
 if redis.call('zrem', KEYS[1], ARGV[1]) == 0 then return 0 end
-if ARGV[2] ~= '' then redis.pcall('publish', ARGV[2], '') end
+)") + tell + R"(
 return 1
 )");
     return made;

@@ -41,7 +41,8 @@ private:
 /** Acquires answer {1}, or {1, token} where a counter is the last of their keys, and a refusal {0, remaining
     milliseconds, whether releases are heard}; the others integers.
 
-    The counter is counted up first: if that fails nothing has been granted.
+    The counter is counted up first: if that fails nothing has been granted. Those that publish have a third argument
+    where the channel is a sharded one.
 */
 struct scripts {
     /// Also an acquire that was sent before and may have arrived. key; id, expiry

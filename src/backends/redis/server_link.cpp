@@ -7,103 +7,7 @@ inline namespace v0 {
 namespace redis {
 namespace {
 
-using core::verb;
-using core::verdict;
-
 constexpr std::size_t most_idle = 16;
-
-/// What comes after a grant that replicas must have, too.
-struct confirmation {
-    /// A write of the connection that WAIT is asked on; it also says whether the lock is still ours.
-    request write;
-    request wait;
-    request give_back;
-};
-
-/// What both kinds of links have in common.
-class server_link : public core::link {
-public:
-    explicit server_link(redis_backend& owner) noexcept : owner_(owner) {}
-
-protected:
-    enum class stage { asking, confirming, giving_back };
-
-    /// False when the answer is there already.
-    bool begin(const core::command& cmd) {
-        if (!strategy::asks(cmd)) {
-            set_reply(verdict::released);
-            return false;
-        }
-        stage_ = stage::asking;
-        began_ = boottime::now();
-        command_ = cmd;
-        mode_ = cmd.who->mode;
-        owner_.commands().fill(request_, cmd);
-        return true;
-    }
-    /// True when the reply is there.
-    bool go_on() {
-        if (stage_ == stage::asking) {
-            if (!is_done(request_)) return false;
-            if (!command_.together.empty()) {
-                reply_ = owner_.commands().judge_together(command_, request_, began_);
-                return true;
-            }
-            reply_ = owner_.commands().judge(command_.what, mode_, request_, began_, owner_.news_come());
-            const bool granted = command_.what == verb::try_acquire && reply_.result == verdict::granted;
-            if (!granted || owner_.commands().settings().min_replicas == 0) return true;
-            confirm();
-        }
-        if (stage_ == stage::confirming) {
-            if (!is_done(extra_->write) || !is_done(extra_->wait)) return false;
-            end_confirmation();
-            refusal_ = owner_.commands().judge_confirmation(extra_->write, extra_->wait);
-            if (refusal_.empty()) {
-                // Time has passed, and what is left of the lease may be too little by now.
-                reply_ = owner_.commands().judge(command_.what, mode_, request_, began_, owner_.news_come());
-                return true;
-            }
-            give_back();
-        }
-        if (!is_done(extra_->give_back)) return false;
-        const auto back = owner_.commands().judge(verb::release, mode_, extra_->give_back, began_, false);
-        set_failure(errc::unavailable, 0, refusal_);
-        // Then the core sees to it.
-        if (back.result != verdict::released && back.result != verdict::not_held) reply_.result = verdict::link_lost;
-        return true;
-    }
-
-    virtual void submit(request& one) = 0;
-    virtual bool is_done(const request& one) const = 0;
-    /// Both go over one connection, which has nothing else to do meanwhile.
-    virtual void submit_confirmation(request& write, request& wait) = 0;
-    virtual void end_confirmation() {}
-
-    redis_backend& owner_;
-    request request_;
-    std::unique_ptr<confirmation> extra_;
-    boottime::time_point began_{};
-    stage stage_ = stage::asking;
-
-private:
-    void confirm() {
-        stage_ = stage::confirming;
-        extra_ = std::make_unique<confirmation>();
-        owner_.commands().fill_confirmation(extra_->write, extra_->wait, *command_.who);
-        submit_confirmation(extra_->write, extra_->wait);
-    }
-    void give_back() {
-        stage_ = stage::giving_back;
-        core::command back = command_;
-        back.what = verb::release;
-        owner_.commands().fill(extra_->give_back, back);
-        submit(extra_->give_back);
-    }
-
-    core::command command_;
-    core::access mode_{};
-    std::string refusal_;
-};
 
 class direct_link final : public server_link {
 public:
@@ -149,7 +53,7 @@ private:
         channel_.submit(one, now);
         channel_.drive(now, false);
     }
-    bool is_done(const request& one) const override { return one.done; }
+    bool is_done(const request& one) override { return one.done; }
     void submit_confirmation(request& write, request& wait) override {
         const auto now = boottime::now();
         channel_.submit(write, now);
@@ -190,7 +94,7 @@ private:
         one.asker = on_progress_;
         channel_->submit(one);
     }
-    bool is_done(const request& one) const override {
+    bool is_done(const request& one) override {
         return (stage_ == stage::confirming ? confirmer_ : channel_)->is_done(one);
     }
     void submit_confirmation(request& write, request& wait) override {
@@ -207,6 +111,72 @@ private:
 };
 
 }  // namespace
+
+using core::verb;
+using core::verdict;
+
+bool server_link::begin(const core::command& cmd) {
+    if (!strategy::asks(cmd)) {
+        set_reply(verdict::released);
+        return false;
+    }
+    stage_ = stage::asking;
+    began_ = boottime::now();
+    command_ = cmd;
+    mode_ = cmd.who->mode;
+    owner_.commands().fill(request_, cmd);
+    return true;
+}
+
+bool server_link::go_on() {
+    if (stage_ == stage::asking) {
+        if (!is_done(request_)) return false;
+        if (!command_.together.empty()) {
+            reply_ = owner_.commands().judge_together(command_, request_, began_);
+            return true;
+        }
+        reply_ = owner_.commands().judge(command_.what, mode_, request_, began_, news_come());
+        const bool granted = command_.what == verb::try_acquire && reply_.result == verdict::granted;
+        if (!granted || owner_.commands().settings().min_replicas == 0) return true;
+        confirm();
+    }
+    if (stage_ == stage::confirming) {
+        if (!is_done(extra_->write) || !is_done(extra_->wait)) return false;
+        end_confirmation();
+        refusal_ = owner_.commands().judge_confirmation(extra_->write, extra_->wait);
+        if (refusal_.empty()) {
+            // Time has passed, and what is left of the lease may be too little by now.
+            reply_ = owner_.commands().judge(command_.what, mode_, request_, began_, news_come());
+            return true;
+        }
+        give_back();
+    }
+    if (!is_done(extra_->give_back)) return false;
+    const auto back = owner_.commands().judge(verb::release, mode_, extra_->give_back, began_, false);
+    set_failure(errc::unavailable, 0, refusal_);
+    // Then the core sees to it.
+    if (back.result != verdict::released && back.result != verdict::not_held) reply_.result = verdict::link_lost;
+    return true;
+}
+
+bool server_link::news_come() const {
+    return owner_.news_come();
+}
+
+void server_link::confirm() {
+    stage_ = stage::confirming;
+    extra_ = std::make_unique<confirmation>();
+    owner_.commands().fill_confirmation(extra_->write, extra_->wait, *command_.who);
+    submit_confirmation(extra_->write, extra_->wait);
+}
+
+void server_link::give_back() {
+    stage_ = stage::giving_back;
+    core::command back = command_;
+    back.what = verb::release;
+    owner_.commands().fill(extra_->give_back, back);
+    submit(extra_->give_back);
+}
 
 std::shared_ptr<shared_channel> channel_pool::take() {
     {

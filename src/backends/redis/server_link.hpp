@@ -35,6 +35,49 @@ private:
     std::vector<std::shared_ptr<shared_channel>> idle_;
 };
 
+/// What links to one server, and to a cluster, have in common.
+class server_link : public core::link {
+public:
+    explicit server_link(redis_backend& owner) noexcept : owner_(owner) {}
+
+protected:
+    enum class stage { asking, confirming, giving_back };
+    /// What comes after a grant that replicas must have, too.
+    struct confirmation {
+        /// A write of the connection that WAIT is asked on; it also says whether the lock is still ours.
+        request write;
+        request wait;
+        request give_back;
+    };
+
+    /// False when the answer is there already.
+    bool begin(const core::command& cmd);
+    /// True when the reply is there.
+    bool go_on();
+
+    virtual void submit(request& one) = 0;
+    virtual bool is_done(const request& one) = 0;
+    /// Both go over one connection, which has nothing else to do meanwhile.
+    virtual void submit_confirmation(request& write, request& wait) = 0;
+    virtual void end_confirmation() {}
+    /// Whether a release of what was refused would be told.
+    virtual bool news_come() const;
+
+    redis_backend& owner_;
+    core::command command_;
+    request request_;
+    std::unique_ptr<confirmation> extra_;
+    boottime::time_point began_{};
+    stage stage_ = stage::asking;
+
+private:
+    void confirm();
+    void give_back();
+
+    core::access mode_{};
+    std::string refusal_;
+};
+
 /// A connection of its own, driven by the thread that calls.
 std::unique_ptr<core::link> make_own_server_link(redis_backend& owner, const server& to, resolver& names);
 /// A place in the connection that asynchronous operations share.

@@ -1,3 +1,4 @@
+#include <backends/redis/slots.hpp>
 #include <backends/redis/strategy.hpp>
 #include <names/names.hpp>
 
@@ -117,17 +118,34 @@ strategy::strategy(const options& opts)
       counter_(opts.fencing ? opts.key_prefix + std::string(counter_key) : std::string()) {}
 
 std::string strategy::key_of(core::primitive_kind kind, std::string_view name) const {
+    if (kind != core::primitive_kind::reader_writer_lock) return options_.key_prefix + names::redis(name);
     // A reader-writer lock is known by its writer's key, so that a lock of that very name shares its queue.
-    return options_.key_prefix +
-           (kind == core::primitive_kind::reader_writer_lock ? names::redis_rw(name).writer : names::redis(name));
+    std::string key = options_.key_prefix + names::redis_rw(name).writer;
+    const std::string_view ending = std::string_view(key).substr(options_.key_prefix.size() + name.size());
+    if (!options_.cluster || has_hash_tag(options_.key_prefix + std::string(name))) return key;
+    // Both keys must be in one slot, so the name becomes their hash tag.
+    if (name.empty() || name.front() == '}') {
+        throw error(errc::invalid_name,
+                    "redis: in a cluster the name of a reader-writer lock cannot be empty or begin with '}', because "
+                    "it is the hash tag of its keys");
+    }
+    return options_.key_prefix + "{" + std::string(name) + "}" + std::string(ending);
 }
 
 std::string strategy::channel_of(const core::claim& who) const {
     const std::string& key = who.target->mapped();
+    // A sharded channel is told by who has its slot, which must be the key's: the release is one step.
+    if (options_.cluster) return "holdfast:1:{" + tag_of(slot_of(key)) + "}:" + key;
     std::string made;
     made.reserve(channel_prefix_.size() + key.size());
     made.append(channel_prefix_).append(key);
     return made;
+}
+
+std::string_view strategy::counter_of(std::string_view key, std::string& room) const {
+    if (!options_.cluster || counter_.empty() || has_hash_tag(counter_)) return counter_;
+    room = counter_ + ":{" + tag_of(slot_of(key)) + "}";
+    return room;
 }
 
 std::vector<std::string> strategy::event_channels_of(const core::claim& who) const {
@@ -175,14 +193,24 @@ void strategy::fill(request& into, const core::command& cmd) const {
     }
 }
 
+void strategy::set_release(request& into, const script& which, std::string_view key, std::string_view id,
+                           const core::claim& who) const {
+    if (options_.cluster) {
+        set_script(into, which, {key}, {id, channel_of(who), "1"});
+    } else {
+        set_script(into, which, {key}, {id, channel_of(who)});
+    }
+}
+
 void strategy::fill_lock(request& into, const core::command& cmd, std::string_view id) const {
     const std::string& key = cmd.who->target->mapped();
+    std::string room;
     if (cmd.what == verb::release) {
-        set_script(into, scripts::lock_release(), {key}, {id, channel_of(*cmd.who)});
+        set_release(into, scripts::lock_release(), key, id, *cmd.who);
     } else if (cmd.what == verb::renew) {
         set_script(into, scripts::lock_renew(), {key}, {id, expiry_});
     } else if (cmd.staying || !counter_.empty()) {
-        set_script(into, scripts::lock_acquire(), {key}, {id, expiry_}, counter_);
+        set_script(into, scripts::lock_acquire(), {key}, {id, expiry_}, counter_of(key, room));
     } else {
         // What .NET sends; a refusal of this one says nothing about the holder, which only those need who stay.
         into.first = format({"SET", key, id, "NX", "PX", expiry_});
@@ -228,42 +256,46 @@ core::reply strategy::judge_together(const core::command& cmd, const request& do
 
 void strategy::fill_read(request& into, const core::command& cmd, std::string_view id) const {
     const std::string& writer = cmd.who->target->mapped();
+    std::string room;
     const std::string readers = readers_of(writer);
     if (cmd.what == verb::release) {
-        set_script(into, scripts::read_release(), {readers}, {id, channel_of(*cmd.who)});
+        set_release(into, scripts::read_release(), readers, id, *cmd.who);
     } else if (cmd.what == verb::renew) {
         set_script(into, scripts::read_renew(), {readers}, {id, expiry_});
     } else {
-        set_script(into, scripts::read_acquire(), {writer, readers}, {id, expiry_, "0"}, counter_);
+        set_script(into, scripts::read_acquire(), {writer, readers}, {id, expiry_, "0"}, counter_of(writer, room));
         set_again(into, scripts::read_acquire(), say_again);
     }
 }
 
 void strategy::fill_write(request& into, const core::command& cmd, std::string_view id) const {
     const std::string& writer = cmd.who->target->mapped();
+    std::string room;
     if (cmd.what == verb::release) {
-        set_script(into, scripts::write_release(), {writer}, {id, channel_of(*cmd.who)});
+        set_release(into, scripts::write_release(), writer, id, *cmd.who);
     } else if (cmd.what == verb::withdraw) {
-        set_script(into, scripts::write_withdraw(), {writer}, {id, channel_of(*cmd.who)});
+        set_release(into, scripts::write_withdraw(), writer, id, *cmd.who);
     } else if (cmd.what == verb::renew) {
         set_script(into, scripts::lock_renew(), {writer}, {id, expiry_});
     } else {
         set_script(into, scripts::write_acquire(), {writer, readers_of(writer)}, {id, expiry_, cmd.staying ? "1" : "0"},
-                   counter_);
+                   counter_of(writer, room));
     }
 }
 
 void strategy::fill_ticket(request& into, const core::command& cmd, std::string_view id) const {
     const std::string& key = cmd.who->target->mapped();
+    std::string room;
     const std::string tickets = std::to_string(cmd.who->target->max_count);
     if (cmd.what == verb::release) {
-        set_script(into, scripts::ticket_release(), {key}, {id, channel_of(*cmd.who)});
+        set_release(into, scripts::ticket_release(), key, id, *cmd.who);
     } else if (cmd.what == verb::renew) {
         set_script(into, scripts::ticket_renew(), {key}, {id, expiry_, set_expiry_});
     } else if (cmd.what == verb::count) {
         set_script(into, scripts::ticket_count(), {key}, {tickets});
     } else {
-        set_script(into, scripts::ticket_acquire(), {key}, {id, expiry_, tickets, set_expiry_, "0"}, counter_);
+        set_script(into, scripts::ticket_acquire(), {key}, {id, expiry_, tickets, set_expiry_, "0"},
+                   counter_of(key, room));
         set_again(into, scripts::ticket_acquire(), say_again);
     }
 }

@@ -57,7 +57,11 @@ private:
     void fill_write(request& into, const core::command& cmd, std::string_view id) const;
     void fill_renewals(request& into, const core::command& cmd) const;
     void fill_ticket(request& into, const core::command& cmd, std::string_view id) const;
+    void set_release(request& into, const script& which, std::string_view key, std::string_view id,
+                     const core::claim& who) const;
     std::string id_of(const core::claim& who) const;
+    /// The fencing counter of the lock with that key. @param room where it is made, if it has to be
+    std::string_view counter_of(std::string_view key, std::string& room) const;
     boottime::time_point retry_at(const redisReply& refusal, core::access mode, bool news_come) const;
 
     const options options_;
@@ -66,7 +70,7 @@ private:
     const std::string channel_prefix_;
     const std::string expiry_;
     const std::string set_expiry_;
-    /// The fencing counter's key; empty: none.
+    /// The fencing counter's key, or in a cluster what they all begin with; empty: none.
     const std::string counter_;
 };
 

@@ -1,6 +1,8 @@
+#include <backends/redis/slots.hpp>
 #include <backends/redis/subscriber.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace holdfast {
 inline namespace v0 {
@@ -37,13 +39,13 @@ private:
 };
 
 subscriber::subscriber(std::shared_ptr<const server> to, std::shared_ptr<resolver> names,
-                       std::shared_ptr<observer> watcher)
-    : server_(std::move(to)), names_(std::move(names)), observer_(std::move(watcher)) {}
+                       std::shared_ptr<observer> watcher, bool sharded)
+    : server_(std::move(to)), names_(std::move(names)), observer_(std::move(watcher)), in_cluster_(sharded) {}
 
 std::shared_ptr<subscriber> subscriber::make(std::shared_ptr<const server> to, std::shared_ptr<resolver> names,
                                              const boost::asio::any_io_executor& executor,
-                                             std::shared_ptr<observer> watcher) {
-    auto made = std::make_shared<subscriber>(std::move(to), std::move(names), std::move(watcher));
+                                             std::shared_ptr<observer> watcher, bool sharded) {
+    auto made = std::make_shared<subscriber>(std::move(to), std::move(names), std::move(watcher), sharded);
     made->seat_ = std::make_shared<reactor_seat>(executor, [self = std::weak_ptr<subscriber>(made)] {
         if (const auto alive = self.lock()) alive->run();
     });
@@ -115,6 +117,7 @@ void subscriber::drive(boottime::time_point now, bool read) {
         out_.clear();
         events_ = events::unknown;
         events_forbidden_ = false;
+        sharded_ = in_cluster_;
         // Before the first subscription, after which nothing else may be asked.
         config_is_out_ = true;
         connection_->send(format({"CONFIG", "GET", "notify-keyspace-events"}));
@@ -143,9 +146,22 @@ void subscriber::subscribe_all(bool to_events) {
 
 /// @param channels all of one kind, so that an error is about that kind
 void subscriber::subscribe(const std::vector<std::string_view>& channels) {
-    std::vector<std::string_view> words{"SUBSCRIBE"};
+    const bool to_events = is_event_channel(channels.front());
+    if (!sharded_ || to_events) {
+        out_.push_back({.to_events = to_events, .channels = channels.size()});
+        subscribe("SUBSCRIBE", channels);
+        return;
+    }
+    // One by one: those of one command must be in one slot.
+    for (const std::string_view each : channels) {
+        out_.push_back({.sharded = std::string(each), .channels = 1});
+        subscribe("SSUBSCRIBE", {each});
+    }
+}
+
+void subscriber::subscribe(const char* command, const std::vector<std::string_view>& channels) {
+    std::vector<std::string_view> words{command};
     words.insert(words.end(), channels.begin(), channels.end());
-    out_.emplace_back(is_event_channel(channels.front()), channels.size());
     connection_->send(format(words));
 }
 
@@ -174,10 +190,16 @@ void subscriber::heard_config(const redisReply& said) {
 }
 
 void subscriber::heard_error(const redisReply& said) {
-    const bool about_events = !out_.empty() && out_.front().first;
+    const subscription asked = out_.empty() ? subscription{} : out_.front();
     if (!out_.empty()) out_.pop_front();
     const failure why = failure_of(text_of(said));
-    if (about_events) {
+    if (!asked.sharded.empty() && text_of(said).starts_with("ERR unknown command")) {
+        // Before Redis 7 all nodes hear what one of them is told. Every other sharded one is answered in the same way.
+        if (std::exchange(sharded_, false)) subscribe_all(false);
+    } else if (!asked.sharded.empty() && redirection_from(text_of(said))) {
+        // It is told elsewhere: whoever looks finds out where.
+        wake(asked.sharded);
+    } else if (asked.to_events) {
         events_forbidden_ = true;
     } else if (why.code == errc::permission) {
         forbid(why.text);
@@ -195,15 +217,21 @@ void subscriber::heard(const redisReply& message) {
     }
     if (!is_array(message) || size_of(message) < 2) return;
     const std::string_view what = text_of(element_of(message, 0));
-    if (what == "subscribe" && !out_.empty() && --out_.front().second == 0) out_.pop_front();
+    const bool confirms = what == "subscribe" || what == "ssubscribe";
+    if (confirms && !out_.empty() && --out_.front().channels == 0) out_.pop_front();
     const auto found = topics_.find(std::string(text_of(element_of(message, 1))));
     if (found == topics_.end()) return;
     const bool is_event = is_event_channel(found->first);
-    if (what == "subscribe") {
+    if (what == "sunsubscribe" && found->second.confirmed) {
+        // The slot has been moved away, or was to be told no more when nobody listened for a moment.
+        found->second.confirmed = false;
+        if (!found->second.listeners.empty()) subscribe({found->first});
+        seat_->post();
+    } else if (confirms) {
         found->second.confirmed = true;
         // Events come from everybody, news from our like: only of the latter is anything expected.
         if (!is_event) works_.store(true, std::memory_order_release);
-    } else if (what != "message") {
+    } else if (what != "message" && what != "smessage") {
         return;
     } else if (is_event && (size_of(message) < 3 || !makes_room(text_of(element_of(message, 2))))) {
         return;
@@ -245,7 +273,10 @@ void subscriber::sweep(boottime::time_point now) {
         if (!one.listeners.empty()) {
             ++each;
         } else if (now >= one.idle_since + kept_idle) {
-            if (ready_ && is_wanted(each->first)) connection_->send(format({"UNSUBSCRIBE", each->first}));
+            if (ready_ && is_wanted(each->first)) {
+                const bool sharded = sharded_ && !is_event_channel(each->first);
+                connection_->send(format({sharded ? "SUNSUBSCRIBE" : "UNSUBSCRIBE", each->first}));
+            }
             each = topics_.erase(each);
         } else {
             sweep_at_ = std::min(sweep_at_, one.idle_since + kept_idle);
@@ -253,6 +284,12 @@ void subscriber::sweep(boottime::time_point now) {
         }
     }
     if (connection_ != nullptr) seat_->post();
+}
+
+void subscriber::wake(std::string_view channel) noexcept {
+    const auto found = topics_.find(std::string(channel));
+    if (found == topics_.end()) return;
+    for (core::notifier* listener : found->second.listeners) listener->notify(core::signal_wake);
 }
 
 void subscriber::wake_all() noexcept {

@@ -14,7 +14,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 namespace holdfast {
@@ -23,6 +22,10 @@ namespace redis {
 
 /** Subscribes to channels as long as somebody listens to them; to those of the server's own keyspace events unless the
     server has them off.
+
+    In a cluster the channels of releases are sharded, where the server knows that (Redis 7): they are told by the node
+    that has their slot, and no other. Where a slot is moved away, listeners are notified, so that they look, and find
+    the node that has it now.
 
     A listener is notified with `signal_wake` for each message, for each confirmation that messages will come from now
     on, and when the connection is lost: each of these is a reason to look.
@@ -33,8 +36,9 @@ class subscriber final {
 public:
     static std::shared_ptr<subscriber> make(std::shared_ptr<const server> to, std::shared_ptr<resolver> names,
                                             const boost::asio::any_io_executor& executor,
-                                            std::shared_ptr<observer> watcher);
-    subscriber(std::shared_ptr<const server> to, std::shared_ptr<resolver> names, std::shared_ptr<observer> watcher);
+                                            std::shared_ptr<observer> watcher, bool sharded = false);
+    subscriber(std::shared_ptr<const server> to, std::shared_ptr<resolver> names, std::shared_ptr<observer> watcher,
+               bool sharded);
     subscriber(const subscriber&) = delete;
     subscriber& operator=(const subscriber&) = delete;
     ~subscriber();
@@ -62,6 +66,8 @@ private:
     bool is_wanted(std::string_view channel) const noexcept;
     void subscribe_all(bool to_events);
     void subscribe(const std::vector<std::string_view>& channels);
+    void subscribe(const char* command, const std::vector<std::string_view>& channels);
+    void wake(std::string_view channel) noexcept;
     void heard_config(const redisReply& said);
     void heard_error(const redisReply& said);
     void hear();
@@ -89,8 +95,17 @@ private:
     bool config_is_out_ = false;
     events events_ = events::unknown;
     bool events_forbidden_ = false;
-    /// Subscriptions that are out: whether to events, and how many channels.
-    std::deque<std::pair<bool, std::size_t>> out_;
+    const bool in_cluster_;
+    /// The channels of releases are.
+    bool sharded_ = false;
+    struct subscription {
+        bool to_events = false;
+        /// Where it is of one sharded channel.
+        std::string sharded = {};
+        std::size_t channels = 0;
+    };
+    /// Those that are not confirmed.
+    std::deque<subscription> out_;
     int listening_ = 0;
     int failures_ = 0;
     boottime::time_point pause_until_{};

@@ -1,5 +1,6 @@
 #include <contract/environment.hpp>
 #include <support/certificates.hpp>
+#include <support/redis_cluster.hpp>
 #include <support/redis_server.hpp>
 
 #include <holdfast/backends/redis.hpp>
@@ -32,18 +33,30 @@ const test::redis_server& the_tls_server() {
     return made;
 }
 
+const test::redis_cluster& the_cluster() {
+    static const test::redis_cluster made(false);
+    return made;
+}
+
 struct layout {
     std::string name;
     redis::options opts = {};
     std::size_t servers = 1;
     bool by_socket = false;
     bool by_tls = false;
+    bool by_cluster = false;
 };
 
 class redis_environment final : public environment {
 public:
     explicit redis_environment(const layout& how) : opts_(how.opts), servers_(how.servers), by_tls_(how.by_tls) {
         opts_.servers.clear();
+        if (how.by_cluster) {
+            // Which tells of the others.
+            opts_.servers.push_back({.port = the_cluster().node(0).port()});
+            opts_.cluster = true;
+            return;
+        }
         for (std::size_t number = 0; number < servers_; ++number) {
             redis::server_address where;
             if (by_tls_) {
@@ -67,6 +80,7 @@ public:
         if (key.size() > suffix.size() && key.ends_with(suffix)) {
             words.push_back(key.substr(0, key.size() - suffix.size()) + ".readers");
         }
+        if (opts_.cluster) return static_cast<int>(the_cluster().ask(key, words).integer);
         long long most = 0;
         for (std::size_t number = 0; number < servers_; ++number) {
             test::redis_client client(server(number).socket_path());
@@ -91,6 +105,7 @@ environment_variant variant(layout how) {
     how.opts.expiry = 4s;
     how.opts.min_validity = 2s;
     how.opts.extension_cadence = 50ms;
+    how.opts.cluster = how.by_cluster;
     return {how.name, redis::make_provider(how.opts).capabilities(),
             [how] { return std::make_unique<redis_environment>(how); }};
 }
@@ -105,6 +120,7 @@ std::vector<environment_variant> environment_variants() {
     return {
         variant({.name = "socket_prefix_database", .opts = prefixed, .by_socket = true}),
         variant({.name = "tls", .by_tls = true}),
+        variant({.name = "cluster", .by_cluster = true}),
         variant({.name = "three_servers", .servers = 3}),
         variant({.name = "five_servers", .servers = 5}),
     };

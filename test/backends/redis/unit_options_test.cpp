@@ -89,6 +89,16 @@ TEST(redis_url, names_sentinels) {
     EXPECT_EQ(from("redis+sentinel://a").sentinel_master, "mymaster");
 }
 
+TEST(redis_url, names_nodes_of_a_cluster) {
+    const options made = from("redis+cluster://ann:secret@a,b:6380?prefix={shop}:&fencing&min_replicas=1");
+    EXPECT_TRUE(made.cluster);
+    ASSERT_EQ(made.servers.size(), 2);
+    EXPECT_EQ(made.servers[0].port, 6379);
+    EXPECT_EQ(made.servers[1].port, 6380);
+    EXPECT_EQ(made.user, "ann");
+    EXPECT_FALSE(from("redis://a,b").cluster);
+}
+
 TEST(redis_url, has_times) {
     const options made = from("redis://h?expiry=1m&min_validity=50s&extension_cadence=1500ms&connect_timeout=1s");
     EXPECT_EQ(made.expiry, 60s);
@@ -118,6 +128,11 @@ TEST(redis_url, is_refused_with_what_would_be_right) {
         {"redis://a,", "host is missing"},
         {"redis://a,b,A:6379", "listed twice"},
         {"redis://a,b,c?fencing", "one server"},
+        {"redis+cluster://a/1", "database 0 only"},
+        {"redis+cluster://a?prefix=x{", "hash tag"},
+        {"redis+cluster://a?prefix=x{}y", "hash tag"},
+        {"redis+cluster://a,a", "listed twice"},
+        {"redis+cluster://", "host is missing"},
         {"redis://h:0", "from 1 to 65535"},
         {"redis://h:70000", "from 1 to 65535"},
         {"redis://h:x", "from 1 to 65535"},

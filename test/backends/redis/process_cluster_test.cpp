@@ -1,0 +1,347 @@
+// Locks in a cluster: slots that move, and nodes that do not agree.
+#include <support/attempt.hpp>
+#include <support/redis_cluster.hpp>
+
+#include <holdfast/backends/redis.hpp>
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace holdfast {
+namespace {
+
+using namespace std::chrono_literals;
+using fakes::attempt;
+using fakes::style;
+using test::redis_cluster;
+
+class redis_in_cluster : public testing::TestWithParam<style> {
+protected:
+    redis_in_cluster() {
+        options_.servers.clear();
+        for (std::size_t number = 0; number < redis_cluster::masters; ++number) {
+            options_.servers.push_back({.port = group().node(number).port()});
+        }
+        options_.cluster = true;
+        options_.expiry = 10s;
+        options_.min_validity = 8s;
+        options_.extension_cadence = 100ms;
+        // Only news can wake waiters in time.
+        options_.min_busy_wait = options_.max_busy_wait = 60s;
+    }
+    /// For the whole program: tests have names of their own.
+    static redis_cluster& group() {
+        static redis_cluster made(false);
+        return made;
+    }
+    /// One of those that are in the slots of that node.
+    std::string name_at(std::size_t number, const std::string& what = "name") const {
+        for (int count = 0;; ++count) {
+            std::string made = std::string(fakes::name_of(GetParam())) + ":" + what + std::to_string(count);
+            if (group().owner_of(made) == number) return made;
+        }
+    }
+    attempt acquire(const lock& one, timeout limit) { return fakes::acquire(handlers_, GetParam(), one, limit); }
+    static attempt release(lock_handle held) { return fakes::release(GetParam(), std::move(held)); }
+    static bool is_renewed(const lock_handle& held) {
+        const auto before = held.valid_until();
+        return fakes::eventually([&] { return held.valid_until() > before + 250ms; });
+    }
+
+    fakes::handler_thread handlers_;
+    redis::options options_;
+};
+
+INSTANTIATE_TEST_SUITE_P(styles, redis_in_cluster, testing::Values(style::sync, style::async),
+                         [](const auto& which) { return fakes::name_of(which.param); });
+
+TEST_P(redis_in_cluster, each_lock_is_where_its_slot_is) {
+    // One node tells of the others.
+    options_.servers.resize(1);
+    const provider locks = redis::make_provider(options_);
+    for (std::size_t number = 0; number < redis_cluster::masters; ++number) {
+        const std::string name = name_at(number);
+        attempt how = acquire(locks.make_lock(name), 5s);
+        ASSERT_FALSE(how.code) << how.diag.message;
+        EXPECT_EQ(group().node(number)({"EXISTS", name}).integer, 1);
+        EXPECT_EQ(acquire(locks.make_lock(name), timeout::zero()).code, errc::timed_out);
+        EXPECT_TRUE(is_renewed(how.handle));
+        EXPECT_FALSE(release(std::move(how.handle)).code);
+        EXPECT_EQ(group().node(number)({"EXISTS", name}).integer, 0);
+    }
+}
+
+TEST_P(redis_in_cluster, a_held_lock_goes_with_its_slot) {
+    const provider locks = redis::make_provider(options_);
+    const std::string name = name_at(0, "moves");
+    attempt how = acquire(locks.make_lock(name), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    const long long slot = group().slot_of(name);
+    // In every state of the move it is renewed, held against others, and where it is released it is gone.
+    group().begin_move(slot, 0, 1);
+    EXPECT_TRUE(is_renewed(how.handle)) << "not moved yet";
+    EXPECT_EQ(acquire(locks.make_lock(name), timeout::zero()).code, errc::timed_out);
+    group().move_key(name, 0, 1);
+    EXPECT_TRUE(is_renewed(how.handle)) << "moved";
+    EXPECT_EQ(acquire(locks.make_lock(name), timeout::zero()).code, errc::timed_out);
+    group().end_move(slot, 1);
+    EXPECT_TRUE(is_renewed(how.handle)) << "told";
+    EXPECT_EQ(acquire(locks.make_lock(name), timeout::zero()).code, errc::timed_out);
+    EXPECT_EQ(how.handle.state(), held_state::held);
+    EXPECT_EQ(group().owner_of(name), 1);
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    EXPECT_EQ(group().ask(name, {"EXISTS", name}).integer, 0);
+    // Somebody who knows nothing of the move yet.
+    how = acquire(redis::make_provider(options_).make_lock(name), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    // While it moves back: taken and released where it is not any more.
+    group().begin_move(slot, 1, 0);
+    group().move_key(name, 1, 0);
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    how = acquire(locks.make_lock(name), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    EXPECT_EQ(acquire(locks.make_lock(name), timeout::zero()).code, errc::timed_out);
+    group().end_move(slot, 0);
+    EXPECT_TRUE(is_renewed(how.handle));
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    EXPECT_EQ(group().ask(name, {"EXISTS", name}).integer, 0);
+}
+
+TEST_P(redis_in_cluster, a_lock_that_was_deleted_is_lost_and_not_taken_for_moved) {
+    const provider locks = redis::make_provider(options_);
+    const std::string name = name_at(2, "deleted");
+    attempt how = acquire(locks.make_lock(name), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    const auto lost = how.handle.lost_token();
+    group().begin_move(group().slot_of(name), 2, 0);
+    group().node(2)({"DEL", name});
+    EXPECT_TRUE(fakes::eventually([&] { return lost.stop_requested(); }));
+    EXPECT_EQ(release(std::move(how.handle)).code, errc::lost);
+    group().end_move(group().slot_of(name), 0);
+}
+
+TEST_P(redis_in_cluster, a_release_wakes_by_a_sharded_channel) {
+    const provider locks = redis::make_provider(options_);
+    for (std::size_t number = 0; number < redis_cluster::masters; ++number) {
+        const std::string name = name_at(number, "woken");
+        attempt how = acquire(locks.make_lock(name), 5s);
+        ASSERT_FALSE(how.code) << how.diag.message;
+        fakes::pending_acquire waiter(handlers_, GetParam(), locks.make_lock(name), 20s);
+        EXPECT_TRUE(fakes::eventually([&] {
+            for (const auto& each : group().node(number)({"PUBSUB", "SHARDCHANNELS"}).elements) {
+                if (each.text.ends_with("}:" + name)) return true;
+            }
+            return false;
+        })) << "it does not listen there";
+        EXPECT_FALSE(release(std::move(how.handle)).code);
+        const attempt then = waiter.get();
+        EXPECT_FALSE(then.code) << then.code.message();
+        EXPECT_LT(then.took, 10s);
+    }
+}
+
+TEST_P(redis_in_cluster, waiters_go_along_when_a_slot_moves) {
+    const provider locks = redis::make_provider(options_);
+    const std::string name = name_at(1, "followed");
+    attempt how = acquire(locks.make_lock(name), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    fakes::pending_acquire waiter(handlers_, GetParam(), locks.make_lock(name), 20s);
+    const auto listens_at = [&](std::size_t number) {
+        for (const auto& each : group().node(number)({"PUBSUB", "SHARDCHANNELS"}).elements) {
+            if (each.text.ends_with("}:" + name)) return true;
+        }
+        return false;
+    };
+    EXPECT_TRUE(fakes::eventually([&] { return listens_at(1); }));
+    group().move(name, 2);
+    EXPECT_TRUE(fakes::eventually([&] { return listens_at(2); })) << "it does not listen where the slot is now";
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    attempt then = waiter.get();
+    EXPECT_FALSE(then.code) << then.code.message();
+    EXPECT_LT(then.took, 10s);
+    EXPECT_FALSE(release(std::move(then.handle)).code);
+    group().move(name, 1);
+}
+
+TEST_P(redis_in_cluster, both_keys_of_a_reader_writer_lock_are_in_one_slot) {
+    const provider locks = redis::make_provider(options_);
+    const std::string plain = name_at(0, "table");
+    for (const std::string& name : {plain, "{" + plain + "}rows", "a}b" + plain, "a{b" + plain, "a{}b" + plain}) {
+        const auto table = locks.make_reader_writer_lock(name);
+        {
+            const auto one = table.acquire_read(5s);
+            const auto other = table.acquire_read(5s);
+            EXPECT_FALSE(table.try_acquire_write());
+            EXPECT_EQ(one.state(), held_state::held);
+        }
+        const auto writer = table.acquire_write(5s);
+        EXPECT_FALSE(table.try_acquire_read());
+        EXPECT_FALSE(table.try_acquire_write());
+    }
+    EXPECT_EQ(locks.make_reader_writer_lock(plain).mapped_name(), "{" + plain + "}.writer");
+    EXPECT_EQ(locks.make_reader_writer_lock("{" + plain + "}rows").mapped_name(), "{" + plain + "}rows.writer")
+        << "as .NET has it";
+    for (const char* name : {"", "}x"}) {
+        try {
+            (void)locks.make_reader_writer_lock(name);
+            ADD_FAILURE() << name;
+        } catch (const error& refused) {
+            EXPECT_EQ(refused.boost_code(), errc::invalid_name);
+        }
+    }
+}
+
+TEST_P(redis_in_cluster, readers_and_a_writer_go_with_their_slot) {
+    const provider locks = redis::make_provider(options_);
+    const std::string name = name_at(0, "library");
+    const auto table = locks.make_reader_writer_lock(name);
+    auto reader = table.acquire_read(5s);
+    const std::string key(table.mapped_name());
+    const long long slot = group().slot_of(key);
+    const std::size_t from = group().owner_of(key);
+    const std::size_t to = (from + 1) % redis_cluster::masters;
+    group().begin_move(slot, from, to);
+    const auto before = reader.valid_until();
+    EXPECT_TRUE(fakes::eventually([&] { return reader.valid_until() > before + 250ms; }));
+    // One of two keys is there: whether a writer may have it is not known until the move is over.
+    error_code code;
+    (void)table.acquire_write(200ms, {}, code);
+    EXPECT_EQ(code, errc::unavailable) << code.message();
+    reader.release();
+    EXPECT_EQ(group().node(from)({"EXISTS", "{" + name + "}.readers"}).integer, 0);
+    group().end_move(slot, to);
+    auto writer = table.acquire_write(5s);
+    EXPECT_EQ(group().node(to)({"EXISTS", key}).integer, 1);
+    writer.release();
+    group().move(key, from);
+}
+
+TEST_P(redis_in_cluster, tickets_are_counted_wherever_they_are) {
+    const provider locks = redis::make_provider(options_);
+    const std::string name = name_at(0, "tickets");
+    const auto tickets = locks.make_semaphore(name, 2);
+    auto one = tickets.acquire(5s);
+    auto other = tickets.acquire(5s);
+    EXPECT_FALSE(tickets.try_acquire());
+    group().move(name, 1);
+    EXPECT_FALSE(tickets.try_acquire());
+    one.release();
+    EXPECT_EQ(tickets.current_count(), 1);
+    other.release();
+    EXPECT_EQ(tickets.current_count(), 2);
+    group().move(name, 0);
+}
+
+TEST_P(redis_in_cluster, tokens_of_one_name_grow_also_when_its_slot_moves) {
+    options_.fencing = true;
+    const provider locks = redis::make_provider(options_);
+    for (const std::string& name : {name_at(0, "fenced"), "{" + name_at(1, "fenced") + "}tag"}) {
+        const std::size_t home = group().owner_of(name);
+        std::uint64_t last = 0;
+        for (int round = 0; round < 4; ++round) {
+            attempt how = acquire(locks.make_lock(name), 5s);
+            ASSERT_FALSE(how.code) << how.diag.message;
+            const auto token = how.handle.fencing_token();
+            ASSERT_TRUE(token.has_value());
+            EXPECT_GT(token->value(), last);
+            last = token->value();
+            EXPECT_FALSE(release(std::move(how.handle)).code);
+            if (round == 1) group().move(name, (home + 1) % redis_cluster::masters);
+        }
+        group().move(name, home);
+    }
+    const auto table = locks.make_reader_writer_lock(name_at(2, "fenced"));
+    const auto first = table.acquire_read(5s).fencing_token();
+    const auto second = table.acquire_write(5s).fencing_token();
+    ASSERT_TRUE(first && second);
+    EXPECT_GT(second->value(), first->value());
+    const auto tickets = locks.make_semaphore(name_at(2, "fenced tickets"), 1);
+    EXPECT_TRUE(tickets.acquire(5s).fencing_token().has_value());
+}
+
+TEST_P(redis_in_cluster, a_slot_that_nobody_serves_is_told_in_time_and_awaited) {
+    const provider locks = redis::make_provider(options_);
+    const std::string name = name_at(2, "unserved");
+    const std::string slot = std::to_string(group().slot_of(name));
+    for (std::size_t number = 0; number < redis_cluster::masters; ++number) {
+        group().node(number)({"CONFIG", "SET", "cluster-require-full-coverage", "no"});
+        group().node(number)({"CLUSTER", "DELSLOTS", slot});
+    }
+    const attempt refused = acquire(locks.make_lock(name), 100ms);
+    EXPECT_EQ(refused.code, errc::unavailable) << refused.code.message();
+    EXPECT_NE(refused.diag.message.find("cluster"), std::string::npos) << refused.diag.message;
+    EXPECT_LT(refused.took, 5s);
+    EXPECT_EQ(acquire(locks.make_lock(name), timeout::zero()).code, errc::unavailable);
+    fakes::pending_acquire waiter(handlers_, GetParam(), locks.make_lock(name), 20s);
+    // Others are served.
+    EXPECT_FALSE(acquire(locks.make_lock(name_at(0, "served")), 5s).code);
+    group().node(2)({"CLUSTER", "ADDSLOTS", slot});
+    const attempt then = waiter.get();
+    EXPECT_FALSE(then.code) << then.code.message() << then.diag.message;
+}
+
+TEST_P(redis_in_cluster, what_is_none_is_said) {
+    const test::redis_server alone;
+    options_.servers = {{.port = alone.port()}};
+    attempt how = acquire(redis::make_provider(options_).make_lock("name"), 5s);
+    EXPECT_EQ(how.code, errc::unsupported) << how.code.message();
+    EXPECT_NE(how.diag.message.find("no node of a cluster"), std::string::npos) << how.diag.message;
+    options_.servers = {{.port = group().node(0).port()}};
+    options_.cluster = false;
+    how = acquire(redis::make_provider(options_).make_lock(name_at(1)), 5s);
+    EXPECT_EQ(how.code, errc::unsupported) << how.code.message();
+}
+
+TEST_P(redis_in_cluster, all_masters_are_listed_and_examined) {
+    options_.key_prefix = std::string("listed:") + fakes::name_of(GetParam()) + ":";
+    options_.servers.resize(1);
+    const provider locks = redis::make_provider(options_);
+    std::vector<lock_handle> held;
+    for (int count = 0; count < 20; ++count) {
+        held.push_back(locks.make_lock("name" + std::to_string(count)).acquire(5s));
+    }
+    EXPECT_EQ(locks.list().size(), 20);
+    EXPECT_EQ(locks.list({.key = options_.key_prefix + "name7"}).size(), 1);
+    // Nodes may not agree yet on what other tests have moved.
+    std::string all;
+    const bool found = fakes::eventually([&] {
+        int good = 0;
+        all.clear();
+        for (const finding& each : locks.examine()) {
+            EXPECT_NE(each.severity, finding::grade::fault) << each.subject << each.text;
+            all += each.subject + ": " + each.text + "\n";
+            const bool counts = each.subject == "channels" || each.subject == "rights" || each.subject == "cluster";
+            if (counts && each.severity == finding::grade::good) ++good;
+        }
+        return good == 3 * static_cast<int>(redis_cluster::masters);
+    });
+    EXPECT_TRUE(found) << all;
+    for (const bool tagged : {false, true}) {
+        options_.key_prefix = tagged ? "{listed}:" : "";
+        for (const finding& each : redis::make_provider(options_).examine()) {
+            EXPECT_NE(each.severity, finding::grade::fault) << each.subject << each.text;
+        }
+    }
+}
+
+TEST_P(redis_in_cluster, connections_that_are_killed_are_made_anew) {
+    const provider locks = redis::make_provider(options_);
+    attempt kept = acquire(locks.make_lock(name_at(0, "kept")), 5s);
+    ASSERT_FALSE(kept.code) << kept.diag.message;
+    for (int round = 0; round < 20; ++round) {
+        for (std::size_t number = 0; number < redis_cluster::masters; ++number) {
+            group().node(number)({"CLIENT", "KILL", "TYPE", "normal"});
+            attempt how = acquire(locks.make_lock(name_at(number, "killed")), 5s);
+            ASSERT_FALSE(how.code) << how.diag.message;
+            group().node(number)({"CLIENT", "KILL", "TYPE", "normal"});
+            EXPECT_FALSE(release(std::move(how.handle)).code);
+        }
+    }
+    EXPECT_EQ(kept.handle.state(), held_state::held);
+    EXPECT_TRUE(is_renewed(kept.handle));
+}
+
+}  // namespace
+}  // namespace holdfast
