@@ -180,6 +180,10 @@ bool course::look(boottime::time_point now) {
         }
         look_at_ = now + patience;
         inquired_ = true;
+        if (!is_believed()) {
+            disbelieve();
+            return true;
+        }
     }
     const bool done = over_.is_ended(at_, *one_);
     const bool late = done ? one_->answer != nullptr && now - one_->sent_at > patience : now >= look_at_;
