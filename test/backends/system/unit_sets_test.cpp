@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <signal.h>
 #include <sys/file.h>
 
 #include <atomic>
@@ -524,6 +525,38 @@ TEST_F(WithoutStops, ALossIsSeenByLooking) {
     place_.remove();
     EXPECT_EQ(mine.state(), held_state::lost);
     EXPECT_TRUE(eventually([&] { return lost.stop_requested(); }));
+}
+
+std::atomic<int> signals_handled{0};
+
+TEST(SystemSignals, OfTheUsersAreTheUsersAndEndNoWait) {
+    const published_sets place;
+    const provider locks = place.open();
+    const provider others = place.open();
+    struct sigaction own {};
+    struct sigaction before {};
+    own.sa_handler = [](int) { ++signals_handled; };
+    ASSERT_EQ(::sigaction(SIGUSR1, &own, &before), 0);
+    for (const bool cancellable : {false, true}) {
+        auto held = locks.make_lock("x").acquire();
+        std::atomic<bool> got{false};
+        std::jthread waiting([&](const std::stop_token& stop) {
+            const lock_handle mine =
+                others.make_lock("x").acquire(timeout::infinite(), cancellable ? stop : std::stop_token());
+            got = true;
+        });
+        const auto stands = [&] { return place.waiters("lock:x") == 1; };
+        ASSERT_TRUE(eventually(stands));
+        const int handled = signals_handled;
+        ::pthread_kill(waiting.native_handle(), SIGUSR1);
+        EXPECT_TRUE(eventually([&] { return signals_handled == handled + 1; }));
+        EXPECT_TRUE(eventually(stands));
+        EXPECT_FALSE(got);
+        held.release();
+        waiting.join();
+        EXPECT_TRUE(got);
+    }
+    ::sigaction(SIGUSR1, &before, nullptr);
 }
 
 /// How many stops of a set are somebody's.
