@@ -61,58 +61,21 @@ const statement statements[] = {
      " END FROM " HOLDFAST_ASKED,
      {oid_int2_array, oid_int8_array},
      2},
+    // The layout tool would make columns of this.
+    // clang-format off
     {"SELECT CASE op"
-     " WHEN 0 THEN " HOLDFAST_DRAW_IF("pg_catalog.pg_try_advisory_lock(k)", "$3") " WHEN 1 THEN " HOLDFAST_DRAW_IF(
-         "pg_catalog.pg_try_advisory_lock_shared(k)",
-         "$3") " WHEN 2 THEN " HOLDFAST_DRAW_IF("pg_catalog.pg_try_advisory_lock(" HOLDFAST_PAIR ")",
-                                                "$3") " WHEN 3 THEN " HOLDFAST_DRAW_IF("pg_catalog.pg_try_advisory_"
-                                                                                       "lock_shared(" HOLDFAST_PAIR ")",
-                                                                                       "$3") " WHEN 8 "
-                                                                                             "THEN " HOLDFAST_COUNT(
-                                                                                                 "pg"
-                                                                                                 "_c"
-                                                                                                 "at"
-                                                                                                 "al"
-                                                                                                 "og"
-                                                                                                 ".p"
-                                                                                                 "g_"
-                                                                                                 "ad"
-                                                                                                 "vi"
-                                                                                                 "so"
-                                                                                                 "ry"
-                                                                                                 "_u"
-                                                                                                 "nl"
-                                                                                                 "oc"
-                                                                                                 "k("
-                                                                                                 "k"
-                                                                                                 ")") " WHEN 9 "
-                                                                                                      "THEN"
-                                                                                                      " " HOLDFAST_COUNT("pg_catalog.pg_advisory_unlock_shared(k)") " WHEN 10 THEN " HOLDFAST_COUNT(
-                                                                                                          "pg_catalog."
-                                                                                                          "pg_advisory_"
-                                                                                                          "unlock"
-                                                                                                          "(" HOLDFAST_PAIR
-                                                                                                          ")") " WHEN "
-                                                                                                               "11 "
-                                                                                                               "THEN"
-                                                                                                               " " HOLDFAST_COUNT(
-                                                                                                                   "pg_"
-                                                                                                                   "cat"
-                                                                                                                   "alo"
-                                                                                                                   "g."
-                                                                                                                   "pg_"
-                                                                                                                   "adv"
-                                                                                                                   "iso"
-                                                                                                                   "ry_"
-                                                                                                                   "unl"
-                                                                                                                   "ock"
-                                                                                                                   "_sh"
-                                                                                                                   "are"
-                                                                                                                   "d"
-                                                                                                                   "(" HOLDFAST_PAIR
-                                                                                                                   ")") " END FROM " HOLDFAST_ASKED,
+     " WHEN 0 THEN " HOLDFAST_DRAW_IF("pg_catalog.pg_try_advisory_lock(k)", "$3")
+     " WHEN 1 THEN " HOLDFAST_DRAW_IF("pg_catalog.pg_try_advisory_lock_shared(k)", "$3")
+     " WHEN 2 THEN " HOLDFAST_DRAW_IF("pg_catalog.pg_try_advisory_lock(" HOLDFAST_PAIR ")", "$3")
+     " WHEN 3 THEN " HOLDFAST_DRAW_IF("pg_catalog.pg_try_advisory_lock_shared(" HOLDFAST_PAIR ")", "$3")
+     " WHEN 8 THEN " HOLDFAST_COUNT("pg_catalog.pg_advisory_unlock(k)")
+     " WHEN 9 THEN " HOLDFAST_COUNT("pg_catalog.pg_advisory_unlock_shared(k)")
+     " WHEN 10 THEN " HOLDFAST_COUNT("pg_catalog.pg_advisory_unlock(" HOLDFAST_PAIR ")")
+     " WHEN 11 THEN " HOLDFAST_COUNT("pg_catalog.pg_advisory_unlock_shared(" HOLDFAST_PAIR ")")
+     " END FROM " HOLDFAST_ASKED,
      {oid_int2_array, oid_int8_array, oid_text},
      3},
+    // clang-format on
     {"SELECT " HOLDFAST_DRAW("$2") " FROM pg_catalog.generate_series(1, $1)", {oid_int4, oid_text}, 2},
     {"SELECT pg_catalog.set_config('lock_timeout', $1, true)", {oid_text}, 1},
     {"SELECT l.objsubid, (l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8, l.mode = 'ShareLock'"
