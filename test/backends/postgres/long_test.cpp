@@ -8,6 +8,7 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -97,6 +98,40 @@ TEST_F(postgres_crowd, a_server_that_is_stopped_for_five_seconds_delays_everybod
     EXPECT_EQ(asked.get().state(), held_state::held);
     held.release();
     EXPECT_EQ(waiting.get().state(), held_state::held);
+}
+
+// What was asked before comes to its end later, when nobody is there to take it.
+TEST_F(postgres_crowd, what_a_stopped_server_grants_to_those_who_have_left_is_given_back) {
+    const auto from = make();
+    const auto elsewhere = make();
+    auto held = elsewhere.locks.make_lock("stopped wait").acquire();
+    from.locks.make_lock("warm").acquire().release();
+    std::stop_source stop;
+    auto waiting = std::async(std::launch::async, [&] {
+        error_code code;
+        auto got = from.locks.make_lock("stopped wait").acquire(timeout::infinite(), stop.get_token(), code);
+        return code;
+    });
+    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+    // Together, on a connection that carries tries.
+    std::vector<std::promise<error_code>> tries(20);
+    server_.signal_all(SIGSTOP);
+    for (std::size_t i = 0; i < tries.size(); ++i) {
+        from.locks.make_lock("stopped " + std::to_string(i)).async_acquire(10ms, [&, i](error_code code, lock_handle) {
+            tries[i].set_value(code);
+        });
+    }
+    stop.request_stop();
+    EXPECT_EQ(waiting.get(), errc::cancelled);
+    for (auto& each : tries) EXPECT_EQ(each.get_future().get(), errc::unavailable);
+    // So that the wait is granted before its cancel is looked at, or after: either way nothing stays.
+    held = lock_handle();
+    server_.signal_all(SIGCONT);
+    EXPECT_TRUE(test::eventually([&] { return in_server("") == 0; }));
+    for (std::size_t i = 0; i < tries.size(); ++i) {
+        EXPECT_TRUE(elsewhere.locks.make_lock("stopped " + std::to_string(i)).try_acquire(10s));
+    }
+    EXPECT_TRUE(from.locks.make_lock("stopped wait").try_acquire(10s));
 }
 
 /// Users of .NET's library report that releases fail under such a load.
