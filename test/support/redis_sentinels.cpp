@@ -34,16 +34,18 @@ void await(const char* what, Condition holds) {
 
 }  // namespace
 
-redis_sentinels::redis_sentinels(const std::string& password) : password_(password) {
+redis_sentinels::redis_sentinels(const std::string& password, const std::vector<std::string>& options)
+    : password_(password), options_(options) {
     std::string place = "/tmp/holdfast-sentinels-XXXXXX";
     if (::mkdtemp(place.data()) == nullptr) throw std::runtime_error("no temporary folder");
     directory_ = place;
-    const std::vector<std::string> quick{"--repl-diskless-sync-delay", "0"};
+    std::vector<std::string> quick{"--repl-diskless-sync-delay", "0"};
+    quick.insert(quick.end(), options.begin(), options.end());
     servers_.push_back(std::make_unique<redis_server>(quick));
     for (int each = 0; each < 2; ++each) {
-        auto options = quick;
-        options.insert(options.end(), {"--replicaof", "127.0.0.1", std::to_string(server(0).port())});
-        servers_.push_back(std::make_unique<redis_server>(options));
+        auto replica = quick;
+        replica.insert(replica.end(), {"--replicaof", "127.0.0.1", std::to_string(server(0).port())});
+        servers_.push_back(std::make_unique<redis_server>(replica));
     }
     await("no replicas", [this] {
         redis_client client(server(0).socket_path());
@@ -77,11 +79,28 @@ redis_sentinels::~redis_sentinels() {
 
 void redis_sentinels::start_sentinel(std::size_t number) {
     const std::string file = directory_ + "/" + std::to_string(number) + ".conf";
-    std::ofstream(file) << "port " << ports_[number] << "\nbind 127.0.0.1\ndir " << directory_ << "\nlogfile "
-                        << directory_ << "/" << number << ".log\nsentinel monitor shop 127.0.0.1 " << server(0).port()
-                        << " 2\nsentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n"
-                        << (password_.empty() ? "" : "requirepass " + password_ + "\n");
+    std::ofstream written(file);
+    written << "port " << ports_[number] << "\nunixsocket " << socket_of(number) << "\nbind 127.0.0.1\ndir "
+            << directory_ << "\nlogfile " << directory_ << "/" << number << ".log\nsentinel monitor shop 127.0.0.1 "
+            << server(0).port()
+            << " 2\nsentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n"
+            << (password_.empty() ? "" : "requirepass " + password_ + "\n");
+    for (const std::string& each : options_) {
+        if (each == redis_server::own_port) {
+            written << " " << ports_[number];
+        } else if (each.starts_with("--")) {
+            written << "\n" << each.substr(2);
+        } else {
+            written << " " << each;
+        }
+    }
+    written << "\n";
+    written.close();
     ids_[number] = start_server({"redis-server", file, "--sentinel"});
+}
+
+std::string redis_sentinels::socket_of(std::size_t number) const {
+    return directory_ + "/" + std::to_string(number) + ".sock";
 }
 
 void redis_sentinels::kill_sentinel(std::size_t number) {
@@ -92,7 +111,7 @@ void redis_sentinels::kill_sentinel(std::size_t number) {
 }
 
 redis_reply redis_sentinels::ask(std::size_t number, const std::vector<std::string>& words) const {
-    redis_client client("127.0.0.1", ports_[number]);
+    redis_client client(socket_of(number));
     if (!password_.empty()) client({"AUTH", password_});
     return client(words);
 }

@@ -14,7 +14,8 @@ namespace holdfast::test {
 class redis_sentinels {
 public:
     /// @param password what the sentinels want of their clients; empty: nothing
-    explicit redis_sentinels(const std::string& password = "");
+    /// @param options of each server and each sentinel
+    explicit redis_sentinels(const std::string& password = "", const std::vector<std::string>& options = {});
     redis_sentinels(const redis_sentinels&) = delete;
     redis_sentinels& operator=(const redis_sentinels&) = delete;
     ~redis_sentinels();
@@ -27,10 +28,12 @@ public:
     void kill_sentinel(std::size_t number);
 
 private:
+    std::string socket_of(std::size_t number) const;
     void start_sentinel(std::size_t number);
     redis_reply ask(std::size_t number, const std::vector<std::string>& words) const;
 
     const std::string password_;
+    const std::vector<std::string> options_;
     std::string directory_;
     std::vector<std::unique_ptr<redis_server>> servers_;
     std::vector<std::uint16_t> ports_;

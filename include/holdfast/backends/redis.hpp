@@ -41,7 +41,7 @@ struct options {
     /// the same user, password and database.
     std::vector<server_address> servers = {server_address{}};
     /// @ref servers are nodes of a Redis Cluster, which are asked for all others; the cluster is one server in the
-    /// sense of everything here. Without TLS and with database 0 only.
+    /// sense of everything here. With database 0 only.
     bool cluster = false;
     /// The name under which sentinels know a master. Set: @ref servers are the sentinels, and locks are kept by whom
     /// they name, one server in the sense of everything here.
@@ -52,7 +52,7 @@ struct options {
     /// The ACL user; unset: the default user.
     std::optional<std::string> user = {};
     std::optional<std::string> password = {};
-    /// Unset: without TLS. Files are read once, when the provider is made.
+    /// Unset: without TLS. All servers alike, also sentinels. Files are read once, when the provider is made.
     std::optional<tls_options> tls = {};
     /// The number of the database. Locks in different databases are different locks.
     int database = 0;
@@ -93,14 +93,14 @@ struct options {
 */
 HOLDFAST_API provider make_provider(const options& opts, const provider_settings& settings = {});
 
-/** @brief Serves the schemes `redis`, `rediss` with TLS, `redis+sentinel`, `redis+cluster`, and `unix` and `redis+unix`
-    for sockets.
+/** @brief Serves the schemes `redis`, `redis+sentinel` and `redis+cluster`, those with `rediss` for `redis` with TLS,
+   and `unix` and `redis+unix` for sockets.
 
     `redis://[[user]:password@]host[:port][,host[:port]...][/database]`, `unix:///run/redis.sock?database=1`.
 
     Options, for the fields of @ref options: `database`, `prefix`, `expiry`, `min_validity`, `extension_cadence`,
     `min_busy_wait`, `max_busy_wait`, `connect_timeout`, `fencing`, `min_replicas`, `replica_timeout`; with `rediss`
-    also `ca_file`, `cert_file`, `key_file` and `server_name`; with `redis+sentinel`, whose hosts are sentinels,
+    also `ca_file`, `cert_file`, `key_file` and `server_name`; with `+sentinel`, whose hosts are sentinels,
     `master` (default `mymaster`), `sentinel_user` and `sentinel_password`. Times are written `500ms`, `30s` or `2m`.
 */
 HOLDFAST_API void add_to(registry& target);

@@ -48,7 +48,7 @@ std::vector<server> servers_of(const options& opts) {
     if (!opts.sentinel_master.empty()) {
         std::vector<server> all;
         for (const server_address& each : opts.servers) {
-            all.push_back({each, opts.sentinel_user, opts.sentinel_password, 0, opts.connect_timeout});
+            all.push_back({each, opts.sentinel_user, opts.sentinel_password, 0, opts.connect_timeout, tls});
         }
         server& master = made.emplace_back();
         master.user = opts.user;
@@ -57,6 +57,7 @@ std::vector<server> servers_of(const options& opts) {
         master.connect_timeout = opts.connect_timeout;
         master.sentinels = std::make_shared<sentinels>(opts.sentinel_master, std::move(all));
         master.master_name = opts.sentinel_master;
+        master.tls = tls;
         return made;
     }
     const auto several =

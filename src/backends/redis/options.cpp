@@ -73,7 +73,6 @@ void check_server(const server_address& one) {
 
 void check_cluster(const options& opts) {
     if (!opts.sentinel_master.empty()) refuse("a cluster has no sentinels");
-    if (opts.tls) refuse("there is no TLS with a cluster in this version");
     if (opts.database != 0) refuse("a cluster has database 0 only");
     if (!opts.servers.front().socket_path.empty()) refuse("nodes of a cluster are hosts, not unix sockets");
     // It would become the hash tag of some names, or of none.
@@ -110,7 +109,6 @@ options checked(const options& opts) {
     if (made.sentinel_user && !made.sentinel_user->empty() && !made.sentinel_password) {
         refuse("a user for sentinels needs a password");
     }
-    if (!made.sentinel_master.empty() && made.tls) refuse("there is no TLS with sentinels in this version");
     if (made.fencing && several) {
         refuse("'fencing' is for one server: several have no counter in common");
     }
@@ -155,9 +153,10 @@ options options_from(const url& address) {
     made.password = address.password();
     const auto database = reader.text("database");
     std::string database_text = database.value_or("0");
-    const bool by_sentinels = address.scheme() == "redis+sentinel";
-    made.cluster = address.scheme() == "redis+cluster";
-    if (address.scheme() == "redis" || address.scheme() == "rediss" || by_sentinels || made.cluster) {
+    const bool by_tls = address.scheme().starts_with("rediss");
+    const bool by_sentinels = address.scheme().ends_with("+sentinel");
+    made.cluster = address.scheme().ends_with("+cluster");
+    if (address.scheme() == "redis" || by_tls || by_sentinels || made.cluster) {
         made.servers.clear();
         for (std::string_view left = address.authority();;) {
             const auto comma = left.find(',');
@@ -184,7 +183,7 @@ options options_from(const url& address) {
         made.sentinel_user = reader.text("sentinel_user");
         made.sentinel_password = reader.text("sentinel_password");
     }
-    if (address.scheme() == "rediss") {
+    if (by_tls) {
         tls_options& tls = made.tls.emplace();
         tls.ca_file = reader.text("ca_file").value_or("");
         tls.cert_file = reader.text("cert_file").value_or("");

@@ -20,7 +20,8 @@ provider make_provider(const options& opts, const provider_settings& settings) {
 }
 
 void add_to(registry& target) {
-    for (const char* scheme : {"redis", "redis+cluster", "redis+sentinel", "redis+unix", "rediss", "unix"}) {
+    for (const char* scheme : {"redis", "redis+cluster", "redis+sentinel", "redis+unix", "rediss", "rediss+cluster",
+                               "rediss+sentinel", "unix"}) {
         target.add(scheme, [](const url& address, const provider_settings& settings) {
             return make_provider(options_from(address), settings);
         });

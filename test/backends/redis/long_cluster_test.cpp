@@ -1,5 +1,6 @@
 // Masters of a cluster that fail, and replicas that take over.
 #include <support/attempt.hpp>
+#include <support/certificates.hpp>
 #include <support/redis_cluster.hpp>
 
 #include <holdfast/backends/redis.hpp>
@@ -9,6 +10,7 @@
 #include <signal.h>
 
 #include <atomic>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -255,6 +257,47 @@ TEST_P(redis_cluster_failover, is_survived_by_what_replicas_must_have) {
     EXPECT_EQ(how.code, errc::unavailable) << how.code.message();
     EXPECT_NE(how.diag.message.find("0 of 1 replicas"), std::string::npos) << how.diag.message;
     EXPECT_EQ(group_.node(3)({"EXISTS", name}).integer, 0) << "left behind";
+}
+
+class redis_cluster_with_tls : public testing::TestWithParam<style> {};
+
+INSTANTIATE_TEST_SUITE_P(styles, redis_cluster_with_tls, testing::Values(style::sync, style::async),
+                         [](const auto& which) { return fakes::name_of(which.param); });
+
+TEST_P(redis_cluster_with_tls, is_spoken_to_with_tls_at_every_node) {
+    const test::certificates issued;
+    issued.add("server", "IP:127.0.0.1");
+    auto server = issued.server_options("no");
+    server.insert(server.end(), {"--tls-cluster", "yes", "--tls-replication", "yes"});
+    const redis_cluster group(false, server);
+    redis::options opts;
+    opts.servers = {{.port = group.node(0).port()}};
+    opts.cluster = true;
+    opts.tls = redis::tls_options{.ca_file = issued.authority()};
+    // Only news can wake waiters in time.
+    opts.min_busy_wait = opts.max_busy_wait = 60s;
+    opts.extension_cadence = 100ms;
+    const provider locks = redis::make_provider(opts);
+    fakes::handler_thread handlers;
+    std::set<std::size_t> used;
+    for (int count = 0; used.size() < redis_cluster::masters; ++count) {
+        const std::string name = "name" + std::to_string(count);
+        used.insert(group.owner_of(name));
+        attempt how = fakes::acquire(handlers, GetParam(), locks.make_lock(name), 5s);
+        ASSERT_FALSE(how.code) << how.diag.message;
+        fakes::pending_acquire waiter(handlers, GetParam(), locks.make_lock(name), 20s);
+        EXPECT_TRUE(fakes::eventually([&] {
+            return !group.node(group.owner_of(name))({"PUBSUB", "SHARDCHANNELS"}).elements.empty();
+        }));
+        const auto before = how.handle.valid_until();
+        EXPECT_TRUE(fakes::eventually([&] { return how.handle.valid_until() > before; })) << "not renewed";
+        EXPECT_FALSE(fakes::release(GetParam(), std::move(how.handle)).code);
+        EXPECT_FALSE(waiter.get().code);
+    }
+    EXPECT_EQ(locks.list().size(), 0);
+    opts.tls->ca_file.clear();
+    const attempt how = fakes::acquire(handlers, GetParam(), redis::make_provider(opts).make_lock("name"), 5s);
+    EXPECT_EQ(how.code, errc::permission) << how.code.message() << how.diag.message;
 }
 
 }  // namespace

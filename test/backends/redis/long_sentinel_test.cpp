@@ -1,5 +1,6 @@
 // A master that fails, and sentinels that make another one.
 #include <support/attempt.hpp>
+#include <support/certificates.hpp>
 #include <support/redis_sentinels.hpp>
 
 #include <holdfast/backends/redis.hpp>
@@ -165,6 +166,33 @@ TEST_P(redis_sentinel, a_master_that_is_made_a_replica_is_left) {
         ASSERT_FALSE(how.code) << how.diag.message;
         EXPECT_FALSE(release(std::move(how.handle)).code);
     }
+}
+
+TEST_P(redis_sentinel, speaks_tls_as_its_master_does) {
+    const test::certificates issued;
+    issued.add("server", "IP:127.0.0.1");
+    auto server = issued.server_options("no");
+    server.insert(server.end(), {"--tls-replication", "yes"});
+    redis_sentinels group("guarded", server);
+    redis::options opts = options_for(group);
+    opts.sentinel_password = "guarded";
+    opts.tls = redis::tls_options{.ca_file = issued.authority()};
+    const provider locks = redis::make_provider(opts);
+    attempt how = acquire(locks.make_lock("name"), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    EXPECT_EQ(group.server(0)({"EXISTS", "name"}).integer, 1);
+    const auto first = group.master();
+    group.server(0).kill();
+    ASSERT_TRUE(fakes::eventually([&] { return group.master() != first; }, 30s)) << "no failover";
+    EXPECT_FALSE(acquire(locks.make_lock("other"), 20s).code);
+    // Whom it does not trust it asks nothing.
+    opts.tls->ca_file.clear();
+    how = acquire(redis::make_provider(opts).make_lock("other"), timeout::zero());
+    EXPECT_EQ(how.code, errc::unavailable) << how.code.message();
+    EXPECT_NE(how.diag.message.find("certificate"), std::string::npos) << how.diag.message;
+    opts.tls.reset();
+    how = acquire(redis::make_provider(opts).make_lock("other"), timeout::zero());
+    EXPECT_EQ(how.code, errc::unavailable) << how.code.message();
 }
 
 }  // namespace

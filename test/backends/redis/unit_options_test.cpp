@@ -97,6 +97,10 @@ TEST(redis_url, names_nodes_of_a_cluster) {
     EXPECT_EQ(made.servers[1].port, 6380);
     EXPECT_EQ(made.user, "ann");
     EXPECT_FALSE(from("redis://a,b").cluster);
+    EXPECT_TRUE(from("rediss+cluster://a?ca_file=/ca").cluster);
+    EXPECT_EQ(from("rediss+cluster://a?ca_file=/ca").tls->ca_file, "/ca");
+    EXPECT_EQ(from("rediss+sentinel://a?ca_file=/ca").sentinel_master, "mymaster");
+    EXPECT_EQ(from("rediss+sentinel://a?ca_file=/ca").tls->ca_file, "/ca");
 }
 
 TEST(redis_url, has_times) {
