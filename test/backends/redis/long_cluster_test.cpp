@@ -9,6 +9,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <atomic>
 #include <set>
 #include <string>
@@ -257,6 +258,37 @@ TEST_P(redis_cluster_failover, is_survived_by_what_replicas_must_have) {
     EXPECT_EQ(how.code, errc::unavailable) << how.code.message();
     EXPECT_NE(how.diag.message.find("0 of 1 replicas"), std::string::npos) << how.diag.message;
     EXPECT_EQ(group_.node(3)({"EXISTS", name}).integer, 0) << "left behind";
+}
+
+class redis_cluster_before_7 : public testing::TestWithParam<style> {};
+
+INSTANTIATE_TEST_SUITE_P(styles, redis_cluster_before_7, testing::Values(style::sync, style::async),
+                         [](const auto& which) { return fakes::name_of(which.param); });
+
+TEST_P(redis_cluster_before_7, tells_of_releases_by_plain_channels) {
+    const redis_cluster group(false, {"--rename-command", "SSUBSCRIBE", "", "--rename-command", "SPUBLISH", ""});
+    redis::options opts;
+    opts.servers = {{.port = group.node(0).port()}};
+    opts.cluster = true;
+    // Only news can wake waiters in time.
+    opts.min_busy_wait = opts.max_busy_wait = 60s;
+    const provider locks = redis::make_provider(opts);
+    fakes::handler_thread handlers;
+    for (int count = 0; count < 10; ++count) {
+        const std::string name = "name" + std::to_string(count);
+        attempt how = fakes::acquire(handlers, GetParam(), locks.make_lock(name), 5s);
+        ASSERT_FALSE(how.code) << how.diag.message;
+        fakes::pending_acquire waiter(handlers, GetParam(), locks.make_lock(name), 20s);
+        EXPECT_TRUE(fakes::eventually([&] {
+            const auto channels = group.node(group.owner_of(name))({"PUBSUB", "CHANNELS"}).elements;
+            return std::any_of(channels.begin(), channels.end(),
+                               [&](const auto& each) { return each.text.ends_with("}:" + name); });
+        }));
+        EXPECT_FALSE(fakes::release(GetParam(), std::move(how.handle)).code);
+        const attempt then = waiter.get();
+        EXPECT_FALSE(then.code) << then.code.message();
+        EXPECT_LT(then.took, 10s);
+    }
 }
 
 class redis_cluster_with_tls : public testing::TestWithParam<style> {};

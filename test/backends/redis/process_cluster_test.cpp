@@ -165,6 +165,26 @@ TEST_P(redis_in_cluster, waiters_go_along_when_a_slot_moves) {
     group().move(name, 1);
 }
 
+TEST_P(redis_in_cluster, others_releases_wake_by_events_of_the_slots_owner) {
+    for (std::size_t number = 0; number < redis_cluster::masters; ++number) {
+        group().node(number)({"CONFIG", "SET", "notify-keyspace-events", "Kgx"});
+    }
+    const provider locks = redis::make_provider(options_);
+    const std::string name = name_at(1, "foreign");
+    group().node(1)({"SET", name, "somebody", "PX", "60000"});
+    fakes::pending_acquire waiter(handlers_, GetParam(), locks.make_lock(name), 20s);
+    EXPECT_TRUE(fakes::eventually([&] {
+        return group().node(1)({"PUBSUB", "NUMSUB", "__keyspace@0__:" + name}).elements.at(1).integer == 1;
+    }));
+    group().node(1)({"DEL", name});
+    const attempt then = waiter.get();
+    EXPECT_FALSE(then.code) << then.code.message();
+    EXPECT_LT(then.took, 10s);
+    for (std::size_t number = 0; number < redis_cluster::masters; ++number) {
+        group().node(number)({"CONFIG", "SET", "notify-keyspace-events", ""});
+    }
+}
+
 TEST_P(redis_in_cluster, both_keys_of_a_reader_writer_lock_are_in_one_slot) {
     const provider locks = redis::make_provider(options_);
     const std::string plain = name_at(0, "table");
