@@ -74,7 +74,7 @@ public:
 
 class redis_course : public testing::Test {
 protected:
-    redis_course() { lock.reconnect_until = nodes.now + 10s; }
+    redis_course() { lock_.reconnect_until = nodes_.now + 10s; }
 
     static server seed(const std::string& host) {
         server made;
@@ -86,32 +86,33 @@ protected:
     }
     /// Answers the two questions that are out at that host.
     bool tell(const std::string& host, const std::string& owner, int epoch) {
-        request* const slots = nodes.at(host);
+        request* const slots = nodes_.at(host);
         if (slots == nullptr || slots->first.find("SLOTS") == std::string::npos) return false;
-        nodes.answer(*slots, "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n" + bulk(owner) + ":1\r\n" + bulk("id-" + owner));
-        request* const all = nodes.at(host);
+        nodes_.answer(*slots, "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n" + bulk(owner) + ":1\r\n" + bulk("id-" + owner));
+        request* const all = nodes_.at(host);
         if (all == nullptr || all->first.find("NODES") == std::string::npos) return false;
-        nodes.answer(*all, bulk("id-" + owner + " " + owner + ":1@2 master - 0 0 " + std::to_string(epoch) + " up\n"));
+        nodes_.answer(*all, bulk("id-" + owner + " " + owner + ":1@2 master - 0 0 " + std::to_string(epoch) + " up\n"));
         return true;
     }
     bool go_on(std::chrono::milliseconds after = 0ms) {
-        nodes.now += after;
-        return way.go_on(nodes.now);
+        nodes_.now += after;
+        return way_.go_on(nodes_.now);
     }
     /// Underway to a, which is the owner.
     void begin() {
-        way.begin(lock, slot, nodes.now);
+        way_.begin(lock_, slot, nodes_.now);
         ASSERT_TRUE(tell("a", "a", 1)) << "nobody was asked who has what";
         ASSERT_FALSE(go_on());
-        ASSERT_EQ(nodes.at("a"), &lock);
+        ASSERT_EQ(nodes_.at("a"), &lock_);
     }
-    void answer(const std::string& bytes) { nodes.answer(lock, bytes); }
+    void answer(const std::string& bytes) { nodes_.answer(lock_, bytes); }
     /// Until it is done, with the same answer from everybody; how many times it was sent.
     int sent_until_done(const std::string& bytes) {
         int count = 0;
         for (int turn = 0; turn < 100'000 && !go_on(1ms); ++turn) {
             for (const char* host : {"a", "b"}) (void)tell(host, "a", 1);
-            if (std::any_of(nodes.out.begin(), nodes.out.end(), [&](const auto& each) { return each.what == &lock; })) {
+            if (std::any_of(nodes_.out.begin(), nodes_.out.end(),
+                            [&](const auto& each) { return each.what == &lock_; })) {
                 answer(bytes);
                 ++count;
             }
@@ -119,22 +120,22 @@ protected:
         return count;
     }
 
-    fake_nodes nodes;
-    cluster map{{seed("a"), seed("b")}, 30s};
-    request lock;
-    course way{map, nodes};
+    fake_nodes nodes_;
+    cluster map_{{seed("a"), seed("b")}, 30s};
+    request lock_;
+    course way_{map_, nodes_};
 };
 
 TEST_F(redis_course, goes_to_the_owner) {
     begin();
-    EXPECT_FALSE(lock.asking);
+    EXPECT_FALSE(lock_.asking);
     answer("+OK\r\n");
     EXPECT_TRUE(go_on());
-    EXPECT_NE(lock.answer, nullptr);
+    EXPECT_NE(lock_.answer, nullptr);
     // The next one need not ask.
     request next;
-    way.begin(next, slot, nodes.now);
-    EXPECT_EQ(nodes.at("a"), &next);
+    way_.begin(next, slot, nodes_.now);
+    EXPECT_EQ(nodes_.at("a"), &next);
 }
 
 TEST_F(redis_course, follows_moved_and_asks_there_who_has_what) {
@@ -143,27 +144,27 @@ TEST_F(redis_course, follows_moved_and_asks_there_who_has_what) {
     EXPECT_FALSE(go_on());
     EXPECT_TRUE(tell("b", "b", 2) || tell("a", "b", 2));
     EXPECT_FALSE(go_on());
-    EXPECT_EQ(nodes.at("b"), &lock);
-    EXPECT_EQ(lock.losses, 0) << "it has changed nothing";
+    EXPECT_EQ(nodes_.at("b"), &lock_);
+    EXPECT_EQ(lock_.losses, 0) << "it has changed nothing";
     answer("+OK\r\n");
     EXPECT_TRUE(go_on());
-    EXPECT_NE(lock.answer, nullptr);
+    EXPECT_NE(lock_.answer, nullptr);
 }
 
 TEST_F(redis_course, follows_ask_for_this_once) {
     begin();
     answer("-ASK 7 c:1\r\n");
     EXPECT_FALSE(go_on());
-    EXPECT_EQ(nodes.at("c"), &lock);
-    EXPECT_TRUE(lock.asking);
-    EXPECT_TRUE(way.slot_moves());
+    EXPECT_EQ(nodes_.at("c"), &lock_);
+    EXPECT_TRUE(lock_.asking);
+    EXPECT_TRUE(way_.slot_moves());
     answer("+OK\r\n");
     EXPECT_TRUE(go_on());
-    EXPECT_NE(lock.answer, nullptr);
+    EXPECT_NE(lock_.answer, nullptr);
     request next;
-    next.reconnect_until = nodes.now;
-    way.begin(next, slot, nodes.now);
-    EXPECT_EQ(nodes.at("a"), &next);
+    next.reconnect_until = nodes_.now;
+    way_.begin(next, slot, nodes_.now);
+    EXPECT_EQ(nodes_.at("a"), &next);
     EXPECT_FALSE(next.asking);
 }
 
@@ -172,46 +173,46 @@ TEST_F(redis_course, believes_nobody_who_is_not_the_owner_any_more) {
     // Somebody else has learned it meanwhile.
     const auto slots = reply("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$1\r\nb\r\n:1\r\n$4\r\nid-b\r\n");
     const auto epochs = reply(bulk("id-b b:1@2 master - 0 0 5 up\n"));
-    ASSERT_TRUE(map.learn(*slots, epochs.get(), seed("b"), nodes.now));
+    ASSERT_TRUE(map_.learn(*slots, epochs.get(), seed("b"), nodes_.now));
     answer("+OK\r\n");
     EXPECT_FALSE(go_on());
-    EXPECT_EQ(nodes.at("b"), &lock);
-    EXPECT_EQ(lock.losses, 1) << "it may have been carried out, so it must be sent as something that was";
-    EXPECT_EQ(lock.answer, nullptr);
+    EXPECT_EQ(nodes_.at("b"), &lock_);
+    EXPECT_EQ(lock_.losses, 1) << "it may have been carried out, so it must be sent as something that was";
+    EXPECT_EQ(lock_.answer, nullptr);
     answer("*1\r\n:1\r\n");
     EXPECT_TRUE(go_on());
-    EXPECT_TRUE(lock.repeated);
+    EXPECT_TRUE(lock_.repeated);
 }
 
 TEST_F(redis_course, believes_a_late_answer_only_after_others_were_asked) {
     begin();
     EXPECT_FALSE(go_on(499ms));
-    EXPECT_EQ(nodes.at("b"), nullptr);
-    nodes.now += 2s;
+    EXPECT_EQ(nodes_.at("b"), nullptr);
+    nodes_.now += 2s;
     answer("+OK\r\n");
     EXPECT_FALSE(go_on());
-    ASSERT_NE(nodes.at("b"), nullptr) << "nobody was asked whether it is still the owner";
+    ASSERT_NE(nodes_.at("b"), nullptr) << "nobody was asked whether it is still the owner";
     ASSERT_TRUE(tell("b", "b", 5));
     EXPECT_FALSE(go_on());
-    EXPECT_EQ(nodes.at("b"), &lock);
-    EXPECT_EQ(lock.losses, 1);
+    EXPECT_EQ(nodes_.at("b"), &lock_);
+    EXPECT_EQ(lock_.losses, 1);
 }
 
 TEST_F(redis_course, believes_a_late_answer_that_others_confirm_or_nobody_can) {
     begin();
-    nodes.now += 2s;
+    nodes_.now += 2s;
     answer("+OK\r\n");
     EXPECT_FALSE(go_on());
     ASSERT_TRUE(tell("b", "a", 1));
     EXPECT_TRUE(go_on());
-    EXPECT_NE(lock.answer, nullptr);
+    EXPECT_NE(lock_.answer, nullptr);
     request next;
-    next.reconnect_until = nodes.now + 10s;
-    way.begin(next, slot, nodes.now);
-    nodes.now += 2s;
-    nodes.answer(next, "+OK\r\n");
+    next.reconnect_until = nodes_.now + 10s;
+    way_.begin(next, slot, nodes_.now);
+    nodes_.now += 2s;
+    nodes_.answer(next, "+OK\r\n");
     EXPECT_FALSE(go_on());
-    while (request* const asked = nodes.at("b")) nodes.lose(*asked);
+    while (request* const asked = nodes_.at("b")) nodes_.lose(*asked);
     EXPECT_TRUE(go_on());
     EXPECT_NE(next.answer, nullptr);
 }
@@ -221,9 +222,9 @@ TEST_F(redis_course, leaves_a_silent_node_whose_slot_another_one_has) {
     EXPECT_FALSE(go_on(600ms));
     ASSERT_TRUE(tell("b", "b", 5));
     EXPECT_FALSE(go_on());
-    EXPECT_EQ(nodes.at("b"), &lock);
-    EXPECT_EQ(nodes.at("a"), nullptr);
-    EXPECT_EQ(lock.losses, 1);
+    EXPECT_EQ(nodes_.at("b"), &lock_);
+    EXPECT_EQ(nodes_.at("a"), nullptr);
+    EXPECT_EQ(lock_.losses, 1);
 }
 
 TEST_F(redis_course, stays_with_a_silent_node_that_has_its_slot) {
@@ -232,37 +233,37 @@ TEST_F(redis_course, stays_with_a_silent_node_that_has_its_slot) {
         EXPECT_FALSE(go_on(600ms));
         ASSERT_TRUE(tell("b", "a", 1));
         EXPECT_FALSE(go_on());
-        EXPECT_EQ(nodes.at("a"), &lock);
+        EXPECT_EQ(nodes_.at("a"), &lock_);
     }
     answer("+OK\r\n");
     EXPECT_TRUE(go_on());
-    EXPECT_EQ(lock.losses, 0);
+    EXPECT_EQ(lock_.losses, 0);
 }
 
 TEST_F(redis_course, whoever_gives_up_lets_the_next_one_know) {
     {
-        course dropped(map, nodes);
+        course dropped(map_, nodes_);
         request given_up;
-        dropped.begin(given_up, slot, nodes.now);
+        dropped.begin(given_up, slot, nodes_.now);
         ASSERT_TRUE(tell("a", "a", 1));
-        dropped.go_on(nodes.now);
-        ASSERT_EQ(nodes.at("a"), &given_up);
+        dropped.go_on(nodes_.now);
+        ASSERT_EQ(nodes_.at("a"), &given_up);
     }
-    EXPECT_TRUE(nodes.out.empty());
-    way.begin(lock, slot, nodes.now);
+    EXPECT_TRUE(nodes_.out.empty());
+    way_.begin(lock_, slot, nodes_.now);
     EXPECT_TRUE(tell("b", "b", 5)) << "who has what was not asked of others";
     EXPECT_FALSE(go_on());
-    EXPECT_EQ(nodes.at("b"), &lock);
+    EXPECT_EQ(nodes_.at("b"), &lock_);
 }
 
 TEST_F(redis_course, asks_others_after_a_lost_connection) {
     begin();
-    nodes.lose(lock);
+    nodes_.lose(lock_);
     EXPECT_FALSE(go_on());
     ASSERT_TRUE(tell("b", "b", 5));
     EXPECT_FALSE(go_on());
-    EXPECT_EQ(nodes.at("b"), &lock);
-    EXPECT_EQ(lock.losses, 1);
+    EXPECT_EQ(nodes_.at("b"), &lock_);
+    EXPECT_EQ(lock_.losses, 1);
 }
 
 TEST_F(redis_course, tries_again_in_pauses_for_as_long_as_it_may) {
@@ -271,17 +272,17 @@ TEST_F(redis_course, tries_again_in_pauses_for_as_long_as_it_may) {
           "-MOVED 7 b:1\r\n", "-MOVED 7 a:1\r\n", "-ASK 7 b:1\r\n", "-ASK 7 a:1\r\n", "-MOVED 8 b:1\r\n",
           "-LOADING Redis is loading the dataset in memory\r\n"}) {
         request fresh;
-        std::swap(lock, fresh);
-        lock.reconnect_until = nodes.now + 2s;
-        const auto began = nodes.now;
-        way.begin(lock, slot, nodes.now);
+        std::swap(lock_, fresh);
+        lock_.reconnect_until = nodes_.now + 2s;
+        const auto began = nodes_.now;
+        way_.begin(lock_, slot, nodes_.now);
         const int count = sent_until_done(said);
-        EXPECT_TRUE(lock.done) << said;
-        EXPECT_EQ(lock.answer, nullptr);
-        EXPECT_EQ(lock.why.code, errc::unavailable) << said;
-        EXPECT_FALSE(lock.sent) << "nothing was carried out: " << said;
-        EXPECT_GT(nodes.now - began, 1s) << said;
-        EXPECT_LE(nodes.now - began, 3s) << said;
+        EXPECT_TRUE(lock_.done) << said;
+        EXPECT_EQ(lock_.answer, nullptr);
+        EXPECT_EQ(lock_.why.code, errc::unavailable) << said;
+        EXPECT_FALSE(lock_.sent) << "nothing was carried out: " << said;
+        EXPECT_GT(nodes_.now - began, 1s) << said;
+        EXPECT_LE(nodes_.now - began, 3s) << said;
         EXPECT_GT(count, 3) << said;
         EXPECT_LT(count, 500) << "no pauses: " << said;
     }
@@ -290,13 +291,13 @@ TEST_F(redis_course, tries_again_in_pauses_for_as_long_as_it_may) {
 TEST_F(redis_course, who_has_no_time_is_answered_soon) {
     for (const char* said : {"-TRYAGAIN x\r\n", "-CLUSTERDOWN x\r\n", "-MOVED 7 b:1\r\n", "-ASK 7 b:1\r\n"}) {
         request fresh;
-        std::swap(lock, fresh);
-        lock.reconnect_until = nodes.now;
-        const auto began = nodes.now;
-        way.begin(lock, slot, nodes.now);
+        std::swap(lock_, fresh);
+        lock_.reconnect_until = nodes_.now;
+        const auto began = nodes_.now;
+        way_.begin(lock_, slot, nodes_.now);
         EXPECT_LE(sent_until_done(said), 12) << said;
-        EXPECT_EQ(lock.why.code, errc::unavailable) << said;
-        EXPECT_LT(nodes.now - began, 100ms) << said;
+        EXPECT_EQ(lock_.why.code, errc::unavailable) << said;
+        EXPECT_LT(nodes_.now - began, 100ms) << said;
     }
 }
 
@@ -304,36 +305,36 @@ TEST_F(redis_course, says_what_will_not_pass_by_itself) {
     begin();
     answer("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
     EXPECT_TRUE(go_on());
-    EXPECT_EQ(lock.why.code, errc::invalid_name);
+    EXPECT_EQ(lock_.why.code, errc::invalid_name);
     cluster strange({seed("x")}, 30s);
-    course other(strange, nodes);
+    course other(strange, nodes_);
     request next;
-    next.reconnect_until = nodes.now + 10s;
-    other.begin(next, slot, nodes.now);
+    next.reconnect_until = nodes_.now + 10s;
+    other.begin(next, slot, nodes_.now);
     for (int question = 0; question < 2; ++question) {
-        nodes.answer(*nodes.at("x"), "-ERR This instance has cluster support disabled\r\n");
+        nodes_.answer(*nodes_.at("x"), "-ERR This instance has cluster support disabled\r\n");
     }
-    EXPECT_TRUE(other.go_on(nodes.now));
+    EXPECT_TRUE(other.go_on(nodes_.now));
     EXPECT_EQ(next.why.code, errc::unsupported) << next.why.text;
 }
 
 TEST_F(redis_course, what_was_never_sent_can_be_given_up) {
-    way.begin(lock, slot, nodes.now);
-    way.give_up_unsent();
+    way_.begin(lock_, slot, nodes_.now);
+    way_.give_up_unsent();
     EXPECT_TRUE(go_on());
-    EXPECT_EQ(lock.why.code, errc::cancelled);
-    EXPECT_FALSE(lock.sent);
-    EXPECT_TRUE(nodes.out.empty());
+    EXPECT_EQ(lock_.why.code, errc::cancelled);
+    EXPECT_FALSE(lock_.sent);
+    EXPECT_TRUE(nodes_.out.empty());
     request next;
-    next.reconnect_until = nodes.now + 10s;
-    way.begin(next, slot, nodes.now);
+    next.reconnect_until = nodes_.now + 10s;
+    way_.begin(next, slot, nodes_.now);
     ASSERT_TRUE(tell("a", "a", 1)) << "nobody else may ask any more";
     EXPECT_FALSE(go_on());
-    way.give_up_unsent();
+    way_.give_up_unsent();
     EXPECT_FALSE(go_on()) << "its answer is out";
-    nodes.lose(next);
+    nodes_.lose(next);
     EXPECT_FALSE(go_on());
-    way.give_up_unsent();
+    way_.give_up_unsent();
     EXPECT_TRUE(go_on());
     EXPECT_TRUE(next.sent) << "it may have been carried out";
 }

@@ -149,25 +149,25 @@ protected:
     }
     bool learn(const std::string& host, const std::string& id, int epoch, boottime::duration after = {}) {
         const auto nodes = text_reply(id + " " + host + ":1@2 master - 0 0 " + std::to_string(epoch) + " connected\n");
-        return map.learn(*slots_reply(0, 16383, host, 1, id), nodes.get(), seed(), now + after);
+        return map_.learn(*slots_reply(0, 16383, host, 1, id), nodes.get(), seed(), now_ + after);
     }
     std::string owner() const {
-        const node found = map.owner_of(7);
+        const node found = map_.owner_of(7);
         return found == nullptr ? "" : found->address.host;
     }
 
-    const boottime::time_point now = boottime::now();
-    cluster map{{seed()}, 10s};
+    const boottime::time_point now_ = boottime::now();
+    cluster map_{{seed()}, 10s};
 };
 
 TEST_F(redis_cluster_map, knows_nothing_at_first) {
     EXPECT_EQ(owner(), "");
-    EXPECT_TRUE(map.is_doubted());
-    EXPECT_EQ(map.whom_to_ask(nullptr).size(), 1);
+    EXPECT_TRUE(map_.is_doubted());
+    EXPECT_EQ(map_.whom_to_ask(nullptr).size(), 1);
     EXPECT_TRUE(learn("a", "ida", 1));
     EXPECT_EQ(owner(), "a");
-    EXPECT_FALSE(map.is_doubted());
-    EXPECT_FALSE(map.learn(*reply("*0\r\n"), nullptr, seed(), now));
+    EXPECT_FALSE(map_.is_doubted());
+    EXPECT_FALSE(map_.learn(*reply("*0\r\n"), nullptr, seed(), now_));
     EXPECT_EQ(owner(), "a");
 }
 
@@ -177,7 +177,7 @@ TEST_F(redis_cluster_map, believes_the_later_of_two_claims) {
     EXPECT_EQ(owner(), "b");
     learn("a", "ida", 5);
     EXPECT_EQ(owner(), "b") << "an old master was believed";
-    EXPECT_EQ(map.moved({.slot = 7, .where = {"a", 1}}, *map.at({"c", 1}, seed()), now), nullptr);
+    EXPECT_EQ(map_.moved({.slot = 7, .where = {"a", 1}}, *map_.at({"c", 1}, seed()), now_), nullptr);
     EXPECT_EQ(owner(), "b");
     learn("a", "ida", 8);
     EXPECT_EQ(owner(), "a");
@@ -185,46 +185,46 @@ TEST_F(redis_cluster_map, believes_the_later_of_two_claims) {
 
 TEST_F(redis_cluster_map, believes_the_owner_who_says_that_it_is_none) {
     learn("b", "idb", 7);
-    EXPECT_NE(map.moved({.slot = 7, .where = {"a", 1}}, *map.owner_of(7), now), nullptr);
+    EXPECT_NE(map_.moved({.slot = 7, .where = {"a", 1}}, *map_.owner_of(7), now_), nullptr);
     EXPECT_EQ(owner(), "a");
-    EXPECT_TRUE(map.is_doubted());
-    EXPECT_EQ(map.owner_of(8)->address.host, "b");
+    EXPECT_TRUE(map_.is_doubted());
+    EXPECT_EQ(map_.owner_of(8)->address.host, "b");
     // An empty host is that of who says so.
-    EXPECT_EQ(map.moved({.slot = 8, .where = {"", 9}}, *map.owner_of(8), now)->address.host, "b");
+    EXPECT_EQ(map_.moved({.slot = 8, .where = {"", 9}}, *map_.owner_of(8), now_)->address.host, "b");
 }
 
 TEST_F(redis_cluster_map, forgets_the_claim_of_who_is_silent_for_longer_than_leases_last) {
     learn("b", "idb", 7);
-    map.failed(*map.owner_of(7), now);
+    map_.failed(*map_.owner_of(7), now_);
     learn("a", "ida", 5, 9s);
     EXPECT_EQ(owner(), "b");
     learn("a", "ida", 5, 11s);
     EXPECT_EQ(owner(), "a") << "a cluster that was made anew is never found";
     learn("b", "idb", 7);
-    map.failed(*map.owner_of(7), now);
-    map.answered(*map.owner_of(7));
+    map_.failed(*map_.owner_of(7), now_);
+    map_.answered(*map_.owner_of(7));
     learn("a", "ida", 5, 11s);
     EXPECT_EQ(owner(), "b");
 }
 
 TEST_F(redis_cluster_map, lets_one_ask_at_a_time) {
-    auto turn = map.take_turn();
+    auto turn = map_.take_turn();
     ASSERT_NE(turn, nullptr);
-    EXPECT_EQ(map.take_turn(), nullptr);
+    EXPECT_EQ(map_.take_turn(), nullptr);
     turn.reset();
-    EXPECT_NE(map.take_turn(), nullptr);
+    EXPECT_NE(map_.take_turn(), nullptr);
 }
 
 TEST_F(redis_cluster_map, asks_those_that_answer_first) {
     learn("b", "idb", 7);
-    map.failed(*map.owner_of(7), now);
-    auto asked = map.whom_to_ask(nullptr);
+    map_.failed(*map_.owner_of(7), now_);
+    auto asked = map_.whom_to_ask(nullptr);
     ASSERT_EQ(asked.size(), 2);
     EXPECT_EQ(asked[0]->address.host, "a");
     EXPECT_EQ(asked[1]->address.host, "b");
-    EXPECT_EQ(map.whom_to_ask(asked[1].get()).size(), 1);
-    map.answered(*map.owner_of(7));
-    EXPECT_EQ(map.whom_to_ask(nullptr)[0]->address.host, "b");
+    EXPECT_EQ(map_.whom_to_ask(asked[1].get()).size(), 1);
+    map_.answered(*map_.owner_of(7));
+    EXPECT_EQ(map_.whom_to_ask(nullptr)[0]->address.host, "b");
 }
 
 }  // namespace
