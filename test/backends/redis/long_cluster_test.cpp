@@ -260,6 +260,62 @@ TEST_P(redis_cluster_failover, is_survived_by_what_replicas_must_have) {
     EXPECT_EQ(group_.node(3)({"EXISTS", name}).integer, 0) << "left behind";
 }
 
+class redis_cluster_resharding : public testing::TestWithParam<style> {};
+
+INSTANTIATE_TEST_SUITE_P(styles, redis_cluster_resharding, testing::Values(style::sync, style::async),
+                         [](const auto& which) { return fakes::name_of(which.param); });
+
+TEST_P(redis_cluster_resharding, under_load_neither_loses_locks_nor_gives_them_twice) {
+    const redis_cluster group(false);
+    redis::options opts;
+    opts.servers = {{.port = group.node(0).port()}};
+    opts.cluster = true;
+    opts.extension_cadence = 100ms;
+    const std::string name = "name";
+    std::atomic<bool> stop{false};
+    std::atomic<int> done{0};
+    std::atomic<int> inside{0};
+    std::atomic<int> overlaps{0};
+    std::vector<std::thread> workers;
+    for (int count = 0; count < 4; ++count) {
+        workers.emplace_back([&] {
+            fakes::handler_thread handlers;
+            const lock one = redis::make_provider(opts).make_lock(name);
+            while (!stop) {
+                attempt how = fakes::acquire(handlers, GetParam(), one, 30s);
+                if (how.code) {
+                    ADD_FAILURE() << how.code.message() << how.diag.message;
+                    continue;
+                }
+                if (++inside != 1) ++overlaps;
+                EXPECT_EQ(how.handle.state(), held_state::held);
+                --inside;
+                const attempt back = fakes::release(GetParam(), std::move(how.handle));
+                EXPECT_FALSE(back.code) << back.code.message();
+                ++done;
+            }
+        });
+    }
+    const long long slot = group.slot_of(name);
+    for (int round = 0; round < 12; ++round) {
+        const int before = done;
+        const std::size_t from = group.owner_of(name);
+        const std::size_t to = (from + 1) % redis_cluster::masters;
+        group.begin_move(slot, from, to);
+        // Some are granted and released where the slot goes.
+        EXPECT_TRUE(fakes::eventually([&] { return done > before + 20; }, 30s));
+        while (!group.node(from)({"CLUSTER", "GETKEYSINSLOT", std::to_string(slot), "10"}).elements.empty()) {
+            group.move_key(name, from, to);
+        }
+        group.end_move(slot, to);
+        EXPECT_TRUE(fakes::eventually([&] { return done > before + 100; }, 30s));
+    }
+    stop = true;
+    for (auto& each : workers) each.join();
+    EXPECT_EQ(overlaps, 0);
+    EXPECT_EQ(group.ask(name, {"EXISTS", name}).integer, 0);
+}
+
 class redis_cluster_before_7 : public testing::TestWithParam<style> {};
 
 INSTANTIATE_TEST_SUITE_P(styles, redis_cluster_before_7, testing::Values(style::sync, style::async),
