@@ -21,6 +21,8 @@ holdfast_packages_build=(
 # Building and running the tests, sanitizers included.
 holdfast_packages_test=(
     clang-14
+    g++-mingw-w64-x86-64-posix
+    googletest
     iproute2
     libclang-rt-14-dev
     libgmock-dev
@@ -35,18 +37,16 @@ holdfast_packages_test=(
     python3
     redis-server
     util-linux
+    wine
+    wine64
 )
 
-# Everything else that `run-tests --all` runs: lint, and what is built for Windows.
+# Everything else that `run-tests --all` runs.
 holdfast_packages_all=(
     clang-format-14
     clang-tidy-14
-    g++-mingw-w64-x86-64-posix
     git
-    googletest
     shellcheck
-    wine
-    wine64
 )
 
 # holdfast_install <package>...: installs what is missing among them, and says so first.
