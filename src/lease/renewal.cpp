@@ -17,6 +17,9 @@ namespace {
 // Renewals due within one tick go out together; it is far below every cadence.
 constexpr std::chrono::milliseconds tick_length{10};
 
+// How often a lease is renewed alone after it failed with others: the reason may be there to stay, or be over.
+constexpr int alone_for = 16;
+
 // How long the timer runs on when there is nothing to renew any more.
 constexpr std::chrono::milliseconds idle_timer{50};
 
@@ -45,8 +48,13 @@ void renewal::ended(result how, boottime::time_point sent_at, boottime::time_poi
         case result::renewed:
             valid_until_ = std::max(valid_until_, until);
             next_ = sent_at + cadence_;
+            alone_ = std::max(0, alone_ - 1);
             break;
         case result::failed: next_ = now + cadence_ / 4; break;
+        case result::failed_together:
+            next_ = now;
+            alone_ = alone_for;
+            break;
         // Any past time; not the earliest of all, from which no other can be subtracted.
         case result::not_held: valid_until_ = boottime::time_point(); break;
     }
@@ -97,9 +105,10 @@ private:
     void finish() override {
         settle(false);
         const outcome& how = operation_.result();
-        const bool one_by_one = how.succeeded && shares_.size() > 1;
+        const bool together = shares_.size() > 1;
+        const bool one_by_one = how.succeeded && together;
         for (std::size_t at = 0; at < items_.size(); ++at) {
-            auto result = renewal::result::failed;
+            auto result = together && !how.succeeded ? renewal::result::failed_together : renewal::result::failed;
             if (one_by_one ? shares_[at].result == verdict::granted : how.succeeded) {
                 result = renewal::result::renewed;
             } else if (one_by_one ? shares_[at].result == verdict::not_held : how.code == errc::not_held) {
@@ -172,7 +181,8 @@ void renewal_queue::remove(hold& lease) noexcept {
     try {
         set_timer();
     } catch (const std::exception&) {
-        // Then it goes off when it was to.
+        // Nobody is left to be renewed, and the next one sets it.
+        timer_at_ = boottime::time_point::max();
     }
 }
 
@@ -229,6 +239,12 @@ void renewal_queue::attend(due next, boottime::time_point until, batches& togeth
         case renewal::step::renew: break;
     }
     try {
+        if (next.which.mapped().plan.is_alone()) {
+            std::vector<due> only;
+            only.push_back(std::move(next));
+            renew(std::move(only));
+            return;
+        }
         auto& batch = together[{lease->who().target->kind, lease->who().mode}];
         batch.push_back(std::move(next));
         if (batch.size() >= owner_.backend().renewals_at_once(lease->who())) renew(std::exchange(batch, {}));

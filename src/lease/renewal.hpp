@@ -25,7 +25,8 @@ class provider_state;
 /** When to renew one lease, and when to give it up: a decision maker without I/O.
 
     A lease counts from the moment its request was sent. A failed renewal is no loss: it is tried again, a quarter of
-    the cadence later, until the time has run out.
+    the cadence later, until the time has run out. One that failed together with others, perhaps because of one of them,
+    is tried again at once and alone, and so for a while.
 */
 class renewal {
 public:
@@ -39,7 +40,10 @@ public:
     /// When to look again at the latest.
     boottime::time_point next_look() const noexcept;
 
-    enum class result { renewed, failed, not_held };
+    /// Whether the next one must not share its command with others.
+    bool is_alone() const noexcept { return alone_ > 0; }
+
+    enum class result { renewed, failed, failed_together, not_held };
     /// A renewal sent at @p sent_at has ended. @param until the new end, with `renewed`
     void ended(result how, boottime::time_point sent_at, boottime::time_point now, boottime::time_point until) noexcept;
 
@@ -49,6 +53,7 @@ private:
     std::chrono::nanoseconds cadence_;
     boottime::time_point next_;
     boottime::time_point valid_until_;
+    int alone_ = 0;
     bool running_ = false;
     bool over_ = false;
 };

@@ -425,6 +425,43 @@ TEST(redis_renewals, locks_are_renewed_together_and_lost_one_by_one) {
     EXPECT_EQ(server({"GET", name_of(1)}).text, "somebody");
 }
 
+/// For @p time every one of @p held stays so, and is renewed.
+testing::AssertionResult stay_held(const std::vector<lock_handle>& held, std::chrono::milliseconds time) {
+    const auto until = boottime::now() + time;
+    for (const lock_handle& each : held) {
+        if (!fakes::eventually([&] { return each.valid_until() > until || each.state() == held_state::lost; }, 20s) ||
+            each.state() != held_state::held) {
+            return testing::AssertionFailure() << each.name() << " was lost";
+        }
+    }
+    return testing::AssertionSuccess();
+}
+
+TEST(redis_renewals, what_forbids_one_key_is_no_loss_of_the_others) {
+    const redis_server server;
+    server({"ACL", "SETUSER", "some", "on", ">secret", "~a*", "~b*", "&*", "+@all"});
+    redis::options opts = options_for(server);
+    opts.user = "some";
+    opts.password = "secret";
+    const provider locks = redis::make_provider(opts);
+    std::vector<lock_handle> held;
+    for (const char* name : {"a1", "a2", "a3"}) held.push_back(locks.make_lock(name).acquire(5s));
+    const lock_handle forbidden = locks.make_lock("b").acquire(5s);
+    server({"ACL", "SETUSER", "some", "resetkeys", "~a*"});
+    EXPECT_TRUE(fakes::eventually([&] { return forbidden.state() == held_state::lost; }));
+    EXPECT_TRUE(stay_held(held, 3s));
+}
+
+TEST(redis_renewals, a_server_that_takes_no_keys_of_several_slots_at_once_is_asked_for_each) {
+    const redis_server server({"--cluster-enabled", "yes", "--cluster-port", "0"});
+    server({"CLUSTER", "ADDSLOTSRANGE", "0", "16383"});
+    ASSERT_TRUE(fakes::eventually([&] { return !server({"SET", "ready", "yes"}).is_error; }));
+    const provider locks = redis::make_provider(options_for(server));
+    std::vector<lock_handle> held;
+    for (const char* name : {"one", "other", "third"}) held.push_back(locks.make_lock(name).acquire(5s));
+    EXPECT_TRUE(stay_held(held, 3s));
+}
+
 TEST_P(redis_fault, nothing_renews_a_released_lock) {
     const redis_server server;
     redis::options opts = options_for(server);

@@ -37,6 +37,24 @@ TEST_F(renewal_test, a_failed_renewal_is_tried_again_soon_and_is_no_loss) {
     EXPECT_EQ(plan_.look(start + 4750ms), renewal::step::renew);
 }
 
+TEST_F(renewal_test, one_that_failed_with_others_is_tried_again_at_once_and_alone_for_a_while) {
+    ASSERT_EQ(plan_.look(start + 3s), renewal::step::renew);
+    EXPECT_FALSE(plan_.is_alone());
+    plan_.ended(renewal::result::failed_together, start + 3s, start + 4s, {});
+    auto now = start + 4s;
+    int alone = 0;
+    for (; plan_.is_alone(); ++alone) {
+        ASSERT_LT(alone, 100);
+        ASSERT_EQ(plan_.look(now), renewal::step::renew);
+        plan_.ended(renewal::result::renewed, now, now + 1ms, now + 9s);
+        now = plan_.next_look();
+    }
+    EXPECT_GT(alone, 1);
+    ASSERT_EQ(plan_.look(now), renewal::step::renew);
+    plan_.ended(renewal::result::failed, now, now + 1ms, {});
+    EXPECT_FALSE(plan_.is_alone()) << "it was alone already, or the answer was its own";
+}
+
 TEST_F(renewal_test, time_that_has_run_out_is_a_loss_even_while_a_renewal_is_out) {
     ASSERT_EQ(plan_.look(start + 3s), renewal::step::renew);
     EXPECT_EQ(plan_.next_look(), start + 9s);
