@@ -19,6 +19,7 @@ cluster::entry& cluster::entry_at(const server_address& where, const server& fro
     if (found.where == nullptr) {
         auto made = std::make_shared<server>(common_);
         made->address = {host, where.port};
+        made->identity = std::make_shared<node_identity>();
         found.where = std::move(made);
     }
     return found;
@@ -68,6 +69,7 @@ bool cluster::learn(const redisReply& slots, const redisReply* nodes, const serv
             // Another node may have taken over the address, and is another one then.
             if (claims.id != each.id) claims.epoch = 0;
             claims.id = each.id;
+            claims.where->identity->expect(each.id);
             if (epoch != epochs.end()) claims.epoch = std::max(claims.epoch, epoch->second);
             for (unsigned slot = each.first; slot <= each.last; ++slot) {
                 entry*& owner = owners_[slot];
@@ -108,7 +110,12 @@ node cluster::moved(const redirection& to, const server& from, boottime::time_po
 void cluster::forget_unused() {
     const std::set<const entry*> used(owners_.begin(), owners_.end());
     std::erase_if(entries_, [&](const auto& each) {
-        if (each.second.seed || used.count(&each.second) != 0) return false;
+        if (used.count(&each.second) != 0) return false;
+        if (each.second.seed) {
+            // To be asked all the same, whoever it is by now.
+            each.second.where->identity->expect({});
+            return false;
+        }
         if (each.second.silent_since) --silent_;
         return true;
     });
@@ -118,6 +125,30 @@ void cluster::forget_unused() {
 std::map<cluster::place, cluster::entry>::iterator cluster::find(const server& one) noexcept {
     return std::find_if(entries_.begin(), entries_.end(),
                         [&one](const auto& each) { return each.second.where.get() == &one; });
+}
+
+std::map<cluster::place, cluster::entry>::const_iterator cluster::find(const server& one) const noexcept {
+    return std::find_if(entries_.begin(), entries_.end(),
+                        [&one](const auto& each) { return each.second.where.get() == &one; });
+}
+
+void cluster::nobody_answered(boottime::time_point now) {
+    const std::lock_guard guard(mutex_);
+    for (auto& [where, each] : entries_) {
+        if (is_over(each, now) && each.where->identity->was_another()) each.where->identity->expect({});
+    }
+}
+
+bool cluster::is_silent_for_long(const server& one, boottime::time_point now) const {
+    const std::lock_guard guard(mutex_);
+    const auto found = find(one);
+    return found != entries_.end() && is_over(found->second, now);
+}
+
+bool cluster::has_others(const server& one) const {
+    const std::lock_guard guard(mutex_);
+    return std::any_of(entries_.begin(), entries_.end(),
+                       [&one](const auto& each) { return each.second.where.get() != &one; });
 }
 
 void cluster::failed(const server& one, boottime::time_point since) noexcept {

@@ -60,9 +60,17 @@ public:
     void doubt() noexcept { doubted_.store(true, std::memory_order_release); }
     bool is_doubted() const noexcept { return doubted_.load(std::memory_order_acquire); }
 
+    /// All were asked, and nobody has said anything. Where another node than the one that is known answers for longer
+    /// than leases last, the cluster is another one by now.
+    void nobody_answered(boottime::time_point now);
     /// It could not be reached, or has not answered since then.
     void failed(const server& one, boottime::time_point since) noexcept;
     void answered(const server& one);
+
+    /// For so long that nothing that it granted counts any more.
+    bool is_silent_for_long(const server& one, boottime::time_point now) const;
+    /// Whether there is anybody else to be asked.
+    bool has_others(const server& one) const;
 
     /// Whom to ask who has what, in order. @param but not this one, if there is any other; null: all of them
     std::vector<node> whom_to_ask(const server* but) const;
@@ -88,6 +96,7 @@ private:
 
     entry& entry_at(const server_address& where, const server& from);
     std::map<place, entry>::iterator find(const server& one) noexcept;
+    std::map<place, entry>::const_iterator find(const server& one) const noexcept;
     bool is_over(const entry& one, boottime::time_point now) const;
     void forget_unused();
 

@@ -171,6 +171,7 @@ connection::status connection::drive(boottime::time_point now, bool read) {
     if (status_ == status::failed) return status_;
     if (stage_ == stage::locating) locate(now);
     if (status_ != status::failed && stage_ > stage::naming && has_moved()) return status_;
+    if (stage_ == stage::open && is_another_node()) return status_;
     if (status_ == status::opening && stage_ == stage::naming) {
         std::string failed;
         if (lookup_->take(addresses_, failed)) {
@@ -290,6 +291,10 @@ void connection::greet() {
         send(format({"ROLE"}));
         greetings_.push_back({nullptr, false, true});
     }
+    if (server_.identity != nullptr) {
+        send(format({"CLUSTER", "MYID"}));
+        greetings_.push_back({.refusal = nullptr, .tells_identity = false, .tells_node = true});
+    }
     // Only an answer tells that the server has accepted our certificate.
     if (tls_ != nullptr && greetings_.empty()) {
         send(format({"PING"}));
@@ -313,6 +318,7 @@ void connection::hear_greeting() {
         // A user that may not ask has to know by himself what his servers are.
         if (greetings_.front().tells_identity && !is_error(*heard)) identify(text_of(*heard));
         if (greetings_.front().tells_role) check_role(*heard);
+        if (greetings_.front().tells_node) check_node(*heard);
         if (status_ == status::failed) return;
         greetings_.erase(greetings_.begin());
     }
@@ -333,6 +339,33 @@ bool connection::has_moved() {
     if (server_.sentinels == nullptr || !server_.sentinels->have_left(place_)) return false;
     in_ = reply_reader();
     give_up("another one than " + place_.host + ":" + std::to_string(place_.port) + " is the master now");
+    return true;
+}
+
+/// Whoever has its address by now does not know of any lock.
+void connection::check_node(const redisReply& said) {
+    if (is_error(said)) {
+        const failure why = failure_of(text_of(said));
+        // A user that may not ask, or a server that cannot be asked, has to be taken for the one that is meant.
+        const bool may_not = text_of(said).starts_with("NOPERM");
+        const bool is_said = why.transient || why.code == errc::permission || why.code == errc::unsupported;
+        if (is_said && !may_not) fail(why.code, server_.text() + ": " + why.text, why.transient);
+        return;
+    }
+    node_id_ = text_of(said);
+    identity_version_ = server_.identity->version();
+    if (!server_.identity->is(node_id_)) give_up("it is another node of a cluster by now: " + node_id_);
+}
+
+/// Another one is expected there than when the connection was made.
+bool connection::is_another_node() {
+    if (server_.identity == nullptr) return false;
+    const unsigned version = server_.identity->version();
+    if (version == identity_version_) return false;
+    identity_version_ = version;
+    if (server_.identity->is(node_id_)) return false;
+    in_ = reply_reader();
+    give_up("another node of the cluster has that address now");
     return true;
 }
 

@@ -74,6 +74,8 @@ private:
     void locate(boottime::time_point now);
     void check_role(const redisReply& said);
     bool has_moved();
+    void check_node(const redisReply& said);
+    bool is_another_node();
     void begin_connect(boottime::time_point now);
     bool end_connect(boottime::time_point now);
     void begin_talk();
@@ -113,12 +115,18 @@ private:
         bool tells_identity;
         /// The answer says whether this is a master.
         bool tells_role = false;
+        /// The answer says which node of a cluster this is.
+        bool tells_node = false;
     };
     /// Those that are out.
     std::vector<greeting> greetings_;
     /// Where this connection is entered.
     std::shared_ptr<roll> enrolled_;
     std::size_t number_ = 0;
+    /// Which node it says that it is; empty: it does not say.
+    std::string node_id_;
+    /// Of who was expected when that was compared.
+    unsigned identity_version_ = 0;
     const unsigned generation_ = core::fork_generation();
     std::unique_ptr<tls_session> tls_;
     /// With TLS: what is still to be encrypted.

@@ -36,6 +36,7 @@ void inquiry::begin(std::shared_ptr<void> turn, const server* but, boottime::tim
     all_ = whom_.whom_to_ask(but);
     at_ = 0;
     why_ = {};
+    answered_ = refused_ = may_pass_ = false;
     ask(now);
 }
 
@@ -67,10 +68,17 @@ inquiry::status inquiry::drive(boottime::time_point now) {
         }
         over_.leave(at(), slots_);
         over_.leave(at(), nodes_);
-        if (slots_.refusal == nullptr && slots_.answer == nullptr) whom_.failed(*at(), now);
+        const bool answered = slots_.refusal != nullptr || slots_.answer != nullptr;
+        answered_ = answered_ || answered;
+        if (!answered) whom_.failed(*at(), now);
+        refused_ = refused_ || (answered && !why.transient);
+        may_pass_ = may_pass_ || (why.transient && !whom_.is_silent_for_long(*at(), now));
         // What will not pass by itself is the better reason.
         if (why_.text.empty() || !why.transient) why_ = std::move(why);
         if (++at_ == all_.size()) {
+            // Who lets nobody in may have got the address of a node that is gone, and others may know more.
+            if (!refused_) why_.transient = why_.transient || may_pass_;
+            if (!answered_) whom_.nobody_answered(now);
             whom_.asked(but_, now);
             turn_.reset();
             return status::failed;
@@ -237,11 +245,17 @@ void course::settle(boottime::time_point now) {
     if (!text.starts_with("TRYAGAIN")) through_.doubt();
     source_.reset();
     asking_ = false;
-    if (one_->why.transient) {
+    if (one_->why.transient || is_perhaps_another(now)) {
         retry_later(now);
     } else {
         finish();
     }
+}
+
+/// Who lets nobody in may have got the address of a node that is gone, and others know by and by where its slots are.
+bool course::is_perhaps_another(boottime::time_point now) const {
+    if (one_->refusal != nullptr || !through_.has_others(*at_)) return false;
+    return failures_ == 0 || !through_.is_silent_for_long(*at_, now);
 }
 
 /// By what is known now.

@@ -60,6 +60,10 @@ private:
     request slots_;
     request nodes_;
     failure why_;
+    // Of those that were asked already.
+    bool answered_ = false;
+    bool refused_ = false;
+    bool may_pass_ = false;
 };
 
 /** Takes one request to the node that has its slot now: follows redirections, and failovers, for as long as the request
@@ -100,6 +104,7 @@ private:
     void route(boottime::time_point now);
     bool look(boottime::time_point now);
     void settle(boottime::time_point now);
+    bool is_perhaps_another(boottime::time_point now) const;
     bool is_believed() const;
     void disbelieve();
     void redirected(const redirection& to, boottime::time_point now);

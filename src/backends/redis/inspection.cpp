@@ -264,7 +264,7 @@ void look_at_events(questioner& server, std::vector<finding>& found) {
 
 /// Asks those that are known for all of them. Throws @ref error when none of them knows.
 std::vector<server> masters_of(cluster& all, boottime::time_point until, resolver& names) {
-    std::string why;
+    error why(errc::unavailable, "");
     for (const node& each : all.whom_to_ask(nullptr)) {
         try {
             questioner asked(*each, names, until);
@@ -276,15 +276,17 @@ std::vector<server> masters_of(cluster& all, boottime::time_point until, resolve
                 // Who may not ask believes whoever spoke last.
             }
             if (all.learn(*slots, nodes.get(), *each, boottime::now())) break;
-            why = "redis: " + each->text() + " knows of no node that has slots";
+            if (why.boost_code() == errc::unavailable) {
+                why = error(errc::unavailable, "redis: " + each->text() + " knows of no node that has slots");
+            }
         } catch (const error& failed) {
-            if (failed.boost_code() != errc::unavailable) throw;
-            why = failed.diag().message;
+            // Others may know, whatever is at this address by now.
+            if (why.boost_code() == errc::unavailable) why = failed;
         }
     }
     std::vector<server> found;
     for (const node& each : all.masters()) found.push_back(*each);
-    if (found.empty()) throw error(errc::unavailable, why);
+    if (found.empty()) throw error(why);
     return found;
 }
 

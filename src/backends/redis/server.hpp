@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_BACKENDS_REDIS_SERVER_HPP
 #define HOLDFAST_BACKENDS_REDIS_SERVER_HPP
 
+#include <backends/redis/node_identity.hpp>
 #include <backends/redis/roll.hpp>
 #include <backends/redis/tls.hpp>
 
@@ -35,6 +36,8 @@ struct server {
     std::shared_ptr<redis::sentinels> sentinels = {};
     /// What it is called to them.
     std::string master_name = {};
+    /// It is a node of a cluster, and must be this one; null: it is none.
+    std::shared_ptr<node_identity> identity = {};
 
     /// For messages: "127.0.0.1:6379", "unix:/run/redis.sock".
     std::string text() const;

@@ -1,11 +1,14 @@
 // Locks in a cluster: slots that move, and nodes that do not agree.
 #include <support/attempt.hpp>
 #include <support/redis_cluster.hpp>
+#include <support/server_process.hpp>
 
 #include <holdfast/backends/redis.hpp>
 
 #include <gtest/gtest.h>
 
+#include <iterator>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -49,6 +52,25 @@ protected:
         const auto before = held.valid_until();
         return fakes::eventually([&] { return held.valid_until() > before + 250ms; });
     }
+
+    /// Others that may get the address of a node which is gone.
+    static std::unique_ptr<test::redis_server> make_stranger(const std::string& kind, std::uint16_t port) {
+        std::vector<std::string> options{"--port", std::to_string(port)};
+        if (kind == "of another cluster") {
+            const std::vector<std::string> more{"--cluster-enabled", "yes", "--cluster-port",
+                                                std::to_string(test::free_port())};
+            options.insert(options.end(), more.begin(), more.end());
+        } else if (kind == "with another password") {
+            options.insert(options.end(), {"--requirepass", "another"});
+        }
+        auto made = std::make_unique<test::redis_server>(options);
+        if (kind == "of another cluster") {
+            (*made)({"CLUSTER", "ADDSLOTSRANGE", "0", "16383"});
+            EXPECT_TRUE(fakes::eventually([&] { return !(*made)({"EXISTS", "any"}).is_error; }));
+        }
+        return made;
+    }
+    static constexpr const char* strangers[] = {"of no cluster", "of another cluster", "with another password"};
 
     fakes::handler_thread handlers_;
     redis::options options_;
@@ -312,6 +334,68 @@ TEST_P(redis_in_cluster, what_is_none_is_said) {
     options_.cluster = false;
     how = acquire(redis::make_provider(options_).make_lock(name_at(1)), 5s);
     EXPECT_EQ(how.code, errc::unsupported) << how.code.message();
+}
+
+TEST_P(redis_in_cluster, whoever_gets_the_address_of_a_node_that_is_gone_grants_nothing) {
+    redis_cluster own(false, {"--cluster-require-full-coverage", "no"});
+    options_.expiry = 60s;
+    options_.min_validity = 50s;
+    options_.servers = {{.port = own.node(1).port()}};
+    const auto name_at_own = [&](std::size_t number) {
+        for (int count = 0;; ++count) {
+            std::string made = "name" + std::to_string(count);
+            if (own.owner_of(made) == number) return made;
+        }
+    };
+    const std::string there = name_at_own(0);
+    const std::string elsewhere = name_at_own(1);
+    const provider locks = redis::make_provider(options_);
+    ASSERT_FALSE(acquire(locks.make_lock(elsewhere), 5s).code);
+    own.node(0).kill();
+    for (const char* kind : strangers) {
+        auto stranger = make_stranger(kind, own.node(0).port());
+        const attempt how = acquire(locks.make_lock(there), 300ms);
+        EXPECT_TRUE(how.code) << "granted by a server " << kind;
+        EXPECT_FALSE(how.diag.message.empty()) << kind;
+        EXPECT_FALSE(acquire(locks.make_lock(there), timeout::zero()).handle);
+        if (kind != std::end(strangers)[-1]) continue;
+        // The node itself may come back.
+        fakes::pending_acquire waiter(handlers_, GetParam(), locks.make_lock(there), 40s);
+        EXPECT_FALSE(acquire(locks.make_lock(elsewhere), 5s).code);
+        stranger.reset();
+        own.node(0).start();
+        const attempt then = waiter.get();
+        EXPECT_FALSE(then.code) << then.code.message() << ": " << then.diag.message;
+    }
+}
+
+TEST_P(redis_in_cluster, whoever_gets_the_address_of_a_node_that_was_replaced_makes_no_second_holder) {
+    redis_cluster own(true);
+    options_.servers = {{.port = own.node(1).port()}};
+    const auto name_at_own = [&](std::size_t number) {
+        for (int count = 0;; ++count) {
+            std::string made = "name" + std::to_string(count);
+            if (own.owner_of(made) == number) return made;
+        }
+    };
+    const std::string there = name_at_own(0);
+    const std::string elsewhere = name_at_own(1);
+    std::vector<provider> before;
+    for (std::size_t count = 0; count < std::size(strangers); ++count) {
+        before.push_back(redis::make_provider(options_));
+        ASSERT_FALSE(acquire(before.back().make_lock(elsewhere), 5s).code);
+    }
+    own.node(0).kill();
+    attempt holder = acquire(redis::make_provider(options_).make_lock(there), 60s);
+    ASSERT_FALSE(holder.code) << holder.diag.message;
+    for (std::size_t count = 0; count < std::size(strangers); ++count) {
+        const auto stranger = make_stranger(strangers[count], own.node(0).port());
+        // Nobody has told it that another node has the slot by now.
+        const attempt how = acquire(before[count].make_lock(there), 2s);
+        EXPECT_EQ(how.code, errc::timed_out) << strangers[count] << ": " << how.diag.message;
+        EXPECT_TRUE(is_renewed(holder.handle));
+    }
+    EXPECT_FALSE(release(std::move(holder.handle)).code);
 }
 
 TEST_P(redis_in_cluster, all_masters_are_listed_and_examined) {

@@ -67,6 +67,13 @@ public:
         one.done = true;
         one.why = {errc::unavailable, 0, "lost", true};
     }
+    /// Who is there does not let us in.
+    void shut_out(request& one) {
+        leave(nullptr, one);
+        one.sent = false;
+        one.done = true;
+        one.why = {errc::permission, 0, "shut out", false};
+    }
 
     boottime::time_point now = boottime::now();
     std::list<sending> out;
@@ -264,6 +271,59 @@ TEST_F(redis_course, asks_others_after_a_lost_connection) {
     EXPECT_FALSE(go_on());
     EXPECT_EQ(nodes_.at("b"), &lock_);
     EXPECT_EQ(lock_.losses, 1);
+}
+
+TEST_F(redis_course, asks_others_where_somebody_lets_nobody_in) {
+    begin();
+    nodes_.shut_out(lock_);
+    EXPECT_FALSE(go_on()) << "a stranger's word was the last";
+    ASSERT_TRUE(tell("b", "b", 5));
+    EXPECT_FALSE(go_on());
+    EXPECT_EQ(nodes_.at("b"), &lock_);
+}
+
+TEST_F(redis_course, waits_for_a_node_whose_address_somebody_else_has_no_longer_than_leases_last) {
+    lock_.reconnect_until = nodes_.now + 1h;
+    begin();
+    nodes_.shut_out(lock_);
+    const auto began = nodes_.now;
+    while (!go_on(10ms) && nodes_.now < began + 1h) {
+        (void)tell("b", "a", 1);
+        if (nodes_.at("a") == &lock_) nodes_.shut_out(lock_);
+    }
+    EXPECT_EQ(lock_.why.code, errc::permission);
+    EXPECT_GT(nodes_.now - began, 29s) << "it may have come back";
+    EXPECT_LT(nodes_.now - began, 40s) << "the reason is never told";
+}
+
+TEST_F(redis_course, asks_on_while_only_strangers_have_answered) {
+    way_.begin(lock_, slot, nodes_.now);
+    while (request* const asked = nodes_.at("a")) nodes_.shut_out(*asked);
+    EXPECT_FALSE(go_on());
+    while (request* const asked = nodes_.at("b")) nodes_.lose(*asked);
+    EXPECT_FALSE(go_on());
+    ASSERT_TRUE(tell("a", "b", 5) || tell("b", "b", 5)) << "b was not waited for";
+    EXPECT_FALSE(go_on());
+    EXPECT_EQ(nodes_.at("b"), &lock_);
+    cluster strange({seed("a"), seed("b")}, 30s);
+    course other(strange, nodes_);
+    request next;
+    next.reconnect_until = nodes_.now + 10s;
+    other.begin(next, slot, nodes_.now);
+    for (const char* host : {"a", "b"}) {
+        EXPECT_FALSE(next.done);
+        for (int question = 0; question < 2; ++question) {
+            for (auto& each : nodes_.out) {
+                if (each.host == host && each.what != &lock_) {
+                    nodes_.shut_out(*each.what);
+                    break;
+                }
+            }
+        }
+        other.go_on(nodes_.now);
+    }
+    EXPECT_TRUE(next.done);
+    EXPECT_EQ(next.why.code, errc::permission);
 }
 
 TEST_F(redis_course, tries_again_in_pauses_for_as_long_as_it_may) {

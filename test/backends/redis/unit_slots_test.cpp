@@ -207,6 +207,40 @@ TEST_F(redis_cluster_map, forgets_the_claim_of_who_is_silent_for_longer_than_lea
     EXPECT_EQ(owner(), "b");
 }
 
+TEST_F(redis_cluster_map, expects_at_an_address_the_node_that_it_knows_there) {
+    EXPECT_TRUE(map_.at({"b", 1}, seed())->identity->is("any"));
+    learn("b", "idb", 7);
+    const node b = map_.owner_of(7);
+    EXPECT_TRUE(b->identity->is("idb"));
+    EXPECT_FALSE(b->identity->is("another"));
+    EXPECT_TRUE(b->identity->is("")) << "who may not ask could not use the cluster";
+    const unsigned before = b->identity->version();
+    learn("b", "another", 8);
+    EXPECT_NE(b->identity->version(), before) << "connections to the old one would be kept";
+    EXPECT_TRUE(b->identity->is("another"));
+    EXPECT_FALSE(b->identity->is("idb"));
+}
+
+TEST_F(redis_cluster_map, asks_seeds_without_slots_whoever_they_are) {
+    learn("a", "ida", 1);
+    const node a = map_.owner_of(7);
+    EXPECT_FALSE(a->identity->is("another"));
+    learn("b", "idb", 7);
+    EXPECT_TRUE(a->identity->is("another")) << "it could not be asked";
+}
+
+TEST_F(redis_cluster_map, believes_another_cluster_where_its_own_is_gone_for_longer_than_leases_last) {
+    learn("b", "idb", 7);
+    const node b = map_.owner_of(7);
+    map_.failed(*b, now_);
+    map_.nobody_answered(now_ + 11s);
+    EXPECT_FALSE(b->identity->is("new")) << "nobody else was seen there";
+    map_.nobody_answered(now_ + 9s);
+    EXPECT_FALSE(b->identity->is("new"));
+    map_.nobody_answered(now_ + 11s);
+    EXPECT_TRUE(b->identity->is("new"));
+}
+
 TEST_F(redis_cluster_map, lets_one_ask_at_a_time) {
     auto turn = map_.take_turn();
     ASSERT_NE(turn, nullptr);
