@@ -188,12 +188,19 @@ std::vector<node> cluster::whom_to_ask(const server* but) const {
     return found;
 }
 
-std::shared_ptr<void> cluster::take_turn() {
+std::shared_ptr<void> cluster::take_turn(boottime::time_point now) {
     const std::lock_guard guard(mutex_);
-    if (!turn_.expired()) return nullptr;
+    if (!turn_.expired() && now < turn_until_) return nullptr;
+    // Another object, so that whoever was too slow does not end it.
     auto made = std::make_shared<char>();
     turn_ = made;
+    turn_until_ = now + patience;
     return made;
+}
+
+void cluster::keep_turn(const std::shared_ptr<void>& turn, boottime::time_point now) {
+    const std::lock_guard guard(mutex_);
+    if (turn_.lock() == turn) turn_until_ = now + patience;
 }
 
 void cluster::asked(const server* but, boottime::time_point now) {

@@ -9,6 +9,7 @@
 #include <holdfast/clock.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -21,6 +22,9 @@
 namespace holdfast {
 inline namespace v0 {
 namespace redis {
+
+/// A node that is silent for longer may have lost its slots meanwhile: no cluster replaces one sooner.
+constexpr std::chrono::milliseconds patience{500};
 
 /// A node of a cluster. The same object for as long as its address is known.
 using node = std::shared_ptr<const server>;
@@ -74,8 +78,11 @@ public:
 
     /// Whom to ask who has what, in order. @param but not this one, if there is any other; null: all of them
     std::vector<node> whom_to_ask(const server* but) const;
-    /// One asks at a time. @return to be kept meanwhile; null: somebody else asks
-    std::shared_ptr<void> take_turn();
+    /// One asks at a time, and nobody for ever: its executor may not run. @return to be kept meanwhile, the turn of
+    /// whoever was slower is over; null: somebody else asks
+    std::shared_ptr<void> take_turn(boottime::time_point now);
+    /// Asks another node, if it still is its turn.
+    void keep_turn(const std::shared_ptr<void>& turn, boottime::time_point now);
     /// @param whom who was not asked
     void asked(const server* but, boottime::time_point now);
     /// Others than this one have been asked since then, whatever came of it.
@@ -113,6 +120,7 @@ private:
     /// By slot; null: not known.
     std::vector<entry*> owners_;
     std::weak_ptr<void> turn_;
+    boottime::time_point turn_until_{};
     boottime::time_point asked_at_{};
     const server* not_asked_ = nullptr;
 };

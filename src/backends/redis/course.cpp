@@ -11,8 +11,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// A node that is silent for longer may have lost its slots meanwhile: no cluster replaces one sooner.
-constexpr milliseconds patience{500};
 constexpr milliseconds shortest_pause{5};
 constexpr milliseconds longest_pause{250};
 /// Somebody else asks who has what.
@@ -41,6 +39,7 @@ void inquiry::begin(std::shared_ptr<void> turn, const server* but, boottime::tim
 }
 
 void inquiry::ask(boottime::time_point now) {
+    whom_.keep_turn(turn_, now);
     until_ = now + patience;
     slots_ = question({"CLUSTER", "SLOTS"}, until_);
     nodes_ = question({"CLUSTER", "NODES"}, until_);
@@ -149,12 +148,14 @@ void course::route(boottime::time_point now) {
     if (!asking_) {
         const node owner = through_.owner_of(slot_);
         if (!inquired_ && (owner == nullptr || through_.is_doubted())) {
-            if (auto turn = through_.take_turn()) {
+            if (auto turn = through_.take_turn(now)) {
                 inquiry_.begin(std::move(turn), failed_at_, now);
                 stage_ = stage::inquiring;
                 return;
             }
             if (owner == nullptr || owner.get() == failed_at_) {
+                if (one_->why.text.empty())
+                    one_->why.text = "another call asks the nodes of the cluster who has which slot";
                 resume_at_ = now + turn_pause;
                 stage_ = stage::pausing;
                 return;
@@ -197,7 +198,7 @@ bool course::look(boottime::time_point now) {
     const bool late = done ? one_->answer != nullptr && now - one_->sent_at > patience : now >= look_at_;
     if (late) {
         if (!through_.has_asked_others(*at_, now - patience)) {
-            if (auto turn = through_.take_turn()) {
+            if (auto turn = through_.take_turn(now)) {
                 inquiry_.begin(std::move(turn), at_.get(), now);
                 return true;
             }

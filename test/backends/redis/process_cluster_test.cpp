@@ -5,6 +5,10 @@
 
 #include <holdfast/backends/redis.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
+
 #include <gtest/gtest.h>
 
 #include <iterator>
@@ -445,6 +449,32 @@ TEST_P(redis_in_cluster, connections_that_are_killed_are_made_anew) {
     }
     EXPECT_EQ(kept.handle.state(), held_state::held);
     EXPECT_TRUE(is_renewed(kept.handle));
+}
+
+TEST(redis_cluster_calls, wait_for_no_executor_that_does_not_run) {
+    redis_cluster group(false);
+    redis::options options;
+    options.servers = {{.port = group.node(0).port()}};
+    options.cluster = true;
+    boost::asio::io_context idle;
+    provider_settings settings;
+    settings.executor = idle.get_executor();
+    error_code ended;
+    {
+        const provider locks = redis::make_provider(options, settings);
+        boost::asio::cancellation_signal cancel;
+        locks.make_lock("first").async_acquire(
+            timeout::infinite(),
+            boost::asio::bind_cancellation_slot(cancel.slot(), [&](error_code code, lock_handle) { ended = code; }));
+        error_code code;
+        diagnostics diag;
+        const auto held = locks.make_lock("second").acquire(20s, {}, code, &diag);
+        EXPECT_FALSE(code) << code.message() << ": " << diag.message;
+        cancel.emit(boost::asio::cancellation_type::all);
+        while (!ended && idle.run_one_for(10s) > 0) {
+        }
+    }
+    EXPECT_EQ(ended, errc::cancelled);
 }
 
 }  // namespace

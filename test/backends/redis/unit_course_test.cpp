@@ -326,6 +326,18 @@ TEST_F(redis_course, asks_on_while_only_strangers_have_answered) {
     EXPECT_EQ(next.why.code, errc::permission);
 }
 
+TEST_F(redis_course, asks_itself_where_another_call_does_not_go_on) {
+    course stuck(map_, nodes_);
+    request first;
+    stuck.begin(first, slot, nodes_.now);
+    way_.begin(lock_, slot, nodes_.now);
+    EXPECT_FALSE(go_on(499ms));
+    EXPECT_EQ(nodes_.out.size(), 2) << "both ask";
+    EXPECT_FALSE(lock_.why.text.empty()) << "nobody knows what it waits for";
+    EXPECT_FALSE(go_on(2ms));
+    EXPECT_EQ(nodes_.out.size(), 4);
+}
+
 TEST_F(redis_course, tries_again_in_pauses_for_as_long_as_it_may) {
     for (const char* said :
          {"-TRYAGAIN Multiple keys request during rehashing of slot\r\n", "-CLUSTERDOWN The cluster is down\r\n",

@@ -242,11 +242,24 @@ TEST_F(redis_cluster_map, believes_another_cluster_where_its_own_is_gone_for_lon
 }
 
 TEST_F(redis_cluster_map, lets_one_ask_at_a_time) {
-    auto turn = map_.take_turn();
+    auto turn = map_.take_turn(now_);
     ASSERT_NE(turn, nullptr);
-    EXPECT_EQ(map_.take_turn(), nullptr);
+    EXPECT_EQ(map_.take_turn(now_), nullptr);
     turn.reset();
-    EXPECT_NE(map_.take_turn(), nullptr);
+    EXPECT_NE(map_.take_turn(now_), nullptr);
+}
+
+TEST_F(redis_cluster_map, waits_for_nobody_who_does_not_go_on_asking) {
+    auto slow = map_.take_turn(now_);
+    EXPECT_EQ(map_.take_turn(now_ + 499ms), nullptr);
+    map_.keep_turn(slow, now_ + 499ms);
+    EXPECT_EQ(map_.take_turn(now_ + 501ms), nullptr) << "it has asked another node";
+    const auto next = map_.take_turn(now_ + 1s);
+    ASSERT_NE(next, nullptr);
+    map_.keep_turn(slow, now_ + 10s);
+    slow.reset();
+    EXPECT_EQ(map_.take_turn(now_ + 1s), nullptr) << "the slow one has ended the turn of the next one";
+    EXPECT_NE(map_.take_turn(now_ + 2s), nullptr);
 }
 
 TEST_F(redis_cluster_map, asks_those_that_answer_first) {
