@@ -132,11 +132,18 @@ std::map<cluster::place, cluster::entry>::const_iterator cluster::find(const ser
                         [&one](const auto& each) { return each.second.where.get() == &one; });
 }
 
-void cluster::nobody_answered(boottime::time_point now) {
+void cluster::nobody_answered(bool slow, boottime::time_point now) {
     const std::lock_guard guard(mutex_);
+    const auto longest = std::max<boottime::duration>(common_.connect_timeout, patience);
+    if (slow) time_to_answer_ = std::min(time_to_answer_ * 2, longest);
     for (auto& [where, each] : entries_) {
         if (is_over(each, now) && each.where->identity->was_another()) each.where->identity->expect({});
     }
+}
+
+void cluster::somebody_answered() {
+    const std::lock_guard guard(mutex_);
+    time_to_answer_ = patience;
 }
 
 bool cluster::is_silent_for_long(const server& one, boottime::time_point now) const {
@@ -198,9 +205,10 @@ std::shared_ptr<void> cluster::take_turn(boottime::time_point now) {
     return made;
 }
 
-void cluster::keep_turn(const std::shared_ptr<void>& turn, boottime::time_point now) {
+boottime::duration cluster::keep_turn(const std::shared_ptr<void>& turn, boottime::time_point now) {
     const std::lock_guard guard(mutex_);
-    if (turn_.lock() == turn) turn_until_ = now + patience;
+    if (turn_.lock() == turn) turn_until_ = now + time_to_answer_;
+    return time_to_answer_;
 }
 
 void cluster::asked(const server* but, boottime::time_point now) {

@@ -64,12 +64,14 @@ public:
     void doubt() noexcept { doubted_.store(true, std::memory_order_release); }
     bool is_doubted() const noexcept { return doubted_.load(std::memory_order_acquire); }
 
-    /// All were asked, and nobody has said anything. Where another node than the one that is known answers for longer
-    /// than leases last, the cluster is another one by now.
-    void nobody_answered(boottime::time_point now);
+    /// All were asked, and nobody has said anything in time. Where another node than the one that is known answers for
+    /// longer than leases last, the cluster is another one by now. @param slow somebody might have said something later
+    void nobody_answered(bool slow, boottime::time_point now);
     /// It could not be reached, or has not answered since then.
     void failed(const server& one, boottime::time_point since) noexcept;
     void answered(const server& one);
+    /// To the question who has what.
+    void somebody_answered();
 
     /// For so long that nothing that it granted counts any more.
     bool is_silent_for_long(const server& one, boottime::time_point now) const;
@@ -82,7 +84,10 @@ public:
     /// whoever was slower is over; null: somebody else asks
     std::shared_ptr<void> take_turn(boottime::time_point now);
     /// Asks another node, if it still is its turn.
-    void keep_turn(const std::shared_ptr<void>& turn, boottime::time_point now);
+    /// @return how long to wait for the answer: longer from round to round in which nobody answers, because a
+    /// connection
+    ///         may take longer than @ref patience to be made
+    boottime::duration keep_turn(const std::shared_ptr<void>& turn, boottime::time_point now);
     /// @param whom who was not asked
     void asked(const server* but, boottime::time_point now);
     /// Others than this one have been asked since then, whatever came of it.
@@ -121,6 +126,8 @@ private:
     std::vector<entry*> owners_;
     std::weak_ptr<void> turn_;
     boottime::time_point turn_until_{};
+    /// How long to wait for an answer to the question who has what.
+    boottime::duration time_to_answer_ = patience;
     boottime::time_point asked_at_{};
     const server* not_asked_ = nullptr;
 };

@@ -34,13 +34,12 @@ void inquiry::begin(std::shared_ptr<void> turn, const server* but, boottime::tim
     all_ = whom_.whom_to_ask(but);
     at_ = 0;
     why_ = {};
-    answered_ = refused_ = may_pass_ = false;
+    answered_ = slow_ = refused_ = may_pass_ = false;
     ask(now);
 }
 
 void inquiry::ask(boottime::time_point now) {
-    whom_.keep_turn(turn_, now);
-    until_ = now + patience;
+    until_ = now + whom_.keep_turn(turn_, now);
     slots_ = question({"CLUSTER", "SLOTS"}, until_);
     nodes_ = question({"CLUSTER", "NODES"}, until_);
     over_.send(at(), slots_);
@@ -56,6 +55,7 @@ inquiry::status inquiry::drive(boottime::time_point now) {
                 why = slots_.why;
             } else if (whom_.learn(*slots_.answer, nodes_.answer.get(), *at(), now)) {
                 whom_.answered(*at());
+                whom_.somebody_answered();
                 whom_.asked(but_, now);
                 turn_.reset();
                 return status::found;
@@ -64,12 +64,18 @@ inquiry::status inquiry::drive(boottime::time_point now) {
             }
         } else if (now < until_) {
             return status::asking;
+        } else {
+            slow_ = true;
         }
         over_.leave(at(), slots_);
         over_.leave(at(), nodes_);
         const bool answered = slots_.refusal != nullptr || slots_.answer != nullptr;
         answered_ = answered_ || answered;
-        if (!answered) whom_.failed(*at(), now);
+        if (answered) {
+            whom_.somebody_answered();
+        } else {
+            whom_.failed(*at(), now);
+        }
         refused_ = refused_ || (answered && !why.transient);
         may_pass_ = may_pass_ || (why.transient && !whom_.is_silent_for_long(*at(), now));
         // What will not pass by itself is the better reason.
@@ -77,7 +83,7 @@ inquiry::status inquiry::drive(boottime::time_point now) {
         if (++at_ == all_.size()) {
             // Who lets nobody in may have got the address of a node that is gone, and others may know more.
             if (!refused_) why_.transient = why_.transient || may_pass_;
-            if (!answered_) whom_.nobody_answered(now);
+            if (!answered_) whom_.nobody_answered(slow_, now);
             whom_.asked(but_, now);
             turn_.reset();
             return status::failed;

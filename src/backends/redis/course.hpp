@@ -62,6 +62,7 @@ private:
     failure why_;
     // Of those that were asked already.
     bool answered_ = false;
+    bool slow_ = false;
     bool refused_ = false;
     bool may_pass_ = false;
 };

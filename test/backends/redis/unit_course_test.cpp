@@ -338,6 +338,32 @@ TEST_F(redis_course, asks_itself_where_another_call_does_not_go_on) {
     EXPECT_EQ(nodes_.out.size(), 4);
 }
 
+TEST_F(redis_course, gives_far_nodes_more_and_more_time_to_answer) {
+    lock_.reconnect_until = nodes_.now + 1h;
+    // How long one of them is waited for.
+    const auto wait_for = [&](const std::string& host) {
+        while (nodes_.at(host) == nullptr && !go_on(1ms)) {
+        }
+        const auto began = nodes_.now;
+        while (nodes_.at(host) != nullptr && !go_on(1ms)) {
+        }
+        return std::chrono::round<std::chrono::milliseconds>(nodes_.now - began);
+    };
+    way_.begin(lock_, slot, nodes_.now);
+    for (const auto expected : {500ms, 1000ms, 2000ms, 2000ms}) {
+        EXPECT_NEAR(static_cast<double>(wait_for("a").count()), static_cast<double>(expected.count()), 5)
+            << "connect_timeout is 2 s";
+    }
+    while (nodes_.at("a") == nullptr) ASSERT_FALSE(go_on(1ms));
+    nodes_.now += 1900ms;
+    ASSERT_TRUE(tell("a", "a", 1));
+    EXPECT_FALSE(go_on());
+    EXPECT_EQ(nodes_.at("a"), &lock_);
+    nodes_.lose(lock_);
+    EXPECT_FALSE(go_on());
+    EXPECT_NEAR(static_cast<double>(wait_for("b").count()), 500, 5) << "one that is dead takes long to be passed over";
+}
+
 TEST_F(redis_course, tries_again_in_pauses_for_as_long_as_it_may) {
     for (const char* said :
          {"-TRYAGAIN Multiple keys request during rehashing of slot\r\n", "-CLUSTERDOWN The cluster is down\r\n",

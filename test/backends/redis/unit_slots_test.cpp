@@ -233,11 +233,11 @@ TEST_F(redis_cluster_map, believes_another_cluster_where_its_own_is_gone_for_lon
     learn("b", "idb", 7);
     const node b = map_.owner_of(7);
     map_.failed(*b, now_);
-    map_.nobody_answered(now_ + 11s);
+    map_.nobody_answered(false, now_ + 11s);
     EXPECT_FALSE(b->identity->is("new")) << "nobody else was seen there";
-    map_.nobody_answered(now_ + 9s);
+    map_.nobody_answered(false, now_ + 9s);
     EXPECT_FALSE(b->identity->is("new"));
-    map_.nobody_answered(now_ + 11s);
+    map_.nobody_answered(false, now_ + 11s);
     EXPECT_TRUE(b->identity->is("new"));
 }
 
