@@ -59,8 +59,10 @@ inquiry::status inquiry::drive(boottime::time_point now) {
                 whom_.asked(but_, now);
                 turn_.reset();
                 return status::found;
-            } else {
+            } else if (is_array(*slots_.answer) && size_of(*slots_.answer) == 0) {
                 why.text = at()->text() + " knows of no node that has slots";
+            } else {
+                why = {errc::protocol, 0, at()->text() + " answers CLUSTER SLOTS with what makes no sense", false};
             }
         } else if (now < until_) {
             return status::asking;

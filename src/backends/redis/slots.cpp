@@ -93,7 +93,9 @@ std::optional<redirection> redirection_from(std::string_view error) {
 
 std::vector<slot_range> ranges_from(const redisReply& answer) {
     std::vector<slot_range> found;
-    for (std::size_t at = 0; is_array(answer) && at < size_of(answer); ++at) {
+    if (!is_array(answer) || size_of(answer) > slot_count) return found;
+    std::vector<bool> named(slot_count);
+    for (std::size_t at = 0; at < size_of(answer); ++at) {
         const redisReply& one = element_of(answer, at);
         if (!is_array(one) || size_of(one) < 3 || !is_integer(element_of(one, 0)) || !is_integer(element_of(one, 1))) {
             continue;
@@ -107,6 +109,11 @@ std::vector<slot_range> ranges_from(const redisReply& answer) {
         std::string_view host = text_of(element_of(master, 0));
         if (host == "?") host = {};
         if (!is_host(host) || !is_integer(port) || integer_of(port) < 1 || integer_of(port) > 65535) continue;
+        // No node says so; and to go through them all again and again would take minutes.
+        for (auto slot = static_cast<std::size_t>(first); slot <= static_cast<std::size_t>(last); ++slot) {
+            if (named[slot]) return {};
+            named[slot] = true;
+        }
         slot_range& made = found.emplace_back();
         made.first = static_cast<unsigned>(first);
         made.last = static_cast<unsigned>(last);

@@ -54,7 +54,8 @@ struct slot_range {
     /// Empty: not told.
     std::string id;
 };
-/// Of CLUSTER SLOTS; empty where that is no answer to it. Ranges that make no sense are left out.
+/// Of CLUSTER SLOTS; empty where that is no answer to it, or one that names a slot twice. Ranges that make no sense are
+/// left out.
 std::vector<slot_range> ranges_from(const redisReply& answer);
 /// By node: the configuration epoch, with which the later of two claims to a slot is the greater. Of CLUSTER NODES;
 /// empty where that is no answer to it.

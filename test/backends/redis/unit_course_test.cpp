@@ -416,6 +416,18 @@ TEST_F(redis_course, says_what_will_not_pass_by_itself) {
     EXPECT_EQ(next.why.code, errc::unsupported) << next.why.text;
 }
 
+TEST_F(redis_course, asks_the_next_one_where_an_answer_makes_no_sense) {
+    way_.begin(lock_, slot, nodes_.now);
+    const std::string range = "*3\r\n:0\r\n:16383\r\n*2\r\n" + bulk("c") + ":1\r\n";
+    nodes_.answer(*nodes_.at("a"), "*2\r\n" + range + range);
+    nodes_.answer(*nodes_.at("a"), bulk(""));
+    EXPECT_FALSE(go_on());
+    EXPECT_EQ(map_.owner_of(slot), nullptr);
+    ASSERT_TRUE(tell("b", "b", 1));
+    EXPECT_FALSE(go_on());
+    EXPECT_EQ(nodes_.at("b"), &lock_);
+}
+
 TEST_F(redis_course, what_was_never_sent_can_be_given_up) {
     way_.begin(lock_, slot, nodes_.now);
     way_.give_up_unsent();

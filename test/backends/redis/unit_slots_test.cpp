@@ -136,6 +136,13 @@ TEST(redis_slot_map, is_not_believed_where_it_makes_no_sense) {
           "*1\r\n*3\r\n$1\r\n0\r\n:1\r\n*2\r\n$1\r\na\r\n:1\r\n"}) {
         EXPECT_TRUE(ranges_from(*reply(bytes)).empty()) << bytes;
     }
+    // A slot that is named twice, or more ranges than there are slots.
+    EXPECT_TRUE(
+        ranges_from(*reply("*2\r\n*3\r\n:0\r\n:5\r\n*2\r\n$1\r\na\r\n:1\r\n*3\r\n:5\r\n:9\r\n*2\r\n$1\r\nb\r\n:1\r\n"))
+            .empty());
+    std::string many = "*" + std::to_string(slot_count + 1) + "\r\n";
+    for (unsigned count = 0; count <= slot_count; ++count) many += ":1\r\n";
+    EXPECT_TRUE(ranges_from(*reply(many)).empty());
     EXPECT_TRUE(epochs_from(*reply("-ERR no\r\n")).empty());
     EXPECT_TRUE(epochs_from(*reply("*0\r\n")).empty());
 }
