@@ -123,6 +123,7 @@ private:
     void submit_confirmation(request& write, request& wait) override {
         const auto now = boottime::now();
         own_channel& present = over(course_.at());
+        write.asking = course_.slot_moves();
         present.submit(write, now);
         present.submit(wait, now);
         present.drive(now, false);
@@ -181,6 +182,7 @@ private:
         pool_ = channels_->confirmers(course_.at());
         confirmer_ = pool_->take();
         write.asker = wait.asker = on_progress_;
+        write.asking = course_.slot_moves();
         confirmer_->submit_pair(write, wait);
     }
     void end_confirmation() override { pool_->put(std::exchange(confirmer_, nullptr)); }

@@ -260,6 +260,28 @@ TEST_P(redis_cluster_failover, is_survived_by_what_replicas_must_have) {
     EXPECT_EQ(group_.node(3)({"EXISTS", name}).integer, 0) << "left behind";
 }
 
+TEST_P(redis_cluster_failover, replicas_of_the_node_that_a_slot_moves_to_confirm_as_well) {
+    options_.min_replicas = 1;
+    options_.replica_timeout = 2900ms;
+    const provider locks = redis::make_provider(options_);
+    const std::string name = name_of("name");
+    const long long slot = group_.slot_of(name);
+    group_.begin_move(slot, 0, 1);
+    attempt how;
+    // A new replica confirms nothing in its first second.
+    ASSERT_TRUE(fakes::eventually(
+        [&] {
+            how = acquire(locks.make_lock(name), 5s);
+            return !how.code;
+        },
+        20s))
+        << how.diag.message;
+    group_.end_move(slot, 1);
+    EXPECT_EQ(group_.node(1)({"EXISTS", name}).integer, 1);
+    EXPECT_TRUE(is_renewed(how.handle));
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+}
+
 class redis_cluster_resharding : public testing::TestWithParam<style> {};
 
 INSTANTIATE_TEST_SUITE_P(styles, redis_cluster_resharding, testing::Values(style::sync, style::async),
