@@ -12,7 +12,7 @@ namespace {
 /// What both kinds of links have in common.
 class cluster_link : public server_link, protected carrier {
 protected:
-    cluster_link(redis_backend& owner, cluster& to) : server_link(owner), course_(to, *this) {}
+    cluster_link(redis_backend& owner, cluster& to) : server_link(owner), through_(to), course_(to, *this) {}
 
     void submit(request& one) override {
         // What belongs to one lock is in one slot.
@@ -27,6 +27,7 @@ protected:
 
     virtual bool is_confirmed(const request& one) const = 0;
 
+    cluster& through_;
     course course_;
 };
 
@@ -100,6 +101,10 @@ private:
     own_channel& over(const node& to) {
         auto& found = channels_[to.get()];
         if (found == nullptr) {
+            // Nodes that have left the cluster.
+            std::erase_if(channels_, [&](const auto& each) {
+                return each.second != nullptr && each.second->idle() && !through_.knows(*each.first);
+            });
             found = std::make_unique<own_channel>(to, names_);
             found->asker = asker_;
         }
