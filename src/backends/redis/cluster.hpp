@@ -83,10 +83,11 @@ public:
     /// One asks at a time, and nobody for ever: its executor may not run. @return to be kept meanwhile, the turn of
     /// whoever was slower is over; null: somebody else asks
     std::shared_ptr<void> take_turn(boottime::time_point now);
-    /// Asks another node, if it still is its turn.
-    /// @return how long to wait for the answer: longer from round to round in which nobody answers, because a
-    /// connection
-    ///         may take longer than @ref patience to be made
+    /** Asks another node, if it still is its turn.
+
+        @return how long to wait for the answer: longer from round to round in which nobody answers, because it may take
+        longer than @ref patience to connect
+    */
     boottime::duration keep_turn(const std::shared_ptr<void>& turn, boottime::time_point now);
     /// @param whom who was not asked
     void asked(const server* but, boottime::time_point now);

@@ -120,8 +120,8 @@ return 0
     return made;
 }
 
-// One key of a stranger's type must not keep the others from being renewed. Any other error ends the script, and each of
-// them is renewed alone then.
+// One key of a stranger's type must not keep the others from being renewed. Any other error ends the script, and each
+// of them is renewed alone then.
 const script& scripts::locks_renew() {
     static const script made(R"(
 local function renew(key, id)
