@@ -402,6 +402,33 @@ TEST_P(redis_in_cluster, whoever_gets_the_address_of_a_node_that_was_replaced_ma
     EXPECT_FALSE(release(std::move(holder.handle)).code);
 }
 
+TEST_P(redis_in_cluster, a_cluster_that_was_made_anew_is_used_when_old_leases_have_ended) {
+    redis_cluster own(false);
+    options_.servers = {{.port = own.node(1).port()}};
+    options_.expiry = 3s;
+    options_.min_validity = 2s;
+    const provider locks = redis::make_provider(options_);
+    ASSERT_FALSE(acquire(locks.make_lock("before"), 5s).code);
+    for (std::size_t number = 0; number < own.size(); ++number) own.node(number).kill();
+    const auto anew = make_stranger("of another cluster", own.node(1).port());
+    const attempt how = acquire(locks.make_lock("name"), 40s);
+    EXPECT_FALSE(how.code) << how.code.message() << ": " << how.diag.message;
+    EXPECT_GT(how.took, 2s) << "what the old one granted may still be held";
+}
+
+TEST_P(redis_in_cluster, who_may_not_ask_who_a_node_is_can_use_it) {
+    for (std::size_t number = 0; number < redis_cluster::masters; ++number) {
+        group().node(number)({"ACL", "SETUSER", "ann", "on", ">secret", "~*", "&*", "+@all", "-cluster|myid"});
+    }
+    options_.user = "ann";
+    options_.password = "secret";
+    const provider locks = redis::make_provider(options_);
+    for (std::size_t number = 0; number < redis_cluster::masters; ++number) {
+        const attempt how = acquire(locks.make_lock(name_at(number, "asked by ann")), 5s);
+        EXPECT_FALSE(how.code) << how.code.message() << ": " << how.diag.message;
+    }
+}
+
 TEST_P(redis_in_cluster, all_masters_are_listed_and_examined) {
     options_.key_prefix = std::string("listed:") + fakes::name_of(GetParam()) + ":";
     options_.servers.resize(1);
