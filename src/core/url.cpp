@@ -151,11 +151,13 @@ url url::parse(std::string_view text) {
         query = end == std::string_view::npos ? std::string_view() : query.substr(end + 1);
         if (item.empty()) continue;
         const auto equals = item.find('=');
+        const std::string_view name = item.substr(0, equals);
         option one;
-        one.name = decoded(item.substr(0, equals), "option's name");
+        one.name = decoded(name, "option's name");
         if (equals != std::string_view::npos) one.value = decoded(item.substr(equals + 1), "option's value");
         if (one.name.empty()) refuse("an option has no name before its '='");
-        if (one.name.find('@') != std::string::npos) {
+        // One that is written %40 is meant.
+        if (name.find('@') != std::string_view::npos) {
             refuse("an option's name holds an '@'; write %3F for a '?' in a password");
         }
         for (const option& other : made.options_) {

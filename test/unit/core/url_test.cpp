@@ -225,6 +225,12 @@ TEST(option_reader_test, reads_times_and_numbers_and_says_what_they_are) {
     }
 }
 
+TEST(url_test, an_at_sign_in_an_options_name_is_meant_where_it_is_encoded) {
+    const url made = url::parse("x://u:12@h?%40er2=1");
+    ASSERT_EQ(made.options().size(), 1U);
+    EXPECT_EQ(made.options()[0].name, "@er2");
+}
+
 TEST(option_reader_test, gives_texts_as_they_are) {
     const url made = url::parse("x:?a=%20b&c=");
     option_reader reader(made);
