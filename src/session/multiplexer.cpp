@@ -363,6 +363,11 @@ multiplexer::multiplexer(connector connect, const multiplexer_options& options)
     : connect_(std::move(connect)), options_(options) {}
 
 multiplexer::~multiplexer() {
+    // What is still out names its connection, and would keep it, and its session, for ever.
+    for (const connection_ptr& each : connections_) {
+        for (const request_ptr& asked : each->pending) asked->at = nullptr;
+        for (const request_ptr& asked : each->flying) asked->at = nullptr;
+    }
     if (generation_ == fork_generation()) return;
     // The parent's reactor may have been locked when we were forked: neither it nor the server hears of us.
     for (const connection_ptr& each : connections_) {

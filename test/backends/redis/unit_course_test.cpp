@@ -127,9 +127,13 @@ protected:
         return count;
     }
 
+    /// One more; it outlives the courses, as a link's requests do.
+    request& another() { return others_.emplace_back(); }
+
     fake_nodes nodes_;
     cluster map_{{seed("a"), seed("b")}, 30s};
     request lock_;
+    std::list<request> others_;
     course way_{map_, nodes_};
 };
 
@@ -140,7 +144,7 @@ TEST_F(redis_course, goes_to_the_owner) {
     EXPECT_TRUE(go_on());
     EXPECT_NE(lock_.answer, nullptr);
     // The next one need not ask.
-    request next;
+    request& next = another();
     way_.begin(next, slot, nodes_.now);
     EXPECT_EQ(nodes_.at("a"), &next);
 }
@@ -168,7 +172,7 @@ TEST_F(redis_course, follows_ask_for_this_once) {
     answer("+OK\r\n");
     EXPECT_TRUE(go_on());
     EXPECT_NE(lock_.answer, nullptr);
-    request next;
+    request& next = another();
     next.reconnect_until = nodes_.now;
     way_.begin(next, slot, nodes_.now);
     EXPECT_EQ(nodes_.at("a"), &next);
@@ -213,7 +217,7 @@ TEST_F(redis_course, believes_a_late_answer_that_others_confirm_or_nobody_can) {
     ASSERT_TRUE(tell("b", "a", 1));
     EXPECT_TRUE(go_on());
     EXPECT_NE(lock_.answer, nullptr);
-    request next;
+    request& next = another();
     next.reconnect_until = nodes_.now + 10s;
     way_.begin(next, slot, nodes_.now);
     nodes_.now += 2s;
@@ -250,7 +254,7 @@ TEST_F(redis_course, stays_with_a_silent_node_that_has_its_slot) {
 TEST_F(redis_course, whoever_gives_up_lets_the_next_one_know) {
     {
         course dropped(map_, nodes_);
-        request given_up;
+        request& given_up = another();
         dropped.begin(given_up, slot, nodes_.now);
         ASSERT_TRUE(tell("a", "a", 1));
         dropped.go_on(nodes_.now);
@@ -307,7 +311,7 @@ TEST_F(redis_course, asks_on_while_only_strangers_have_answered) {
     EXPECT_EQ(nodes_.at("b"), &lock_);
     cluster strange({seed("a"), seed("b")}, 30s);
     course other(strange, nodes_);
-    request next;
+    request& next = another();
     next.reconnect_until = nodes_.now + 10s;
     other.begin(next, slot, nodes_.now);
     for (const char* host : {"a", "b"}) {
@@ -328,7 +332,7 @@ TEST_F(redis_course, asks_on_while_only_strangers_have_answered) {
 
 TEST_F(redis_course, asks_itself_where_another_call_does_not_go_on) {
     course stuck(map_, nodes_);
-    request first;
+    request& first = another();
     stuck.begin(first, slot, nodes_.now);
     way_.begin(lock_, slot, nodes_.now);
     EXPECT_FALSE(go_on(499ms));
@@ -369,7 +373,7 @@ TEST_F(redis_course, tries_again_in_pauses_for_as_long_as_it_may) {
          {"-TRYAGAIN Multiple keys request during rehashing of slot\r\n", "-CLUSTERDOWN The cluster is down\r\n",
           "-MOVED 7 b:1\r\n", "-MOVED 7 a:1\r\n", "-ASK 7 b:1\r\n", "-ASK 7 a:1\r\n", "-MOVED 8 b:1\r\n",
           "-LOADING Redis is loading the dataset in memory\r\n"}) {
-        request fresh;
+        request& fresh = another();
         std::swap(lock_, fresh);
         lock_.reconnect_until = nodes_.now + 2s;
         const auto began = nodes_.now;
@@ -388,7 +392,7 @@ TEST_F(redis_course, tries_again_in_pauses_for_as_long_as_it_may) {
 
 TEST_F(redis_course, who_has_no_time_is_answered_soon) {
     for (const char* said : {"-TRYAGAIN x\r\n", "-CLUSTERDOWN x\r\n", "-MOVED 7 b:1\r\n", "-ASK 7 b:1\r\n"}) {
-        request fresh;
+        request& fresh = another();
         std::swap(lock_, fresh);
         lock_.reconnect_until = nodes_.now;
         const auto began = nodes_.now;
@@ -406,7 +410,7 @@ TEST_F(redis_course, says_what_will_not_pass_by_itself) {
     EXPECT_EQ(lock_.why.code, errc::invalid_name);
     cluster strange({seed("x")}, 30s);
     course other(strange, nodes_);
-    request next;
+    request& next = another();
     next.reconnect_until = nodes_.now + 10s;
     other.begin(next, slot, nodes_.now);
     for (int question = 0; question < 2; ++question) {
@@ -435,7 +439,7 @@ TEST_F(redis_course, what_was_never_sent_can_be_given_up) {
     EXPECT_EQ(lock_.why.code, errc::cancelled);
     EXPECT_FALSE(lock_.sent);
     EXPECT_TRUE(nodes_.out.empty());
-    request next;
+    request& next = another();
     next.reconnect_until = nodes_.now + 10s;
     way_.begin(next, slot, nodes_.now);
     ASSERT_TRUE(tell("a", "a", 1)) << "nobody else may ask any more";
