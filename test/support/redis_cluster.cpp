@@ -130,6 +130,13 @@ std::size_t redis_cluster::owner_of(const std::string& key) const {
     throw std::runtime_error("nobody has the slot");
 }
 
+std::string redis_cluster::name_at(std::size_t number, const std::string& what) const {
+    for (int count = 0;; ++count) {
+        std::string made = what + std::to_string(count);
+        if (owner_of(made) == number) return made;
+    }
+}
+
 redis_reply redis_cluster::ask(const std::string& key, const std::vector<std::string>& words) const {
     return (*nodes_[owner_of(key)])(words);
 }

@@ -27,6 +27,8 @@ public:
     std::size_t size() const noexcept { return nodes_.size(); }
     /// Which node has the key's slot now, by what the nodes themselves say.
     std::size_t owner_of(const std::string& key) const;
+    /// A key in one of that node's slots: the first of @p what with a number.
+    std::string name_at(std::size_t number, const std::string& what = "name") const;
     long long slot_of(const std::string& key) const;
     /// The reply of whoever has the key's slot.
     redis_reply ask(const std::string& key, const std::vector<std::string>& words) const;

@@ -1,6 +1,7 @@
 // Masters of a cluster that fail, and replicas that take over.
 #include <support/attempt.hpp>
 #include <support/certificates.hpp>
+#include <support/competitors.hpp>
 #include <support/redis_cluster.hpp>
 
 #include <holdfast/backends/redis.hpp>
@@ -10,10 +11,8 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <atomic>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace holdfast {
@@ -39,12 +38,7 @@ protected:
         options_.extension_cadence = 200ms;
     }
     /// One that is in the slots of the first master.
-    std::string name_of(const std::string& what) const {
-        for (int count = 0;; ++count) {
-            std::string made = what + std::to_string(count);
-            if (group_.owner_of(made) == 0) return made;
-        }
-    }
+    std::string name_of(const std::string& what) const { return group_.name_at(0, what); }
     bool has_taken_over() {
         return fakes::eventually(
             [&] {
@@ -54,6 +48,17 @@ protected:
     }
     attempt acquire(const lock& one, timeout limit) { return fakes::acquire(handlers_, GetParam(), one, limit); }
     static attempt release(lock_handle held) { return fakes::release(GetParam(), std::move(held)); }
+    /// A new replica confirms nothing in its first second.
+    attempt acquire_confirmed(const lock& one) {
+        attempt how;
+        (void)fakes::eventually(
+            [&] {
+                how = acquire(one, 5s);
+                return !how.code;
+            },
+            20s);
+        return how;
+    }
     static bool is_renewed(const lock_handle& held) {
         const auto before = held.valid_until();
         return fakes::eventually([&] { return held.valid_until() > before + 500ms; }, 20s);
@@ -82,43 +87,22 @@ TEST_P(redis_cluster_failover, is_followed_under_load) {
     attempt kept = acquire(holder.make_lock(kept_name), 5s);
     ASSERT_FALSE(kept.code) << kept.diag.message;
     await_replica();
-    std::atomic<bool> stop{false};
-    std::atomic<int> done{0};
-    std::atomic<int> inside{0};
-    std::atomic<int> overlaps{0};
-    std::vector<std::thread> workers;
-    for (int count = 0; count < 4; ++count) {
-        workers.emplace_back([&] {
-            fakes::handler_thread handlers;
-            const lock one = redis::make_provider(options_).make_lock(name);
-            while (!stop) {
-                attempt how = fakes::acquire(handlers, GetParam(), one, 30s);
-                if (how.code) {
-                    EXPECT_TRUE(how.code == errc::unavailable || how.code == errc::in_doubt) << how.code.message();
-                    continue;
-                }
-                if (++inside != 1) ++overlaps;
-                --inside;
-                fakes::release(GetParam(), std::move(how.handle));
-                ++done;
-            }
-        });
-    }
-    ASSERT_TRUE(fakes::eventually([&] { return done > 200; }));
+    fakes::competitors crowd(GetParam(), fakes::competitors::outages::allowed, 30s,
+                             [&] { return redis::make_provider(options_).make_lock(name); });
+    ASSERT_TRUE(fakes::eventually([&] { return crowd.done() > 200; }));
     group_.node(0).kill();
     const auto killed = boottime::now();
     EXPECT_TRUE(has_taken_over());
     const auto replaced = boottime::now();
-    const int before = done;
-    EXPECT_TRUE(fakes::eventually([&] { return done > before + 200; }, 30s)) << "nobody found the new master";
+    const int before = crowd.done();
+    EXPECT_TRUE(fakes::eventually([&] { return crowd.done() > before + 200; }, 30s)) << "nobody found the new master";
     const auto in_ms = [](auto span) {
         return static_cast<long long>(std::chrono::ceil<std::chrono::milliseconds>(span).count());
     };
     std::printf("%s: %lld ms from the master's death to the new one, %lld ms more to 200 acquisitions; %d overlaps\n",
                 fakes::name_of(GetParam()), in_ms(replaced - killed), in_ms(boottime::now() - replaced),
-                overlaps.load());
-    stop = true;
-    for (auto& each : workers) each.join();
+                crowd.overlaps());
+    crowd.stop();
     // The lock that was replicated has survived, and is still renewed.
     EXPECT_TRUE(is_renewed(kept.handle)) << "not renewed";
     EXPECT_EQ(kept.handle.state(), held_state::held);
@@ -240,15 +224,8 @@ TEST_P(redis_cluster_failover, is_survived_by_what_replicas_must_have) {
     options_.replica_timeout = 2900ms;
     const provider locks = redis::make_provider(options_);
     const std::string name = name_of("name");
-    attempt how;
-    // A new replica confirms nothing in its first second.
-    ASSERT_TRUE(fakes::eventually(
-        [&] {
-            how = acquire(locks.make_lock(name), 5s);
-            return !how.code;
-        },
-        20s))
-        << how.diag.message;
+    attempt how = acquire_confirmed(locks.make_lock(name));
+    ASSERT_FALSE(how.code) << how.diag.message;
     group_.node(0).kill();
     EXPECT_TRUE(has_taken_over());
     EXPECT_TRUE(is_renewed(how.handle));
@@ -267,15 +244,8 @@ TEST_P(redis_cluster_failover, replicas_of_the_node_that_a_slot_moves_to_confirm
     const std::string name = name_of("name");
     const long long slot = group_.slot_of(name);
     group_.begin_move(slot, 0, 1);
-    attempt how;
-    // A new replica confirms nothing in its first second.
-    ASSERT_TRUE(fakes::eventually(
-        [&] {
-            how = acquire(locks.make_lock(name), 5s);
-            return !how.code;
-        },
-        20s))
-        << how.diag.message;
+    attempt how = acquire_confirmed(locks.make_lock(name));
+    ASSERT_FALSE(how.code) << how.diag.message;
     group_.end_move(slot, 1);
     EXPECT_EQ(group_.node(1)({"EXISTS", name}).integer, 1);
     EXPECT_TRUE(is_renewed(how.handle));
@@ -294,47 +264,24 @@ TEST_P(redis_cluster_resharding, under_load_neither_loses_locks_nor_gives_them_t
     opts.cluster = true;
     opts.extension_cadence = 100ms;
     const std::string name = "name";
-    std::atomic<bool> stop{false};
-    std::atomic<int> done{0};
-    std::atomic<int> inside{0};
-    std::atomic<int> overlaps{0};
-    std::vector<std::thread> workers;
-    for (int count = 0; count < 4; ++count) {
-        workers.emplace_back([&] {
-            fakes::handler_thread handlers;
-            const lock one = redis::make_provider(opts).make_lock(name);
-            while (!stop) {
-                attempt how = fakes::acquire(handlers, GetParam(), one, 30s);
-                if (how.code) {
-                    ADD_FAILURE() << how.code.message() << how.diag.message;
-                    continue;
-                }
-                if (++inside != 1) ++overlaps;
-                EXPECT_EQ(how.handle.state(), held_state::held);
-                --inside;
-                const attempt back = fakes::release(GetParam(), std::move(how.handle));
-                EXPECT_FALSE(back.code) << back.code.message();
-                ++done;
-            }
-        });
-    }
+    fakes::competitors crowd(GetParam(), fakes::competitors::outages::none, 30s,
+                             [&] { return redis::make_provider(opts).make_lock(name); });
     const long long slot = group.slot_of(name);
     for (int round = 0; round < 12; ++round) {
-        const int before = done;
+        const int before = crowd.done();
         const std::size_t from = group.owner_of(name);
         const std::size_t to = (from + 1) % redis_cluster::masters;
         group.begin_move(slot, from, to);
         // Some are granted and released where the slot goes.
-        EXPECT_TRUE(fakes::eventually([&] { return done > before + 20; }, 30s));
+        EXPECT_TRUE(fakes::eventually([&] { return crowd.done() > before + 20; }, 30s));
         while (!group.node(from)({"CLUSTER", "GETKEYSINSLOT", std::to_string(slot), "10"}).elements.empty()) {
             group.move_key(name, from, to);
         }
         group.end_move(slot, to);
-        EXPECT_TRUE(fakes::eventually([&] { return done > before + 100; }, 30s));
+        EXPECT_TRUE(fakes::eventually([&] { return crowd.done() > before + 100; }, 30s));
     }
-    stop = true;
-    for (auto& each : workers) each.join();
-    EXPECT_EQ(overlaps, 0);
+    crowd.stop();
+    EXPECT_EQ(crowd.overlaps(), 0);
     EXPECT_EQ(group.ask(name, {"EXISTS", name}).integer, 0);
 }
 

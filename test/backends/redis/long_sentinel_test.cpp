@@ -1,6 +1,7 @@
 // A master that fails, and sentinels that make another one.
 #include <support/attempt.hpp>
 #include <support/certificates.hpp>
+#include <support/competitors.hpp>
 #include <support/redis_sentinels.hpp>
 
 #include <holdfast/backends/redis.hpp>
@@ -9,7 +10,6 @@
 
 #include <signal.h>
 
-#include <atomic>
 #include <thread>
 
 namespace holdfast {
@@ -78,41 +78,20 @@ TEST_P(redis_sentinel, is_followed_when_the_master_dies_under_load) {
     test::redis_client(group.server(0).socket_path())({"WAIT", "2", "5000"});
     std::this_thread::sleep_for(300ms);
 
-    std::atomic<bool> stop{false};
-    std::atomic<int> done{0};
-    std::atomic<int> inside{0};
-    std::atomic<int> overlaps{0};
-    std::vector<std::thread> workers;
-    for (int count = 0; count < 4; ++count) {
-        workers.emplace_back([&] {
-            fakes::handler_thread handlers;
-            const lock one = redis::make_provider(opts).make_lock("name");
-            while (!stop) {
-                attempt how = fakes::acquire(handlers, GetParam(), one, 20s);
-                if (how.code) {
-                    EXPECT_TRUE(how.code == errc::unavailable || how.code == errc::in_doubt) << how.code.message();
-                    continue;
-                }
-                if (++inside != 1) ++overlaps;
-                --inside;
-                fakes::release(GetParam(), std::move(how.handle));
-                ++done;
-            }
-        });
-    }
-    ASSERT_TRUE(fakes::eventually([&] { return done > 200; }));
+    fakes::competitors crowd(GetParam(), fakes::competitors::outages::allowed, 20s,
+                             [&] { return redis::make_provider(opts).make_lock("name"); });
+    ASSERT_TRUE(fakes::eventually([&] { return crowd.done() > 200; }));
     const std::uint16_t first = group.master();
     group.server(0).kill();
     const auto killed = boottime::now();
     ASSERT_TRUE(fakes::eventually([&] { return group.master() != first; }, 30s)) << "no failover";
-    const int before = done;
-    EXPECT_TRUE(fakes::eventually([&] { return done > before + 200; }, 20s)) << "nobody found the new master";
+    const int before = crowd.done();
+    EXPECT_TRUE(fakes::eventually([&] { return crowd.done() > before + 200; }, 20s)) << "nobody found the new master";
     std::printf("%s: %lld ms from the master's death until 200 more acquisitions; %d overlaps\n",
                 fakes::name_of(GetParam()),
                 static_cast<long long>(std::chrono::ceil<std::chrono::milliseconds>(boottime::now() - killed).count()),
-                overlaps.load());
-    stop = true;
-    for (auto& each : workers) each.join();
+                crowd.overlaps());
+    crowd.stop();
     // The lock that was replicated has survived, and is still renewed.
     const auto until = kept.handle.valid_until();
     EXPECT_TRUE(fakes::eventually([&] { return kept.handle.valid_until() > until; })) << "not renewed";

@@ -45,10 +45,7 @@ protected:
     }
     /// One of those that are in the slots of that node.
     std::string name_at(std::size_t number, const std::string& what = "name") const {
-        for (int count = 0;; ++count) {
-            std::string made = std::string(fakes::name_of(GetParam())) + ":" + what + std::to_string(count);
-            if (group().owner_of(made) == number) return made;
-        }
+        return group().name_at(number, std::string(fakes::name_of(GetParam())) + ":" + what);
     }
     attempt acquire(const lock& one, timeout limit) { return fakes::acquire(handlers_, GetParam(), one, limit); }
     static attempt release(lock_handle held) { return fakes::release(GetParam(), std::move(held)); }
@@ -345,14 +342,8 @@ TEST_P(redis_in_cluster, whoever_gets_the_address_of_a_node_that_is_gone_grants_
     options_.expiry = 60s;
     options_.min_validity = 50s;
     options_.servers = {{.port = own.node(1).port()}};
-    const auto name_at_own = [&](std::size_t number) {
-        for (int count = 0;; ++count) {
-            std::string made = "name" + std::to_string(count);
-            if (own.owner_of(made) == number) return made;
-        }
-    };
-    const std::string there = name_at_own(0);
-    const std::string elsewhere = name_at_own(1);
+    const std::string there = own.name_at(0);
+    const std::string elsewhere = own.name_at(1);
     const provider locks = redis::make_provider(options_);
     ASSERT_FALSE(acquire(locks.make_lock(elsewhere), 5s).code);
     own.node(0).kill();
@@ -376,14 +367,8 @@ TEST_P(redis_in_cluster, whoever_gets_the_address_of_a_node_that_is_gone_grants_
 TEST_P(redis_in_cluster, whoever_gets_the_address_of_a_node_that_was_replaced_makes_no_second_holder) {
     redis_cluster own(true);
     options_.servers = {{.port = own.node(1).port()}};
-    const auto name_at_own = [&](std::size_t number) {
-        for (int count = 0;; ++count) {
-            std::string made = "name" + std::to_string(count);
-            if (own.owner_of(made) == number) return made;
-        }
-    };
-    const std::string there = name_at_own(0);
-    const std::string elsewhere = name_at_own(1);
+    const std::string there = own.name_at(0);
+    const std::string elsewhere = own.name_at(1);
     std::vector<provider> before;
     for (std::size_t count = 0; count < std::size(strangers); ++count) {
         before.push_back(redis::make_provider(options_));
