@@ -2,18 +2,14 @@
 #include <backends/redis/scripts.hpp>
 #include <names/hash.hpp>
 
-#include <algorithm>
-#include <array>
+#include <boost/container/small_vector.hpp>
+
 #include <utility>
-#include <vector>
 
 namespace holdfast {
 inline namespace v0 {
 namespace redis {
 namespace {
-
-/// Of a call with fixed numbers of keys and arguments.
-constexpr std::size_t most_words = 16;
 
 std::string hash_of(std::string_view source) {
     static constexpr char digits[] = "0123456789abcdef";
@@ -67,21 +63,13 @@ end
 
 script::script(std::string source) : source_(std::move(source)), hash_(hash_of(source_)) {}
 
-std::string script::call(std::initializer_list<std::string_view> keys,
-                         std::initializer_list<std::string_view> arguments, std::string_view last_key) const {
+std::string script::call(std::span<const std::string_view> keys, std::span<const std::string_view> arguments,
+                         std::string_view last_key) const {
     const std::string count = std::to_string(keys.size() + (last_key.empty() ? 0 : 1));
-    // On the stack: this is done for every acquire and release.
-    std::array<std::string_view, most_words> words{"EVALSHA", hash_, count};
-    auto end = std::copy(keys.begin(), keys.end(), words.begin() + 3);
-    if (!last_key.empty()) *end++ = last_key;
-    end = std::copy(arguments.begin(), arguments.end(), end);
-    return format(std::span(words.begin(), end));
-}
-
-std::string script::call(std::span<const std::string_view> keys, std::span<const std::string_view> arguments) const {
-    const std::string count = std::to_string(keys.size());
-    std::vector<std::string_view> words{"EVALSHA", hash_, count};
+    // Most fit on the stack: this is done for every acquire and release.
+    boost::container::small_vector<std::string_view, 16> words{"EVALSHA", hash_, count};
     words.insert(words.end(), keys.begin(), keys.end());
+    if (!last_key.empty()) words.push_back(last_key);
     words.insert(words.end(), arguments.begin(), arguments.end());
     return format(words);
 }

@@ -26,10 +26,12 @@ public:
 
     /// EVALSHA with these keys and arguments.
     /// @param last_key empty: none
-    std::string call(std::initializer_list<std::string_view> keys, std::initializer_list<std::string_view> arguments,
+    std::string call(std::span<const std::string_view> keys, std::span<const std::string_view> arguments,
                      std::string_view last_key = {}) const;
-    /// The same with any number of either.
-    std::string call(std::span<const std::string_view> keys, std::span<const std::string_view> arguments) const;
+    std::string call(std::initializer_list<std::string_view> keys, std::initializer_list<std::string_view> arguments,
+                     std::string_view last_key = {}) const {
+        return call(std::span(keys.begin(), keys.size()), std::span(arguments.begin(), arguments.size()), last_key);
+    }
     /// The same call as EVAL, for a server that does not know the script yet.
     std::string with_source(const std::string& call) const;
 
