@@ -146,8 +146,9 @@ class System(RunCase):
         self.assertTrue(os.path.exists(os.path.join(self.sets, "tickets-0")))
         process, pipe = self.start_shell(["--write", "x"], "echo in >&9; read x <&8")
         self.assertEqual(pipe.line(), "in")
-        cleaned = [each["text"] for each in self.inspect("doctor", "--clean") if each["subject"] == "clean"]
-        self.assertEqual(cleaned, ["removed 1 sets of semaphores that nobody used"])
+        (cleaned,) = (each["text"] for each in self.inspect("doctor", "--clean") if each["subject"] == "clean")
+        # At least ours: there may be others of this user whose directory is gone, too.
+        self.assertRegex(cleaned, "^removed [1-9][0-9]* sets of semaphores that nobody used$")
         self.assertEqual(os.listdir(self.sets), ["readers-0"])
         process.terminate()
         process.wait(PATIENCE)
