@@ -89,15 +89,26 @@ void pair_rows(const std::string& url, const std::string& connection, const std:
         raw.unlock();
     };
     const lock one = open(url).make_lock("holdfast-bench:pair");
-    report(make_row("sync pair", measure_pairs([&] { one.acquire(10s).release(); }, floor, plan), 1.15,
-                    "two prepared statements"));
-
+    const auto pair = [&one] { one.acquire(10s).release(); };
     boost::asio::io_context io(1);
     const provider on_executor = open(url, {.executor = io.get_executor()});
     const lock async_one = on_executor.make_lock("holdfast-bench:async pair");
-    const auto async = measure_rounds([&] { return coroutine_pairs(async_one, io, plan.per_round); },
-                                      [&] { return time_each(floor, plan.per_round); }, plan.rounds);
-    report(make_row("async pair", async, 1.15, "two prepared statements"));
+    // Connected before their servers' processes are placed.
+    pair();
+    coroutine_pairs(async_one, io, 1);
+
+    // Each connection has a process of its own, and a wake-up costs by where that is: the floor's and ours go together.
+    for (const int processor : {0, 1}) {
+        const bool placed = raw.place_backends(processor);
+        const std::string where = !placed          ? ""
+                                  : processor == 0 ? ", server beside it"
+                                                   : ", server on another processor";
+        report(make_row("sync pair" + where, measure_pairs(pair, floor, plan), 1.15, "two prepared statements"));
+        const auto async = measure_rounds([&] { return coroutine_pairs(async_one, io, plan.per_round); },
+                                          [&] { return time_each(floor, plan.per_round); }, plan.rounds);
+        report(make_row("async pair" + where, async, 1.15, "two prepared statements"));
+        if (!placed) break;
+    }
 
     constexpr int at_once = 1000;
     std::vector<lock> many;

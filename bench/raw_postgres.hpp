@@ -25,6 +25,9 @@ public:
     void unlock();
     /// Pairs of a try and an unlock on names of their own, in pipelines of a hundred.
     void pipelined_pairs(int count);
+    /// Puts those processes of the server that serve this program on one processor. False where the server is on
+    /// another machine, or not ours to place.
+    bool place_backends(int processor);
 
 private:
     void run(const char* statement);
