@@ -15,8 +15,8 @@ namespace {
 class release_watch final : public core::watch {
 public:
     release_watch(std::shared_ptr<subscriber> news, std::string channel, const std::vector<std::string>& events,
-                  core::notifier& on_wake)
-        : news_(std::move(news)), on_wake_(on_wake) {
+                  core::notifier& on_wake, core::waiter where)
+        : news_(std::move(news)), on_wake_(on_wake), reads_(where != core::waiter::executor) {
         channels_.reserve(events.size() + 1);
         try {
             listen(std::move(channel));
@@ -28,9 +28,11 @@ public:
     }
     ~release_watch() override { leave(); }
 
+    void wait_on_caller(core::parker& self, boottime::time_point until) override { news_->wait_on_caller(self, until); }
+
 private:
     void listen(std::string channel) {
-        news_->add(channel, on_wake_);
+        news_->add(channel, on_wake_, reads_);
         channels_.push_back(std::move(channel));
     }
     void leave() noexcept {
@@ -40,6 +42,7 @@ private:
     const std::shared_ptr<subscriber> news_;
     std::vector<std::string> channels_;
     core::notifier& on_wake_;
+    const bool reads_;
 };
 
 std::vector<server> servers_of(const options& opts) {
@@ -185,7 +188,7 @@ std::size_t redis_backend::renewals_at_once(const core::claim& who) const noexce
 }
 
 std::unique_ptr<core::watch> redis_backend::arm(const core::claim& who, core::link&, core::notifier& on_wake,
-                                                const core::backend_context& context, core::waiter) {
+                                                const core::backend_context& context, core::waiter where) {
     if (cluster_ != nullptr) {
         std::shared_ptr<cluster_news> news;
         {
@@ -210,7 +213,8 @@ std::unique_ptr<core::watch> redis_backend::arm(const core::claim& who, core::li
                                 shared_names(context), context.executor(), context.observer);
         if (servers_.size() == 1) news_.store(news.get(), std::memory_order_release);
     }
-    return std::make_unique<release_watch>(news, strategy_.channel_of(who), strategy_.event_channels_of(who), on_wake);
+    return std::make_unique<release_watch>(news, strategy_.channel_of(who), strategy_.event_channels_of(who), on_wake,
+                                           where);
 }
 
 }  // namespace redis

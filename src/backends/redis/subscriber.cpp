@@ -59,7 +59,7 @@ subscriber::~subscriber() {
     reactor_seat::end(std::move(seat_));
 }
 
-void subscriber::add(const std::string& channel, core::notifier& listener) {
+void subscriber::add(const std::string& channel, core::notifier& listener, bool reads) {
     const std::lock_guard guard(mutex_);
     topic& where = topics_[channel];
     where.listeners.reserve(where.listeners.size() + 1);
@@ -67,11 +67,12 @@ void subscriber::add(const std::string& channel, core::notifier& listener) {
     // What may throw comes first, since nobody removes a listener that was not added.
     if (!forbidden_) {
         if (is_new && ready_ && is_wanted(channel)) subscribe({channel});
-        if (is_new || !ready_) seat_->post();
+        const bool unread = !reads && !led_ && !executor_reads_;
+        if (is_new || !ready_ || unread) seat_->post();
     }
     where.listeners.push_back(&listener);
     where.idle_since = {};
-    ++listening_;
+    if (!is_event_channel(channel)) ++listening_;
 }
 
 void subscriber::remove(const std::string& channel, core::notifier& listener) noexcept {
@@ -84,7 +85,7 @@ void subscriber::remove(const std::string& channel, core::notifier& listener) no
     const auto at = std::find(all.begin(), all.end(), &listener);
     if (at == all.end()) return;
     all.erase(at);
-    --listening_;
+    if (!is_event_channel(channel)) --listening_;
     if (!all.empty()) return;
     found->second.idle_since = boottime::now();
     if (sweep_at_ == core::never) {
@@ -99,9 +100,36 @@ void subscriber::run() {
     const auto now = boottime::now();
     drive(now, read);
     if (now >= sweep_at_) sweep(now);
-    const bool listen = connection_ != nullptr && !topics_.empty();
-    if (!listen) seat_->stop();
-    seat_->await(listen ? connection_->descriptor() : -1, listen ? connection_->poll_events() : short{0}, again_at());
+    executor_reads_ = connection_ != nullptr && listening_ > 0 && !led_;
+    if (!executor_reads_) seat_->stop();
+    seat_->await(executor_reads_ ? connection_->descriptor() : -1,
+                 executor_reads_ ? connection_->poll_events() : short{0}, again_at());
+}
+
+void subscriber::wait_on_caller(core::parker& self, boottime::time_point until) {
+    std::unique_lock guard(mutex_);
+    if (led_ || !ready_) {
+        guard.unlock();
+        self.park(until);
+        return;
+    }
+    led_ = true;
+    executor_reads_ = false;
+    seat_->stop();
+    const int descriptor = connection_->descriptor();
+    const short awaited = connection_->poll_events();
+    guard.unlock();
+    // Where the connection ends meanwhile, by the executor, its listeners are told.
+    const bool heard = self.park(until, descriptor, awaited);
+    guard.lock();
+    led_ = false;
+    if (heard && connection_ != nullptr) {
+        drive(boottime::now(), true);
+        // Whatever roused us by that: the caller looks anyway.
+        self.calm();
+    }
+    // Back to the caller after each reading, for only the caller can tell whether it was meant.
+    if (listening_ > 1) seat_->post();
 }
 
 void subscriber::drive(boottime::time_point now, bool read) {

@@ -4,6 +4,7 @@
 
 #include <backends/redis/connection.hpp>
 #include <backends/redis/reactor_seat.hpp>
+#include <core/parker.hpp>
 
 #include <holdfast/observer.hpp>
 
@@ -27,6 +28,9 @@ namespace redis {
     that has their slot, and no other. Where a slot is moved away, listeners are notified, so that they look, and find
     the node that has it now.
 
+    Read by the executor, or by a calling thread that stands waiting: that one reads for all, so that it need not be
+   woken from another thread. Where nobody listens nobody reads.
+
     A listener is notified with `signal_wake` for each message, for each confirmation that messages will come from now
     on, and when the connection is lost: each of these is a reason to look.
 
@@ -43,8 +47,12 @@ public:
     subscriber& operator=(const subscriber&) = delete;
     ~subscriber();
 
-    void add(const std::string& channel, core::notifier& listener);
+    /// @param reads it is going to stand at @ref wait_on_caller
+    void add(const std::string& channel, core::notifier& listener, bool reads = false);
     void remove(const std::string& channel, core::notifier& listener) noexcept;
+
+    /// See `watch::wait_on_caller`; for one who listens.
+    void wait_on_caller(core::parker& self, boottime::time_point until);
 
     /// Messages come, as far as we know.
     bool works() const noexcept { return works_.load(std::memory_order_acquire); }
@@ -106,7 +114,11 @@ private:
     };
     /// Those that are not confirmed.
     std::deque<subscription> out_;
+    /// How many listen to channels of releases; who listens to events listens to one of these too.
     int listening_ = 0;
+    /// A calling thread reads, and the executor does not.
+    bool led_ = false;
+    bool executor_reads_ = false;
     int failures_ = 0;
     boottime::time_point pause_until_{};
     boottime::time_point sweep_at_ = core::never;
