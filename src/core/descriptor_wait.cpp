@@ -1,4 +1,5 @@
 #include <core/descriptor_wait.hpp>
+#include <core/runner.hpp>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
@@ -41,7 +42,9 @@ private:
         descriptor_.async_wait(direction, [self = shared_from_this(), told, &awaited](const error_code& code) {
             if (code == boost::asio::error::operation_aborted) return;
             awaited.store(false, std::memory_order_release);
+            gathered_rousings roused(self->descriptor_.get_executor());
             told->notify(signal_progress);
+            roused.run();
         });
     }
 

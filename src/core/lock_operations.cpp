@@ -85,7 +85,7 @@ public:
     }
 
 private:
-    void finish() override {
+    void finish(detail::delivery how_told) override {
         const outcome& how = operation_.result();
         const bool lease = shared_provider_->traits().family == family::lease;
         settle(how.succeeded && !lease);
@@ -102,7 +102,7 @@ private:
                 code = errc::unavailable;
             }
         }
-        done_->complete(code, std::move(handle));
+        done_->complete(code, std::move(handle), how_told);
     }
 
     acquire_operation operation_;
@@ -133,12 +133,12 @@ public:
           done_(std::move(done)) {}
 
 private:
-    void finish() override {
+    void finish(detail::delivery how_told) override {
         settle(false);
         outcome how = operation_.take_result();
         after_release(*shared_provider_, *who_.target, was_lost_, how);
         if (!how.succeeded) describe(*shared_provider_, *who_.target, how, diag_);
-        if (done_ != nullptr) done_->complete(code_of(how), {});
+        if (done_ != nullptr) done_->complete(code_of(how), {}, how_told);
     }
 
     const bool was_lost_;
@@ -182,12 +182,12 @@ public:
     }
 
 private:
-    void finish() override {
+    void finish(detail::delivery how_told) override {
         settle(true);
         outcome how = operation_.result();
         after_upgrade(*held_, take_link(), how);
         if (!how.succeeded) describe(*shared_provider_, *held_->who().target, how, diag_);
-        done_->complete(code_of(how), {});
+        done_->complete(code_of(how), {}, how_told);
     }
 
     const std::shared_ptr<hold> held_;

@@ -373,15 +373,19 @@ void async_runner::link_ends() noexcept {
 
 void async_runner::start() {
     self_ = shared_from_this();
-    run();
+    run(detail::delivery::post);
 }
 
 void async_runner::rouse() noexcept {
     if (!parked_.exchange(false, std::memory_order_acq_rel)) return;
-    boost::asio::post(provider_.executor(), [self = self_] { self->run(); });
+    if (!gathered_rousings::gather(*this)) post_run();
 }
 
-void async_runner::run() {
+void async_runner::post_run() noexcept {
+    boost::asio::post(provider_.executor(), [self = self_] { self->run(detail::delivery::dispatch); });
+}
+
+void async_runner::run(detail::delivery how_told) {
     const auto self = self_;
     for (;;) {
         wait next;
@@ -391,8 +395,9 @@ void async_runner::run() {
                 waits_->stop_descriptor();
                 waits_.reset();
             }
-            finish();
+            // Before the handler, which may throw.
             self_.reset();
+            finish(how_told);
             return;
         }
         arrange(next);
@@ -417,7 +422,9 @@ void async_runner::arrange(const wait& next) {
             if (code) return;
             // The timer's clock and ours differ a little: if this was early, it is set again.
             waits->timer_runs.store(false, std::memory_order_release);
+            gathered_rousings roused(waits->timer.get_executor());
             self->notify(signal_time);
+            roused.run();
         });
     }
     waits_->timer_at = next.until;
@@ -428,6 +435,42 @@ void async_runner::arrange(const wait& next) {
     }
     if (waits_->descriptor == nullptr) waits_->descriptor = make_descriptor_wait(provider_.executor());
     waits_->descriptor->look_at(next.descriptor, next.events, self_);
+}
+
+namespace {
+
+/// Of the calling thread.
+thread_local gathered_rousings* gathering = nullptr;
+
+}  // namespace
+
+gathered_rousings::gathered_rousings(boost::asio::any_io_executor executor) noexcept
+    : executor_(std::move(executor)), outer_(std::exchange(gathering, this)) {}
+
+gathered_rousings::~gathered_rousings() {
+    end();
+    while (first_ != nullptr) std::exchange(first_, first_->next_gathered_)->post_run();
+}
+
+void gathered_rousings::end() noexcept {
+    if (!std::exchange(ended_, true)) gathering = outer_;
+}
+
+bool gathered_rousings::gather(async_runner& roused) noexcept {
+    gathered_rousings* const here = gathering;
+    if (here == nullptr || here->executor_ != roused.provider_.executor()) return false;
+    roused.next_gathered_ = nullptr;
+    (here->first_ == nullptr ? here->first_ : here->last_->next_gathered_) = &roused;
+    here->last_ = &roused;
+    return true;
+}
+
+void gathered_rousings::run() {
+    end();
+    while (first_ != nullptr) {
+        async_runner& next = *std::exchange(first_, first_->next_gathered_);
+        next.run(first_ == nullptr ? detail::delivery::dispatch : detail::delivery::post);
+    }
 }
 
 }  // namespace core

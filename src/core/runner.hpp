@@ -126,22 +126,63 @@ protected:
     ~async_runner() override;
 
     /// Called once, by the thread that made the last step.
-    virtual void finish() = 0;
+    /// @param how_told what the caller of @ref run can bear
+    virtual void finish(detail::delivery how_told) = 0;
 
     const std::shared_ptr<provider_state> shared_provider_;
 
 private:
     class waits;
+    friend class gathered_rousings;
 
     void rouse() noexcept override;
     void link_ends() noexcept override;
     waiter who_waits(bool) const noexcept override { return waiter::executor; }
-    void run();
+    /// @pre the calling thread has the right to: see @ref rouse
+    void run(detail::delivery how_told);
+    void post_run() noexcept;
     void arrange(const wait& next);
 
     std::shared_ptr<waits> waits_;
     std::shared_ptr<async_runner> self_;
     std::atomic<bool> parked_{false};
+    /// Of those that have been gathered.
+    async_runner* next_gathered_ = nullptr;
+};
+
+/** Gathers the asynchronous operations that the calling thread rouses while this exists, to run them by @ref run.
+
+    For handlers on a provider's executor that bring answers, under a mutex, to operations of that provider. Each of
+   them would otherwise be posted by itself, and the reactor be asked between any two. Only those of the same executor
+   are gathered, and none any more once @ref run has begun, so that a loop of them cannot keep the thread to itself.
+*/
+class gathered_rousings {
+public:
+    /// @param executor whose handler is running
+    explicit gathered_rousings(boost::asio::any_io_executor executor) noexcept;
+    gathered_rousings(const gathered_rousings&) = delete;
+    gathered_rousings& operator=(const gathered_rousings&) = delete;
+    /// Posts what has not run.
+    ~gathered_rousings();
+
+    /** Runs them, the last one together with its handler: nothing may be locked.
+
+        Handlers of the others are posted: in a pool of threads none of them waits for another one's time. What a
+        handler throws goes through.
+    */
+    void run();
+
+private:
+    friend class async_runner;
+    /// False when it has to be posted.
+    static bool gather(async_runner& roused) noexcept;
+    void end() noexcept;
+
+    const boost::asio::any_io_executor executor_;
+    gathered_rousings* const outer_;
+    async_runner* first_ = nullptr;
+    async_runner* last_ = nullptr;
+    bool ended_ = false;
 };
 
 }  // namespace core

@@ -1,4 +1,5 @@
 #include <core/fork.hpp>
+#include <core/runner.hpp>
 #include <kernel/inotify_hub.hpp>
 
 #include <holdfast/error.hpp>
@@ -201,8 +202,10 @@ public:
         stream_->async_wait(stream::wait_read, [self = weak_from_this()](const error_code& code) {
             const auto alive = self.lock();
             if (code || alive == nullptr) return;
+            gathered_rousings roused(alive->stream_->get_executor());
             alive->hub_->drain();
             alive->wait();
+            roused.run();
         });
     }
 

@@ -102,7 +102,7 @@ private:
         return first;
     }
 
-    void finish() override {
+    void finish(detail::delivery) override {
         settle(false);
         const outcome& how = operation_.result();
         const bool together = shares_.size() > 1;

@@ -1,4 +1,5 @@
 #include <core/key_state.hpp>
+#include <core/runner.hpp>
 #include <session/multiplexer.hpp>
 
 #include <boost/asio/post.hpp>
@@ -1099,6 +1100,17 @@ const boost::asio::any_io_executor& multiplexer::executor() {
     return *executor_;
 }
 
+/// In a handler of the executor: whom the work rouses runs when the mutex is free again.
+template <class Work>
+void multiplexer::take_turn(Work work) {
+    gathered_rousings roused(*executor_);
+    {
+        const entry inside(*this);
+        work();
+    }
+    roused.run();
+}
+
 bool multiplexer::have_reactor(const connection_ptr& where) {
     if (where->reactor == nullptr) {
         auto made = std::make_shared<reactor_end>(executor(), where->line->descriptor());
@@ -1130,11 +1142,12 @@ void multiplexer::await(const connection_ptr& where, bool writing) {
             const auto self = weak.lock();
             const auto found = at.lock();
             if (self == nullptr || found == nullptr || code == boost::asio::error::operation_aborted) return;
-            const entry inside(*self);
-            const auto from = source.lock();
-            if (from == nullptr || found->reactor != from) return;
-            (writing ? from->writing : from->reading) = false;
-            if (found->reactor_leads) self->drive(found);
+            self->take_turn([&] {
+                const auto from = source.lock();
+                if (from == nullptr || found->reactor != from) return;
+                (writing ? from->writing : from->reading) = false;
+                if (found->reactor_leads) self->drive(found);
+            });
         });
 }
 
@@ -1143,9 +1156,10 @@ void multiplexer::post_pump(const connection_ptr& where) {
     boost::asio::post(executor(), [weak = weak_from_this(), where] {
         const auto self = weak.lock();
         if (self == nullptr) return;
-        const entry inside(*self);
-        where->pump_posted = false;
-        self->pump(where);
+        self->take_turn([&] {
+            where->pump_posted = false;
+            self->pump(where);
+        });
     });
 }
 
@@ -1157,9 +1171,7 @@ void multiplexer::schedule(boottime::time_point at) {
     timer_->async_wait([weak = weak_from_this()](error_code code) {
         if (code) return;
         const auto self = weak.lock();
-        if (self == nullptr) return;
-        const entry inside(*self);
-        self->tick();
+        if (self != nullptr) self->take_turn([&] { self->tick(); });
     });
 }
 
@@ -1246,22 +1258,25 @@ void multiplexer::monitor(const connection_ptr& where) {
     if (!where->monitored) schedule(boottime::now() + arm_again);
 }
 
+void multiplexer::look_for_ends() {
+    std::array<epoll_event, 64> seen{};
+    const int count = ::epoll_wait(ends_->own.get(), seen.data(), static_cast<int>(seen.size()), 0);
+    for (int i = 0; i < count; ++i) {
+        const std::uint64_t id = seen.at(static_cast<std::size_t>(i)).data.u64;
+        const auto found =
+            std::find_if(connections_.begin(), connections_.end(), [id](const auto& each) { return each->id == id; });
+        if (found != connections_.end()) ended_unseen(connection_ptr(*found));
+    }
+    await_ends();
+}
+
 void multiplexer::await_ends() {
-    ends_->descriptor.async_wait(
-        boost::asio::posix::stream_descriptor::wait_read, [weak = weak_from_this()](error_code code) {
-            const auto self = weak.lock();
-            if (self == nullptr || code == boost::asio::error::operation_aborted) return;
-            const entry inside(*self);
-            std::array<epoll_event, 64> seen{};
-            const int count = ::epoll_wait(self->ends_->own.get(), seen.data(), static_cast<int>(seen.size()), 0);
-            for (int i = 0; i < count; ++i) {
-                const std::uint64_t id = seen.at(static_cast<std::size_t>(i)).data.u64;
-                const auto found = std::find_if(self->connections_.begin(), self->connections_.end(),
-                                                [id](const auto& each) { return each->id == id; });
-                if (found != self->connections_.end()) self->ended_unseen(connection_ptr(*found));
-            }
-            self->await_ends();
-        });
+    ends_->descriptor.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                                 [weak = weak_from_this()](error_code code) {
+                                     const auto self = weak.lock();
+                                     if (self == nullptr || code == boost::asio::error::operation_aborted) return;
+                                     self->take_turn([&] { self->look_for_ends(); });
+                                 });
 }
 
 }  // namespace core

@@ -91,6 +91,9 @@ private:
     using request_ptr = std::shared_ptr<session_request>;
     using connection_ptr = std::shared_ptr<session_connection>;
 
+    template <class Work>
+    void take_turn(Work work);
+
     // The mutex is held in all of these.
     void begin(const request_ptr& asked, const connection_ptr& on);
     void begin_try(const request_ptr& asked);
@@ -140,6 +143,7 @@ private:
     boottime::time_point next_tick() const;
     void monitor(const connection_ptr& where);
     void await_ends();
+    void look_for_ends();
     const boost::asio::any_io_executor& executor();
 
     const connector connect_;

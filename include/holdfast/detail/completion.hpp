@@ -7,6 +7,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/execution/executor.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -29,6 +30,14 @@ public:
     virtual void cancel() noexcept = 0;
 };
 
+/// How a handler gets to its executor.
+enum class delivery {
+    /// Always later: in an initiating function, or where a handler's time is not ours to spend.
+    post,
+    /// From within, where the calling thread is the executor's; only where nothing is locked.
+    dispatch
+};
+
 /// @brief A handler of signature `void(error_code, Result)`, to be called once, from any thread.
 template <class Result>
 class completion {
@@ -38,8 +47,8 @@ public:
     completion& operator=(const completion&) = delete;
     virtual ~completion() = default;
 
-    /// Posts the handler to its executor; never calls it from within.
-    virtual void complete(error_code code, Result result) = 0;
+    /// Gives the handler to its executor, which may be after this object's end.
+    virtual void complete(error_code code, Result result, delivery how = delivery::post) = 0;
     /// Lets the handler's cancellation slot, if it has one, cancel @p target.
     virtual void connect(std::weak_ptr<cancellable> target) = 0;
 };
@@ -71,9 +80,9 @@ public:
           work_(track_work(executor_)),
           handler_(std::move(handler)) {}
 
-    void complete(error_code code, Result result) override {
-        boost::asio::post(executor_, [handler = std::move(handler_), connected = connected_, code,
-                                      result = std::move(result)]() mutable {
+    void complete(error_code code, Result result, delivery how) override {
+        auto call = [handler = std::move(handler_), connected = connected_, code,
+                     result = std::move(result)]() mutable {
             // Emptied here, on the handler's executor, because a slot may only be touched there.
             if (connected) boost::asio::get_associated_cancellation_slot(handler).clear();
             if constexpr (std::is_same_v<Result, no_result>) {
@@ -81,7 +90,12 @@ public:
             } else {
                 std::move(handler)(code, std::move(result));
             }
-        });
+        };
+        if (how == delivery::dispatch) {
+            boost::asio::dispatch(executor_, std::move(call));
+        } else {
+            boost::asio::post(executor_, std::move(call));
+        }
         work_.reset();
     }
 

@@ -1,5 +1,6 @@
 #include <backends/redis/reactor_seat.hpp>
 #include <core/fork.hpp>
+#include <core/runner.hpp>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
@@ -38,6 +39,13 @@ reactor_seat::~reactor_seat() {
     let_go();
 }
 
+/// Without the owner's mutex, which only the work takes.
+void reactor_seat::take_turn() {
+    core::gathered_rousings roused(executor_);
+    work_();
+    roused.run();
+}
+
 void reactor_seat::await(int descriptor, short events, boottime::time_point until) {
     if (until == core::never) {
         if (waits_->timer_at != core::never) waits_->timer.cancel();
@@ -49,7 +57,7 @@ void reactor_seat::await(int descriptor, short events, boottime::time_point unti
             if (code || alive == nullptr) return;
             // The timer's clock and ours differ a little: if this was early, it is set again.
             alive->waits_->timing = false;
-            alive->work_();
+            alive->take_turn();
         });
     }
     waits_->timer_at = until;
@@ -69,7 +77,7 @@ void reactor_seat::await(int descriptor, short events, boottime::time_point unti
                 if (code == boost::asio::error::operation_aborted || alive == nullptr) return;
                 if (tenure == alive->waits_->tenure) alive->waits_->reading = false;
                 alive->readable_ = true;
-                alive->work_();
+                alive->take_turn();
             });
     }
     if ((events & POLLOUT) != 0 && !waits_->writing.exchange(true)) {
@@ -80,7 +88,7 @@ void reactor_seat::await(int descriptor, short events, boottime::time_point unti
                 const auto alive = self.lock();
                 if (code == boost::asio::error::operation_aborted || alive == nullptr) return;
                 if (tenure == alive->waits_->tenure) alive->waits_->writing = false;
-                alive->work_();
+                alive->take_turn();
             });
     }
 }
@@ -101,7 +109,7 @@ void reactor_seat::post() {
     if (posted_.exchange(true)) return;
     try {
         boost::asio::post(executor_, [self = weak_from_this()] {
-            if (const auto alive = self.lock()) alive->work_();
+            if (const auto alive = self.lock()) alive->take_turn();
         });
     } catch (...) {
         posted_ = false;

@@ -14,7 +14,7 @@ namespace holdfast {
 inline namespace v0 {
 namespace redis {
 
-/** Runs a function on an executor when a descriptor is ready, at a time, or when asked.
+/** Runs a function on an executor when a descriptor is ready, at a time, or when asked; then the operations it roused.
 
     Thread safety: `post` from any thread; everything else under one mutex, the owner's.
 */
@@ -43,6 +43,8 @@ public:
 
 private:
     struct waits;
+
+    void take_turn();
 
     const boost::asio::any_io_executor executor_;
     const std::function<void()> work_;

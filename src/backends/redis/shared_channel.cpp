@@ -43,8 +43,15 @@ shared_channel::~shared_channel() {
 
 void shared_channel::submit(request& one) {
     const std::lock_guard guard(mutex_);
-    channel_->submit(one, boottime::now());
-    seat_->post();
+    const auto now = boottime::now();
+    const bool alone = channel_->idle() && channel_->connected();
+    channel_->submit(one, now);
+    if (alone) {
+        // It goes at once; what comes while its answer is out is gathered.
+        drive(now, false);
+    } else {
+        seat_->post();
+    }
 }
 
 void shared_channel::submit_pair(request& first, request& second) {
@@ -115,7 +122,11 @@ void shared_channel::keep(std::shared_ptr<request> one, boottime::time_point unt
 void shared_channel::run() {
     const std::lock_guard guard(mutex_);
     const bool read = seat_->begin_work();
-    channel_->drive(boottime::now(), read);
+    drive(boottime::now(), read);
+}
+
+void shared_channel::drive(boottime::time_point now, bool read) {
+    channel_->drive(now, read);
     // Nothing is awaited of an idle connection, so that a user's io_context can run out of work.
     seat_->await(channel_->idle() ? -1 : channel_->descriptor(), channel_->poll_events(), channel_->again_at());
 }

@@ -54,6 +54,8 @@ private:
     class seated_channel;
 
     void run();
+    /// The mutex is held.
+    void drive(boottime::time_point now, bool read);
 
     // Kept, because a turn of the executor may outlive the provider.
     std::shared_ptr<const server> server_;
