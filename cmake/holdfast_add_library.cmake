@@ -32,6 +32,7 @@ function(holdfast_add_library component)
 
     foreach(variant IN LISTS variants)
         target_sources(${variant} PRIVATE ${arg_SOURCES})
+        set_target_properties(${variant} PROPERTIES UNITY_BUILD ${HOLDFAST_UNITY_BUILD} UNITY_BUILD_BATCH_SIZE 0)
         holdfast_compile(${variant})
         target_include_directories(${variant} PUBLIC
             "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>"

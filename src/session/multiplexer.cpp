@@ -45,6 +45,8 @@ int batch_kind(session_verb what) noexcept {
     return what == session_verb::probe ? 2 : 0;
 }
 
+}  // namespace
+
 /// The reactor's own descriptor of a connection's socket: the driver may close its one at any time.
 struct reactor_end {
     reactor_end(const boost::asio::any_io_executor& executor, int source) : descriptor(executor) {
@@ -63,8 +65,6 @@ struct reactor_end {
     bool reading = false;
     bool writing = false;
 };
-
-}  // namespace
 
 /// What a connection has to do with a name.
 struct name_use {

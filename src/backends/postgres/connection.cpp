@@ -27,7 +27,6 @@ using core::session_verb;
 using core::verdict;
 
 constexpr int oldest_version = 100000;
-constexpr std::string_view out_of_memory = "53200";
 
 std::string name_of(std::size_t statement) {
     return "holdfast_" + std::to_string(statement);

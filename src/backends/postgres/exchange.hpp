@@ -13,6 +13,9 @@ namespace holdfast {
 inline namespace v0 {
 namespace postgres {
 
+/// When a cancel that has had no effect is sent again.
+inline constexpr std::chrono::milliseconds cancel_again{50};
+
 /** Sends statements and gathers what they answer, in one trip. Does not wait; begins no transaction of its own.
 
     In the user's transaction the statements run within a savepoint, so that their failure does not end it. What they

@@ -19,12 +19,6 @@ using core::progress;
 using core::verb;
 using core::verdict;
 
-namespace {
-
-constexpr std::chrono::milliseconds cancel_again = std::chrono::milliseconds(50);
-
-}  // namespace
-
 /// The connection, and what is left to do on it. One command at a time.
 class external_session {
 public:
@@ -264,7 +258,6 @@ private:
 
     /// What has failed may have been granted before.
     bool may_be_granted() const {
-        constexpr std::string_view out_of_memory = "53200";
         if (what_ == verb::wait) return true;
         return what_ == verb::try_acquire && talk_.sqlstate() != out_of_memory && !talk_.values().empty() &&
                talk_.values().front() == "free";

@@ -23,6 +23,9 @@ constexpr Oid oid_text = 25;
 constexpr Oid oid_int2_array = 1005;
 constexpr Oid oid_int8_array = 1016;
 
+/// SQLSTATE of a lock table that is full.
+inline constexpr std::string_view out_of_memory = "53200";
+
 struct key {
     bool pair = false;
     std::uint64_t bits = 0;

@@ -23,8 +23,6 @@ inline namespace v0 {
 namespace postgres {
 namespace {
 
-constexpr std::chrono::milliseconds cancel_again = std::chrono::milliseconds(50);
-
 /// Becomes readable when @p stop is requested.
 class stop_event {
 public:

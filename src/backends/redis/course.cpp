@@ -11,8 +11,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds shortest_pause{5};
-constexpr milliseconds longest_pause{250};
+constexpr milliseconds shortest_detour{5};
+constexpr milliseconds longest_detour{250};
 /// Somebody else asks who has what.
 constexpr milliseconds turn_pause{2};
 /// Two nodes that do not agree send their clients to and fro.
@@ -317,7 +317,8 @@ void course::retry_later(boottime::time_point now) {
     inquired_ = false;
     if (failures_++ == 0) return;
     thread_local std::minstd_rand random(std::random_device{}());
-    const auto longest = std::min<boottime::duration>(shortest_pause * (1LL << std::min(failures_, 10)), longest_pause);
+    const auto longest =
+        std::min<boottime::duration>(shortest_detour * (1LL << std::min(failures_, 10)), longest_detour);
     // Clients that lost one node together do not come back together.
     resume_at_ = now + std::chrono::nanoseconds(
                            std::uniform_int_distribution<long long>(longest.count() / 2, longest.count())(random));

@@ -8,7 +8,7 @@ namespace redis {
 namespace {
 
 /// What is more than this many ends with its time: a server that is away for long must not fill our memory.
-constexpr std::size_t most = 1000;
+constexpr std::size_t most_items = 1000;
 constexpr std::chrono::milliseconds between_sweeps{50};
 
 }  // namespace
@@ -17,14 +17,14 @@ std::shared_ptr<const request> leftovers::take_back(std::size_t at, const core::
                                                     const script& which, boottime::time_point until) {
     const std::lock_guard guard(mutex_);
     if (channels_.empty()) channels_ = over_();
-    if (items_.size() >= most) sweep_at_ = {};
+    if (items_.size() >= most_items) sweep_at_ = {};
     sweep(boottime::now());
     const auto still_asks = [&](const item& each) {
         return each.at == at && each.owner == owner && !channels_[at]->is_done(*each.asked);
     };
     const auto found = std::find_if(items_.begin(), items_.end(), still_asks);
     if (found != items_.end()) return found->asked;
-    if (items_.size() >= most) return nullptr;
+    if (items_.size() >= most_items) return nullptr;
     items_.push_back({at, owner, channels_[at]->submit_lasting(std::move(text), which, until), until});
     return items_.back().asked;
 }

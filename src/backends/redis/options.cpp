@@ -18,10 +18,6 @@ using std::chrono::milliseconds;
 
 constexpr int most_replicas = 1000;
 
-[[noreturn]] void refuse(const std::string& message) {
-    throw error(errc::invalid_options, "redis: " + message);
-}
-
 /// @p text as a number from @p least to @p most; @p what names it.
 template <class Number>
 Number number(std::string_view text, const std::string& what, Number least, Number most) {
@@ -90,6 +86,10 @@ std::string place_of(const server_address& one) {
 }
 
 }  // namespace
+
+void refuse(const std::string& message) {
+    throw error(errc::invalid_options, "redis: " + message);
+}
 
 options checked(const options& opts) {
     options made = opts;

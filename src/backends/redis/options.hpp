@@ -12,6 +12,9 @@ namespace redis {
 options checked(const options& opts);
 options options_from(const url& address);
 
+/// Throws `errc::invalid_options`, as all that is wrong with options.
+[[noreturn]] void refuse(const std::string& message);
+
 }  // namespace redis
 }  // namespace v0
 }  // namespace holdfast

@@ -46,7 +46,7 @@ end
 )";
 
 // By the server's clock, in milliseconds and fractions of them, as .NET counts.
-const char* const now = R"(
+const char* const server_now = R"(
 local time = redis.call('time')
 local now = time[1] * 1000 + time[2] / 1000
 )";
@@ -238,7 +238,7 @@ return 1
 }
 
 const script& scripts::ticket_acquire() {
-    static const script made(std::string(heard) + all_heard + keep + now + R"(
+    static const script made(std::string(heard) + all_heard + keep + server_now + R"(
 redis.call('zremrangebyscore', KEYS[1], '-inf', now)
 local again = ARGV[5] == '1' and redis.call('zscore', KEYS[1], ARGV[1])
 if not again and redis.call('zcard', KEYS[1]) >= tonumber(ARGV[3]) then
@@ -259,7 +259,7 @@ return {1, token}
 }
 
 const script& scripts::ticket_renew() {
-    static const script made(std::string(now) + R"(
+    static const script made(std::string(server_now) + R"(
 local changed = redis.call('zadd', KEYS[1], 'xx', 'ch', now + ARGV[2], ARGV[1])
 if redis.call('pttl', KEYS[1]) < tonumber(ARGV[3]) then redis.call('pexpire', KEYS[1], ARGV[3]) end
 return changed
@@ -277,7 +277,7 @@ return 1
 }
 
 const script& scripts::ticket_count() {
-    static const script made(std::string(now) + R"(
+    static const script made(std::string(server_now) + R"(
 redis.call('zremrangebyscore', KEYS[1], '-inf', now)
 return math.max(0, tonumber(ARGV[1]) - redis.call('zcard', KEYS[1]))
 )");

@@ -11,8 +11,8 @@ namespace {
 
 // Short, because an executor of the user's does not run out of work before.
 constexpr std::chrono::milliseconds kept_idle{100};
-constexpr std::chrono::milliseconds shortest_pause{10};
-constexpr std::chrono::milliseconds longest_pause{2000};
+constexpr std::chrono::milliseconds shortest_silence{10};
+constexpr std::chrono::milliseconds longest_silence{2000};
 
 bool is_event_channel(std::string_view channel) noexcept {
     constexpr std::string_view beginning = "__keyspace@";
@@ -285,7 +285,8 @@ void subscriber::lost(boottime::time_point now) {
     works_.store(false, std::memory_order_release);
     seat_->let_go();
     connection_.reset();
-    const auto pause = std::min<boottime::duration>(shortest_pause * (1LL << std::min(failures_, 10)), longest_pause);
+    const auto pause =
+        std::min<boottime::duration>(shortest_silence * (1LL << std::min(failures_, 10)), longest_silence);
     pause_until_ = tell ? now : now + pause;
     ++failures_;
     for (auto& each : topics_) each.second.confirmed = false;

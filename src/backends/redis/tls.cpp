@@ -1,3 +1,4 @@
+#include <backends/redis/options.hpp>
 #include <backends/redis/tls.hpp>
 
 #include <holdfast/error.hpp>
@@ -13,10 +14,6 @@ namespace holdfast {
 inline namespace v0 {
 namespace redis {
 namespace {
-
-[[noreturn]] void refuse(const std::string& message) {
-    throw error(errc::invalid_options, "redis: " + message);
-}
 
 /// The first entry of the calling thread's error queue, which is emptied.
 std::string last_reason() {

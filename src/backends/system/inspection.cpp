@@ -19,7 +19,7 @@ namespace system {
 namespace {
 
 using grade = finding::grade;
-using status = lock_entry::status;
+using name_status = lock_entry::status;
 
 int ask(const set_directory::used_name& of, int semaphore, int what) noexcept {
     return ::semctl(of.semaphores, of.first + semaphore, what);
@@ -38,7 +38,7 @@ void add_waiters(std::vector<lock_entry>& to, const lock_entry& like, const std:
     if (count <= 0) return;
     lock_entry made;
     made.key = like.key;
-    made.state = status::waiting;
+    made.state = name_status::waiting;
     made.access = access;
     made.details = {{"processes", std::to_string(count)}};
     to.push_back(std::move(made));
@@ -48,7 +48,7 @@ void add_tickets(std::vector<lock_entry>& to, lock_entry made, const set_directo
     const bool is_lock = of.mapped.starts_with("lock:");
     const int taken = std::min(of.max_count, most_tickets) - ask(of, 0, GETVAL);
     made.access = is_lock ? "exclusive" : "ticket";
-    if (taken <= 0) made.state = status::free;
+    if (taken <= 0) made.state = name_status::free;
     // Whoever changed it last took the only one.
     if (taken > 0 && of.max_count == 1) made.holder = last_to_change(of, 0);
     if (!is_lock) made.details = {{"taken", std::to_string(taken)}, {"tickets", std::to_string(of.max_count)}};
@@ -61,7 +61,7 @@ void add_readers(std::vector<lock_entry>& to, lock_entry made, const set_directo
     const int readers = most_tickets - ask(of, 1, GETVAL);
     const bool written = gate_taken && readers == most_tickets;
     made.access = written ? "write" : "read";
-    if (readers <= 0) made.state = status::free;
+    if (readers <= 0) made.state = name_status::free;
     if (written) made.holder = last_to_change(of, 0);
     if (!written && readers > 0) made.details = {{"readers", std::to_string(readers)}};
     to.push_back(made);
