@@ -70,7 +70,7 @@ runner::status runner::step(wait& next) {
     for (;;) {
         event happened;
         // Read once a round: what follows at once, without waiting, happens at one time.
-        const auto now = boottime::now();
+        const auto now = time();
         if (!started_) {
             started_ = true;
         } else {

@@ -57,6 +57,8 @@ protected:
 
     /// Called after each notification, on the notifying thread.
     virtual void rouse() noexcept = 0;
+    /// Simulated time has drivers of its own.
+    virtual boottime::time_point time() const noexcept { return boottime::now(); }
     /// The link, and with it the descriptor that `wait` named, is about to be destroyed.
     virtual void link_ends() noexcept {}
     virtual waiter who_waits(bool for_ever) const noexcept = 0;

@@ -151,7 +151,8 @@ leftovers& redis_backend::rest(const core::backend_context& context) {
     if (rest_ == nullptr) {
         rest_ = std::make_unique<leftovers>([this, context] {
             const std::lock_guard guard(mutex_);
-            return shared(context);
+            const auto& all = shared(context);
+            return leftovers::channels(all.begin(), all.end());
         });
     }
     return *rest_;

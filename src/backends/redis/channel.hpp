@@ -55,6 +55,21 @@ struct request {
     bool with_source = false;
 };
 
+/// Where a request can be left, to be sent until it is answered.
+class lasting_channel {
+public:
+    /// See @ref channel.
+    virtual std::shared_ptr<request> submit_lasting(std::string text, const script& which,
+                                                    boottime::time_point until) = 0;
+    /// Whether it is done; nobody but the asker looks at it any more then.
+    virtual bool is_done(const request& one) const = 0;
+    /// Answered, or never to be sent, and nothing of it is on its way over a connection that was lost.
+    virtual bool is_settled(const request& one) const = 0;
+
+protected:
+    ~lasting_channel() = default;
+};
+
 /** Sends requests in order, pipelined; the server answers in order. Never blocks.
 
     A lost connection is made anew, with growing pauses, for as long as somebody's request may wait. What had been sent

@@ -41,7 +41,7 @@ public:
         asker_ = &on_progress;
         for (auto& each : channels_) each.second->asker = asker_;
         submit(request_);
-        return look();
+        return look(began_);
     }
     core::progress advance() override {
         const auto now = boottime::now();
@@ -50,7 +50,7 @@ public:
         for (auto& each : channels_) {
             if (!each.second->idle()) each.second->drive(now, !has_read || each.second.get() != present);
         }
-        return look();
+        return look(now);
     }
     bool await_answer(boottime::time_point until) override {
         if (course_.asks() != nullptr || !course_.is_out()) return false;
@@ -92,8 +92,8 @@ private:
         const server* const asked = course_.asks();
         return find(asked != nullptr ? asked : course_.at().get());
     }
-    core::progress look() {
-        if (go_on()) return {true, core::never};
+    core::progress look(boottime::time_point now) {
+        if (go_on(now)) return {true, core::never};
         auto next = course_.again_at();
         for (const auto& each : channels_) next = std::min(next, each.second->again_at());
         return {false, next};
@@ -156,14 +156,14 @@ public:
         if (!begin(cmd)) return {true, core::never};
         on_progress_ = &on_progress;
         submit(request_);
-        return look();
+        return look(began_);
     }
-    core::progress advance() override { return look(); }
+    core::progress advance() override { return look(boottime::now()); }
     bool reusable() const noexcept override { return false; }
 
 private:
-    core::progress look() {
-        if (go_on()) return {true, core::never};
+    core::progress look(boottime::time_point now) {
+        if (go_on(now)) return {true, core::never};
         return {false, course_.again_at()};
     }
     shared_channel* find(const node& at) const noexcept {

@@ -14,11 +14,12 @@ constexpr std::chrono::milliseconds between_sweeps{50};
 }  // namespace
 
 std::shared_ptr<const request> leftovers::take_back(std::size_t at, const core::owner_id& owner, std::string text,
-                                                    const script& which, boottime::time_point until) {
+                                                    const script& which, boottime::time_point until,
+                                                    boottime::time_point now) {
     const std::lock_guard guard(mutex_);
     if (channels_.empty()) channels_ = over_();
     if (items_.size() >= most_items) sweep_at_ = {};
-    sweep(boottime::now());
+    sweep(now);
     const auto still_asks = [&](const item& each) {
         return each.at == at && each.owner == owner && !channels_[at]->is_done(*each.asked);
     };

@@ -2,7 +2,7 @@
 #ifndef HOLDFAST_BACKENDS_REDIS_LEFTOVERS_HPP
 #define HOLDFAST_BACKENDS_REDIS_LEFTOVERS_HPP
 
-#include <backends/redis/shared_channel.hpp>
+#include <backends/redis/channel.hpp>
 
 #include <functional>
 #include <memory>
@@ -23,7 +23,7 @@ namespace redis {
 */
 class leftovers {
 public:
-    using channels = std::vector<std::shared_ptr<shared_channel>>;
+    using channels = std::vector<std::shared_ptr<lasting_channel>>;
 
     /// @param over called when there is something to be taken back for the first time
     explicit leftovers(std::function<channels()> over) : over_(std::move(over)) {}
@@ -33,7 +33,7 @@ public:
     /// @param until when the server forgets it by itself: it is not sent again then
     /// @return null when there are too many already, and it has to end with its time
     std::shared_ptr<const request> take_back(std::size_t at, const core::owner_id& owner, std::string text,
-                                             const script& which, boottime::time_point until);
+                                             const script& which, boottime::time_point until, boottime::time_point now);
     /// Whether that will take nothing back any more. Its time does not tell: it may have been on its way since then.
     bool is_settled(std::size_t at, const request& taken) const;
 

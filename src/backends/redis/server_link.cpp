@@ -18,11 +18,12 @@ public:
         channel_.asker = &on_progress;
         channel_.submit(request_, began_);
         channel_.drive(began_, false);
-        return look();
+        return look(began_);
     }
     core::progress advance() override {
-        channel_.drive(boottime::now(), !std::exchange(has_read_, false));
-        return look();
+        const auto now = boottime::now();
+        channel_.drive(now, !std::exchange(has_read_, false));
+        return look(now);
     }
     bool await_answer(boottime::time_point until) override {
         if (until - boottime::now() < connection::longest_sleep || !channel_.await_answer()) return false;
@@ -44,8 +45,8 @@ private:
         core::notifier*& asker = on_name_found_;
     };
 
-    core::progress look() {
-        if (go_on()) return {true, core::never};
+    core::progress look(boottime::time_point now) {
+        if (go_on(now)) return {true, core::never};
         return {false, channel_.again_at()};
     }
     void submit(request& one) override {
@@ -85,7 +86,7 @@ public:
         submit(request_);
         return {false, core::never};
     }
-    core::progress advance() override { return {go_on(), core::never}; }
+    core::progress advance() override { return {go_on(boottime::now()), core::never}; }
     void request_cancel() override { channel_->give_up_unsent(request_); }
     bool reusable() const noexcept override { return false; }
 
@@ -128,14 +129,14 @@ bool server_link::begin(const core::command& cmd) {
     return true;
 }
 
-bool server_link::go_on() {
+bool server_link::go_on(boottime::time_point now) {
     if (stage_ == stage::asking) {
         if (!is_done(request_)) return false;
         if (!command_.together.empty()) {
             reply_ = owner_.commands().judge_together(command_, request_, began_);
             return true;
         }
-        reply_ = owner_.commands().judge(command_.what, mode_, request_, began_, news_come());
+        reply_ = owner_.commands().judge(command_.what, mode_, request_, began_, now, news_come());
         const bool granted = command_.what == verb::try_acquire && reply_.result == verdict::granted;
         if (!granted || owner_.commands().settings().min_replicas == 0) return true;
         confirm();
@@ -146,13 +147,13 @@ bool server_link::go_on() {
         refusal_ = owner_.commands().judge_confirmation(extra_->write, extra_->wait);
         if (refusal_.empty()) {
             // Time has passed, and what is left of the lease may be too little by now.
-            reply_ = owner_.commands().judge(command_.what, mode_, request_, began_, news_come());
+            reply_ = owner_.commands().judge(command_.what, mode_, request_, began_, now, news_come());
             return true;
         }
         give_back();
     }
     if (!is_done(extra_->give_back)) return false;
-    const auto back = owner_.commands().judge(verb::release, mode_, extra_->give_back, began_, false);
+    const auto back = owner_.commands().judge(verb::release, mode_, extra_->give_back, began_, now, false);
     set_failure(errc::unavailable, 0, refusal_);
     // Then the core sees to it.
     if (back.result != verdict::released && back.result != verdict::not_held) reply_.result = verdict::link_lost;

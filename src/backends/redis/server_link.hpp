@@ -53,7 +53,7 @@ protected:
     /// False when the answer is there already.
     bool begin(const core::command& cmd);
     /// True when the reply is there.
-    bool go_on();
+    bool go_on(boottime::time_point now);
 
     virtual void submit(request& one) = 0;
     virtual bool is_done(const request& one) = 0;

@@ -19,7 +19,7 @@ class reactor_seat;
 
     Thread safety: safe.
 */
-class shared_channel final {
+class shared_channel final : public lasting_channel {
 public:
     static std::shared_ptr<shared_channel> make(std::shared_ptr<const server> to, std::shared_ptr<resolver> names,
                                                 const boost::asio::any_io_executor& executor);
@@ -33,20 +33,18 @@ public:
     void submit_pair(request& first, request& second);
     /// See @ref channel.
     std::shared_ptr<request> submit_detached(std::string text, const script& which, core::notifier* asker);
-    std::shared_ptr<request> submit_lasting(std::string text, const script& which, boottime::time_point until);
+    std::shared_ptr<request> submit_lasting(std::string text, const script& which, boottime::time_point until) override;
     /// Who is notified when it is done; null: nobody.
     void set_asker(request& one, core::notifier* asker) noexcept;
     /// @return whether it was sent
     bool forget(const request& one) noexcept;
     /// Ends it now, as cancelled, if it was never sent.
     void give_up_unsent(request& one);
-    /// Whether it is done; nobody but the asker looks at it any more then.
-    bool is_done(const request& one) const;
+    bool is_done(const request& one) const override;
     bool is_sent(const request& one) const;
     /// Its answer is on its way over the connection that it was first sent over.
     bool is_out(const request& one) const;
-    /// Answered, or never to be sent, and nothing of it is on its way over a connection that was lost.
-    bool is_settled(const request& one) const;
+    bool is_settled(const request& one) const override;
     /// See @ref channel.
     void keep(std::shared_ptr<request> one, boottime::time_point until);
 

@@ -349,7 +349,7 @@ std::string strategy::undo(const core::claim& who, const script*& which) const {
 }
 
 core::reply strategy::judge(verb what, access mode, const request& done, boottime::time_point began,
-                            bool news_come) const {
+                            boottime::time_point now, bool news_come) const {
     if (done.answer == nullptr) return failed(done.why.code, done.why.text, done.sent);
     if (!is_expected(what, done))
         return failed(errc::protocol, "the server's answer is none to the command", done.sent);
@@ -361,7 +361,7 @@ core::reply strategy::judge(verb what, access mode, const request& done, boottim
         case verb::try_acquire: {
             if (!yes) {
                 core::reply made = reply_of(verdict::refused);
-                if (has_parts) made.retry_at = retry_at(answer, mode, news_come);
+                if (has_parts) made.retry_at = retry_at(answer, mode, now, news_come);
                 return made;
             }
             core::reply made = reply_of(verdict::granted);
@@ -371,7 +371,7 @@ core::reply strategy::judge(verb what, access mode, const request& done, boottim
             // The core counts from the beginning of the command, which may have had to connect first.
             made.lifetime = options_.expiry + (done.sent_at - began);
             // Too little would be left: as good as nothing, and given back at once.
-            if (boottime::now() - done.sent_at > options_.expiry - options_.min_validity) {
+            if (now - done.sent_at > options_.expiry - options_.min_validity) {
                 made.lifetime = std::chrono::nanoseconds(0);
             }
             return made;
@@ -399,8 +399,8 @@ core::reply strategy::judge(verb what, access mode, const request& done, boottim
 }
 
 /// When asking again makes sense though nobody tells: when the holder's time is over, or after a pause.
-boottime::time_point strategy::retry_at(const redisReply& refusal, access mode, bool news_come) const {
-    const auto now = boottime::now();
+boottime::time_point strategy::retry_at(const redisReply& refusal, access mode, boottime::time_point now,
+                                        bool news_come) const {
     const long long remaining = size_of(refusal) > 1 ? integer_of(element_of(refusal, 1)) : -1;
     const bool heard = news_come && size_of(refusal) > 2 && integer_of(element_of(refusal, 2)) != 0;
     thread_local std::minstd_rand random(std::random_device{}());

@@ -49,7 +49,7 @@ public:
     /// @param what, mode the command's; @param began when it began
     /// @param news_come whether somebody would tell of a release
     core::reply judge(core::verb what, core::access mode, const request& done, boottime::time_point began,
-                      bool news_come) const;
+                      boottime::time_point now, bool news_come) const;
 
 private:
     void fill_lock(request& into, const core::command& cmd, std::string_view id) const;
@@ -62,7 +62,8 @@ private:
     std::string id_of(const core::claim& who) const;
     /// The fencing counter of the lock with that key. @param room where it is made, if it has to be
     std::string_view counter_of(std::string_view key, std::string& room) const;
-    boottime::time_point retry_at(const redisReply& refusal, core::access mode, bool news_come) const;
+    boottime::time_point retry_at(const redisReply& refusal, core::access mode, boottime::time_point now,
+                                  bool news_come) const;
 
     const options options_;
     /// Machine and process, for those who look.

@@ -5,6 +5,7 @@
 
 #include <backends/redis/leftovers.hpp>
 #include <backends/redis/sentinels.hpp>
+#include <backends/redis/shared_channel.hpp>
 
 #include <gtest/gtest.h>
 
@@ -32,8 +33,9 @@ server server_at(const redis_server& real) {
 class redis_leftovers : public testing::Test {
 protected:
     std::shared_ptr<const request> take_back() {
+        const auto now = boottime::now();
         return rest_.take_back(0, core::owner_id("owner"), scripts::lock_release().call({"name"}, {"id", ""}),
-                               scripts::lock_release(), boottime::now() + 50ms);
+                               scripts::lock_release(), now + 50ms, now);
     }
 
     redis_server server_;

@@ -1,5 +1,5 @@
 // Votes among servers: when a majority is there, and when it cannot come any more.
-#include <backends/redis/quorum_link.hpp>
+#include <backends/redis/quorum_vote.hpp>
 #include <backends/redis/roll.hpp>
 
 #include <gtest/gtest.h>

@@ -84,21 +84,6 @@ core::backend_traits kernel_traits() {
     return made;
 }
 
-std::size_t chooser::pick(std::size_t count) {
-    if (at_ >= depth_ || count <= 1) return 0;
-    if (at_ == path_.size()) path_.push_back({0, count});
-    return path_[at_++].picked;
-}
-
-bool chooser::advance() {
-    at_ = 0;
-    while (!path_.empty()) {
-        if (++path_.back().picked < path_.back().count) return true;
-        path_.pop_back();
-    }
-    return false;
-}
-
 run::run(const setup& what, chooser& choose) : what_(what), chooser_(choose) {
     if (what.begins_held) {
         held_ = true;

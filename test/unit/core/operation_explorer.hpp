@@ -2,6 +2,8 @@
 #ifndef HOLDFAST_TEST_UNIT_CORE_OPERATION_EXPLORER_HPP
 #define HOLDFAST_TEST_UNIT_CORE_OPERATION_EXPLORER_HPP
 
+#include <support/chooser.hpp>
+
 #include <core/backend.hpp>
 #include <core/operation.hpp>
 
@@ -11,25 +13,6 @@
 #include <vector>
 
 namespace holdfast::explorer {
-
-/// Answers "which of n?" so that repeated runs see every sequence of answers. Beyond its depth the answer is the first.
-class chooser {
-public:
-    explicit chooser(std::size_t depth) : depth_(depth) {}
-
-    std::size_t pick(std::size_t count);
-    /// Prepares the next run. False when every sequence has been seen.
-    bool advance();
-
-private:
-    struct choice {
-        std::size_t picked = 0;
-        std::size_t count = 0;
-    };
-    std::size_t depth_;
-    std::size_t at_ = 0;
-    std::vector<choice> path_;
-};
 
 /// What a run is about.
 struct setup {
