@@ -5,6 +5,8 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 namespace holdfast {
 inline namespace v0 {
@@ -34,7 +36,20 @@ public:
         if (all_.open_with([] { return ::epoll_create1(EPOLL_CLOEXEC); }) < 0) {
             throw error(errc::unavailable, "redis: no descriptor left");
         }
-        for (const server& each : to) channels_.push_back(std::make_unique<polled_channel>(each, names, all_.get()));
+        for (const server& each : to) {
+            const auto number = static_cast<std::uint32_t>(channels_.size());
+            channels_.push_back(std::make_unique<polled_channel>(each, names, all_.get(), number));
+        }
+    }
+
+    bool await_answer(boottime::time_point until) override {
+        const auto longest = std::min<boottime::duration>(until - boottime::now(), connection::longest_sleep);
+        const auto time = std::chrono::floor<std::chrono::milliseconds>(longest);
+        // What has still to be connected to may go on by other news than that of its socket.
+        const auto connected = [](const auto& each) { return each->connected(); };
+        if (time.count() <= 0 || !std::all_of(channels_.begin(), channels_.end(), connected)) return false;
+        find_news(static_cast<int>(time.count()));
+        return true;
     }
 
     int descriptor() const noexcept override { return all_.get(); }
@@ -48,7 +63,8 @@ private:
     /// A channel whose descriptor is in an epoll set.
     class polled_channel final : public channel {
     public:
-        polled_channel(const server& to, resolver& names, int set) : channel(to, names), set_(set) {}
+        polled_channel(const server& to, resolver& names, int set, std::uint32_t number)
+            : channel(to, names), set_(set), number_(number) {}
 
         void tell(core::notifier* when_name_found) noexcept { on_name_found_ = when_name_found; }
         void enlist() noexcept {
@@ -57,10 +73,14 @@ private:
             if (now < 0 || (now == known_ && events == events_)) return;
             epoll_event wanted{};
             wanted.events = ((events & POLLIN) != 0 ? EPOLLIN : 0U) | ((events & POLLOUT) != 0 ? EPOLLOUT : 0U);
+            wanted.data.u32 = number_;
             ::epoll_ctl(set_, now == known_ ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, now, &wanted);
             known_ = now;
             events_ = events;
         }
+
+        /// There is something to be read.
+        bool has_news = false;
 
     private:
         void connection_ends() noexcept override {
@@ -72,6 +92,7 @@ private:
         }
 
         const int set_;
+        const std::uint32_t number_;
         const unsigned generation_ = core::fork_generation();
         int known_ = -1;
         short events_ = 0;
@@ -79,6 +100,15 @@ private:
 
     void begin(core::notifier& on_progress) override {
         for (const auto& each : channels_) each->tell(&on_progress);
+        // Nothing can have been answered that has yet to be sent.
+        looked_ = true;
+    }
+    /// Asks the set which of the servers have answered: asking each would cost a call for every one that has not.
+    void find_news(int longest) noexcept {
+        std::array<epoll_event, 16> seen{};
+        const int count = ::epoll_wait(all_.get(), seen.data(), static_cast<int>(seen.size()), longest);
+        for (int i = 0; i < count; ++i) channels_[seen.at(static_cast<std::size_t>(i)).data.u32]->has_news = true;
+        looked_ = true;
     }
     void end() noexcept override {
         for (std::size_t at = 0; at < servers(); ++at) {
@@ -102,8 +132,9 @@ private:
         return channels_[to]->submit_detached(std::move(text), which, nullptr, boottime::now());
     }
     void drive(boottime::time_point now) override {
+        if (!std::exchange(looked_, false)) find_news(0);
         for (const auto& each : channels_) {
-            each->drive(now, true);
+            each->drive(now, std::exchange(each->has_news, false));
             each->enlist();
         }
     }
@@ -115,6 +146,8 @@ private:
 
     core::forked_descriptor all_;
     std::vector<std::unique_ptr<polled_channel>> channels_;
+    /// Since the last time that they were driven.
+    bool looked_ = false;
 };
 
 class shared_quorum final : public quorum_link {

@@ -22,7 +22,7 @@ std::string hash_of(std::string_view source) {
 }
 
 // Whether an id, or the mark of a waiting writer, is ours.
-const char* const heard = R"(
+const char* const one_heard = R"(
 local function heard(id) return string.find(id, '_hf1', 1, true) and 1 or 0 end
 )";
 
@@ -53,7 +53,7 @@ local now = time[1] * 1000 + time[2] / 1000
 
 // Tells whoever waits. The third argument: in a cluster, by a sharded channel, which servers before Redis 7 do not
 // know. Users without the right to publish must still be able to release: pcall, and only after the key is gone.
-const char* const tell = R"(
+const char* const announcement = R"(
 if ARGV[2] ~= '' and not (ARGV[3] and type(redis.pcall('spublish', ARGV[2], '')) == 'number') then
     redis.pcall('publish', ARGV[2], '')
 end
@@ -83,7 +83,7 @@ std::string script::with_source(const std::string& call) const {
 }
 
 const script& scripts::lock_acquire() {
-    static const script made(std::string(heard) + R"(
+    static const script made(std::string(one_heard) + R"(
 local holder = redis.call('get', KEYS[1])
 if not holder then
     local token = KEYS[2] and redis.call('incr', KEYS[2])
@@ -136,14 +136,14 @@ const script& scripts::lock_release() {
     static const script made(std::string(R"(
 if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('del', KEYS[1])
-)") + tell + R"(
+)") + announcement + R"(
 return 1
 )");
     return made;
 }
 
 const script& scripts::read_acquire() {
-    static const script made(std::string(heard) + keep + R"(
+    static const script made(std::string(one_heard) + keep + R"(
 local again = ARGV[3] == '1' and redis.call('sismember', KEYS[2], ARGV[1]) == 1
 if not again then
     local writer = redis.call('get', KEYS[1])
@@ -183,14 +183,14 @@ const script& scripts::read_release() {
     static const script made(std::string(R"(
 if redis.call('srem', KEYS[1], ARGV[1]) == 0 then return 0 end
 if redis.pcall('exists', KEYS[1]) == 1 then return 1 end
-)") + tell + R"(
+)") + announcement + R"(
 return 1
 )");
     return made;
 }
 
 const script& scripts::write_acquire() {
-    static const script made(std::string(heard) + all_heard + R"(
+    static const script made(std::string(one_heard) + all_heard + R"(
 local writer = redis.call('get', KEYS[1])
 if writer == ARGV[1] then
     local token = KEYS[3] and redis.call('incr', KEYS[3])
@@ -221,7 +221,7 @@ const script& scripts::write_release() {
 local writer = redis.call('get', KEYS[1])
 if writer ~= ARGV[1] and writer ~= ARGV[1] .. '_WRITERWAITING' then return 0 end
 redis.call('del', KEYS[1])
-)") + tell + R"(
+)") + announcement + R"(
 return writer == ARGV[1] and 1 or 0
 )");
     return made;
@@ -231,14 +231,14 @@ const script& scripts::write_withdraw() {
     static const script made(std::string(R"(
 if redis.call('get', KEYS[1]) ~= ARGV[1] .. '_WRITERWAITING' then return 0 end
 redis.call('del', KEYS[1])
-)") + tell + R"(
+)") + announcement + R"(
 return 1
 )");
     return made;
 }
 
 const script& scripts::ticket_acquire() {
-    static const script made(std::string(heard) + all_heard + keep + server_now + R"(
+    static const script made(std::string(one_heard) + all_heard + keep + server_now + R"(
 redis.call('zremrangebyscore', KEYS[1], '-inf', now)
 local again = ARGV[5] == '1' and redis.call('zscore', KEYS[1], ARGV[1])
 if not again and redis.call('zcard', KEYS[1]) >= tonumber(ARGV[3]) then
@@ -270,7 +270,7 @@ return changed
 const script& scripts::ticket_release() {
     static const script made(std::string(R"(
 if redis.call('zrem', KEYS[1], ARGV[1]) == 0 then return 0 end
-)") + tell + R"(
+)") + announcement + R"(
 return 1
 )");
     return made;
