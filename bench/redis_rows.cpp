@@ -17,8 +17,10 @@
 #include <boost/asio/write.hpp>
 
 #include <algorithm>
+#include <list>
 #include <memory>
 #include <random>
+#include <sstream>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -66,6 +68,10 @@ public:
 
     bool try_acquire() { return ask(acquire_)[0] == '+'; }
     void release() { ask(release_); }
+    // In two parts, so that several servers work at the same time.
+    void begin_acquire() { boost::asio::write(socket_, boost::asio::buffer(acquire_)); }
+    void begin_release() { boost::asio::write(socket_, boost::asio::buffer(release_)); }
+    void await_answer() { read_line(); }
     void subscribe() {
         ask(command({"SUBSCRIBE", "holdfast-bench:raw"}));
         for (int lines = 0; lines < 5; ++lines) read_line();
@@ -213,19 +219,38 @@ void renewal_rows(const std::string& text, const std::function<void(const row&)>
         make_row("bytes (not us) of each of them", {cost.bytes_a_lock, cost.bytes_a_lock, most_bytes}, 1, "512 bytes"));
 }
 
+std::vector<std::string> addresses_of(const url& all) {
+    std::vector<std::string> made;
+    std::istringstream text(all.authority());
+    for (std::string each; std::getline(text, each, ',');) made.push_back(each);
+    return made;
+}
+
 /// With several servers in the URL: what a majority costs beside the first of them alone.
 void majority_rows(const std::string& text, const std::function<void(const row&)>& report) {
     const url all = url::parse(text);
-    const std::string first = "redis://" + all.authority().substr(0, all.authority().find(','));
-    const auto servers = std::to_string(std::count(all.authority().begin(), all.authority().end(), ',') + 1);
+    const std::vector<std::string> addresses = addresses_of(all);
+    const std::string first = "redis://" + addresses.front();
+    const std::string servers = std::to_string(addresses.size());
     const pairing plan;
     pin_to(0);
+    std::list<raw_redis> raw;
+    for (const std::string& each : addresses) raw.emplace_back("redis://" + each);
+    const auto at_once = [&raw] {
+        for (raw_redis& each : raw) each.begin_acquire();
+        for (raw_redis& each : raw) each.await_answer();
+        for (raw_redis& each : raw) each.begin_release();
+        for (raw_redis& each : raw) each.await_answer();
+    };
     {
         const lock many = make_provider(text).make_lock("holdfast-bench:pair");
         const lock one = make_provider(first).make_lock("holdfast-bench:pair-of-one");
         report(make_row("sync pair, " + servers + " servers",
                         measure_pairs([&] { many.acquire().release(); }, [&] { one.acquire().release(); }, plan), 2,
                         "ours, one server"));
+        report(make_row("sync pair, " + servers + " servers",
+                        measure_pairs([&] { many.acquire().release(); }, at_once, plan), 0,
+                        "SET NX PX, EVALSHA to all of them at once"));
     }
     boost::asio::io_context io(1);
     const lock many = make_provider(text, {.executor = io.get_executor()}).make_lock("holdfast-bench:pair");
