@@ -8,9 +8,11 @@ inline namespace v0 {
 namespace redis {
 namespace {
 
-/// After a vote that nobody won: short, and at random, so that the same ones do not meet again.
+/// After a vote that nobody won: short, and at random, so that the same ones do not meet again. Twice as long each
+/// time: what looks like that may be a holder that not all servers know of.
 constexpr std::chrono::milliseconds shortest_revote{5};
 constexpr std::chrono::milliseconds longest_revote{50};
+constexpr int most_doublings = 4;
 /// A lock that a bare majority has does not outlive the loss of one of them. So those that are still being connected to
 /// are given as long as the others took, and no less than this.
 constexpr boottime::duration shortest_spread = std::chrono::milliseconds(5);
@@ -36,13 +38,15 @@ core::progress quorum_vote::begin_vote(const core::command& cmd, core::notifier&
     give_up_at_ = began_ + (commands_.settings().expiry - commands_.settings().min_validity);
     what_ = cmd.what;
     who_ = cmd.who;
+    if (who_->owner != voter_) splits_ = 0;
+    voter_ = who_->owner;
     // A semaphore is kept by one server, the first.
     command_ = cmd;
     used_ = cmd.who->mode == core::access::ticket ? 1 : legs_.size();
     tally_ = tally(used_);
     refused_until_ = spread_until_ = core::never;
     fault_ = {};
-    undoing_ = cancelled_ = false;
+    undoing_ = cancelled_ = owed_ = false;
     on_progress_ = &on_progress;
     begin(on_progress);
     for (std::size_t at = 0; at < used_; ++at) ask(at, cmd, on_progress);
@@ -112,7 +116,7 @@ void quorum_vote::submit_command(std::size_t at, const core::command& cmd, core:
 }
 
 /// True when it has been asked by now.
-bool quorum_vote::ask_deferred(std::size_t at, boottime::time_point now) {
+bool quorum_vote::ask_deferred(std::size_t at) {
     leg& one = legs_[at];
     if (!one.deferred) return true;
     if (!is_done(at, *one.undo)) return false;
@@ -122,7 +126,7 @@ bool quorum_vote::ask_deferred(std::size_t at, boottime::time_point now) {
         // It may still be carried out, over this connection or the leftovers' own, and would take the new vote
         // away: this server has none for this owner, for now.
         one.out = false;
-        if (answered) refused_until_ = std::min<boottime::time_point>(refused_until_, now + shortest_revote);
+        owed_ = owed_ || answered;
         tally_.add(answered ? tally::answer::no : tally::answer::fault);
         return false;
     }
@@ -137,7 +141,7 @@ core::progress quorum_vote::look(boottime::time_point now) {
         leg& one = legs_[at];
         if (!one.out) continue;
         const bool was_deferred = one.deferred;
-        if (!ask_deferred(at, now)) continue;
+        if (!ask_deferred(at)) continue;
         more = more || was_deferred;
         if (!is_done(at, *one.asked)) continue;
         one.out = false;
@@ -321,8 +325,10 @@ void quorum_vote::grant(boottime::time_point now) {
 void quorum_vote::refuse(boottime::time_point now) {
     core::reply& made = set_reply(verdict::refused);
     made.retry_at = refused_until_;
-    if (tally_.yes() == 0) return;
-    made.retry_at = std::min<boottime::time_point>(made.retry_at, now + pick(shortest_revote, longest_revote));
+    if (tally_.yes() == 0 && !owed_) return;
+    const auto factor = 1LL << std::min(splits_++, most_doublings);
+    made.retry_at =
+        std::min<boottime::time_point>(made.retry_at, now + pick(shortest_revote * factor, longest_revote * factor));
 }
 
 void quorum_vote::set_fault(bool over) {

@@ -102,7 +102,7 @@ private:
     void ask(std::size_t at, const core::command& cmd, core::notifier& on_progress);
     bool owes(std::size_t at);
     void submit_command(std::size_t at, const core::command& cmd, core::notifier& on_progress);
-    bool ask_deferred(std::size_t at, boottime::time_point now);
+    bool ask_deferred(std::size_t at);
     core::progress look(boottime::time_point now);
     void leave(std::size_t at, boottime::time_point now);
     boottime::time_point undo_until(boottime::time_point now);
@@ -124,6 +124,9 @@ private:
     core::verb what_ = core::verb::try_acquire;
     const core::claim* who_ = nullptr;
     core::command command_;
+    /// How many votes of that owner nobody has won.
+    int splits_ = 0;
+    core::owner_id voter_;
     boottime::time_point began_{};
     boottime::time_point give_up_at_{};
     boottime::time_point refused_until_{};
@@ -132,6 +135,8 @@ private:
     int count_ = 0;
     core::notifier* on_progress_ = nullptr;
     bool cancelled_ = false;
+    /// A server was not asked, since something of an earlier vote may still be taken back there.
+    bool owed_ = false;
     bool undoing_ = false;
 };
 
