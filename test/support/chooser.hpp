@@ -20,11 +20,11 @@ public:
         return path_[at_++].picked;
     }
 
-    /** Before a pick: whether a run has been here already, in the very same situation with as many questions left. If
-        so whatever may follow has been seen, or will be. Never true of what the last run has seen as well.
-    */
+    /// Whether this run is somewhere that the last one was not, with questions left or just answered.
+    bool is_elsewhere() const noexcept { return at_ >= path_.size() && !past_; }
+    /// Whether a run has been here already, in the very same situation with as many questions left. If so whatever may
+    /// follow has been seen, or will be. @pre is_elsewhere
     bool was_here(std::uint64_t situation) {
-        if (at_ < path_.size() || past_) return false;
         past_ = at_ >= depth_;
         return !seen_.insert(situation * 31 + at_).second;
     }
