@@ -76,6 +76,7 @@ std::string network::execute(std::size_t server, const std::string& command, con
         servers_[server] = how;
         servers_[server].id = id;
         servers_[server].until = now + live_for(milliseconds);
+        servers_[server].stored_at = ++steps;
     };
     if (words[0] == "SET") {
         // key, id, NX, PX, expiry
@@ -98,6 +99,9 @@ std::string network::execute(std::size_t server, const std::string& command, con
     if (renews.is(which)) {
         servers_[server].until = now + live_for(words[5]);
     } else if (releases.is(which)) {
+        // Not what is left of an earlier vote.
+        if (!found->forgotten && found->owner->holds() && found->stored_at > found->owner->asked_at())
+            has_robbed = true;
         servers_[server] = {};
         if (!words[5].empty()) ++told[server];
     } else {
@@ -109,6 +113,7 @@ std::string network::execute(std::size_t server, const std::string& command, con
 void network::stray_arrives(std::size_t which) {
     stray& one = strays_[which];
     entry how;
+    how.owner = one.owner;
     how.over = one.over;
     how.forgotten = how.in_doubt = true;
     execute(one.server, one.commands.front(), how);
@@ -130,7 +135,7 @@ bool network::turn() {
     // What is told may make others.
     for (std::size_t at = 0; at < channels_.size(); ++at) {
         model_channel& one = *channels_[at];
-        if (one.on_caller_ || (!one.due_ && now < one.again_at())) continue;
+        if (one.on_caller_ || one.owner_.is_stopped() || (!one.due_ && now < one.again_at())) continue;
         one.due_ = false;
         one.drive();
         any = true;
@@ -174,7 +179,7 @@ model_channel::model_channel(network& net, client_side& owner, std::string name,
 
 model_channel::~model_channel() {
     // What a closed socket still had to send is sent.
-    if (!out_.empty()) net_.strays_.push_back({server_, number_, std::move(out_)});
+    if (!out_.empty()) net_.strays_.push_back({server_, &owner_, number_, std::move(out_)});
     net_.connection_ends(server_, number_);
     std::erase(net_.channels_, this);
 }
@@ -366,6 +371,7 @@ void model_channel::input(std::uint64_t what) {
 
 void model_channel::arrive() {
     network::entry how;
+    how.owner = &owner_;
     how.over = number_;
     how.forgotten = sent_[sent_.size() - out_.size()] == nullptr;
     std::string answer = net_.execute(server_, out_.front(), how);
@@ -387,7 +393,7 @@ void model_channel::open() {
 }
 
 void model_channel::cut(bool arrives_later) {
-    if (arrives_later && !out_.empty()) net_.strays_.push_back({server_, number_, std::move(out_)});
+    if (arrives_later && !out_.empty()) net_.strays_.push_back({server_, &owner_, number_, std::move(out_)});
     net_.connection_ends(server_, number_);
     out_.clear();
     back_.clear();

@@ -4,7 +4,7 @@
 
 #include <backends/redis/channel.hpp>
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -52,9 +52,21 @@ public:
     virtual void input(bool on_caller, const hash_pair& what) noexcept = 0;
     /// It has sent something.
     virtual void output() noexcept = 0;
+    /// It does nothing now, not even read.
+    virtual bool is_stopped() const noexcept = 0;
+    /// Nothing that it sends arrives until then, nor what is sent to it.
+    virtual boottime::time_point parted_until() const noexcept = 0;
+    /// It has the lock, as far as it knows.
+    virtual bool holds() const noexcept = 0;
+    /// It begins to ask for the lock, perhaps once more.
+    void asks(std::size_t step) noexcept { asked_at_ = step; }
+    std::size_t asked_at() const noexcept { return asked_at_; }
 
 protected:
     ~client_side() = default;
+
+private:
+    std::size_t asked_at_ = 0;
 };
 
 /// Carries commands out as Redis does, as far as locks need it.
@@ -65,7 +77,10 @@ public:
         /// Empty: nothing.
         std::string id;
         boottime::time_point until{};
-        /// Over which connection it was asked for.
+        /// Which step that was.
+        std::size_t stored_at = 0;
+        /// By whom it was asked for, and over which connection.
+        const client_side* owner = nullptr;
         std::size_t over = 0;
         /// Nobody waited for the answer any more: what takes it back is behind it on that connection.
         bool forgotten = false;
@@ -75,6 +90,7 @@ public:
     /// What was sent over a connection that its client has lost, and arrives all the same.
     struct stray {
         std::size_t server;
+        const client_side* owner;
         std::size_t over;
         std::deque<std::string> commands;
     };
@@ -105,6 +121,10 @@ public:
     boottime::time_point now{std::chrono::seconds(1000)};
     /// Releases that each server has told of.
     std::vector<int> told;
+    /// Counts what happens.
+    std::size_t steps = 0;
+    /// What a server had given to a holder was taken back.
+    bool has_robbed = false;
     bool tracing = false;
     std::string trace;
 
@@ -145,24 +165,32 @@ public:
     boottime::time_point again_at() const noexcept;
 
     // What can happen to the connection.
-    bool can_arrive() const noexcept { return !out_.empty(); }
+    bool can_arrive() const noexcept { return !out_.empty() && !is_stalled(); }
     void arrive();
-    bool can_answer() const noexcept { return !back_.empty(); }
+    bool can_answer() const noexcept { return !back_.empty() && !is_stalled(); }
     void answer();
-    bool can_open() const noexcept { return state_ == state::opening && !broken_; }
+    bool can_open() const noexcept { return state_ == state::opening && !broken_ && !is_stalled(); }
     void open();
     /// Or it is not made at all.
     void cut(bool arrives_later);
     bool can_be_cut() const noexcept { return can_open() || can_arrive() || can_answer(); }
 
     const std::string& name() const noexcept { return name_; }
-    bool on_caller() const noexcept { return on_caller_; }
+    /// Nothing gets through until then.
+    void stall(boottime::time_point until) noexcept { stalled_until_ = until; }
+    /// When something changes by time alone.
+    boottime::time_point next() const noexcept {
+        const auto by_itself = on_caller_ || owner_.is_stopped() ? core::never : again_at();
+        return is_stalled() ? std::min(by_itself, stalled_until()) : by_itself;
+    }
     hash_pair situation() const noexcept;
 
 private:
     friend class network;
     enum class state { none, opening, ready };
 
+    boottime::time_point stalled_until() const noexcept { return std::max(stalled_until_, owner_.parted_until()); }
+    bool is_stalled() const noexcept { return net_.now < stalled_until(); }
     bool go_on();
     void connect();
     void hear();
@@ -196,6 +224,7 @@ private:
     std::deque<request*> waiting_;
     std::deque<request*> sent_;
     std::vector<std::shared_ptr<request>> detached_;
+    boottime::time_point stalled_until_{};
     boottime::time_point pause_until_{};
     int failures_ = 0;
     bool proven_ = false;

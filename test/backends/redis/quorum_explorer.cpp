@@ -28,10 +28,13 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t clients = 2;
 constexpr std::chrono::milliseconds busy_wait = 4s;
-/// Longer than the time to the first renewal.
-constexpr std::chrono::milliseconds first_holds = 10s;
 constexpr std::chrono::milliseconds second_holds = 1s;
 constexpr std::chrono::milliseconds release_timeout = 5s;
+/// Longer than a lock lives that is not renewed, and longer than a vote may take.
+constexpr std::chrono::milliseconds first_stops_for = 40s;
+constexpr std::chrono::milliseconds second_stops_for = 10s;
+constexpr std::chrono::milliseconds parted_for = 40s;
+constexpr std::chrono::milliseconds splits_for = 2s;
 /// What is on its way for longer than this is so for a reason of its own.
 constexpr std::chrono::milliseconds longest_tick = 1s;
 constexpr int most_steps = 3000;
@@ -56,10 +59,12 @@ using channels = std::vector<std::shared_ptr<model_channel>>;
 /// Who votes, as the link of a calling thread does it.
 class direct_vote final : public redis::quorum_vote {
 public:
-    direct_vote(network& net, const strategy& commands, channels own, leftovers& rest, int pace)
-        : quorum_vote(commands, own.size(), rest), net_(net), channels_(std::move(own)), pace_(pace) {}
+    direct_vote(network& net, redis::model::client_side& owner, const strategy& commands, channels own, leftovers& rest,
+                int pace)
+        : quorum_vote(commands, own.size(), rest), net_(net), owner_(owner), channels_(std::move(own)), pace_(pace) {}
 
     core::progress start(const core::command& cmd, core::notifier& on_progress) override {
+        if (cmd.what == core::verb::try_acquire) owner_.asks(++net_.steps);
         return begin_vote(cmd, on_progress, net_.now);
     }
     core::progress advance() override { return go_on(net_.now); }
@@ -98,6 +103,7 @@ private:
     boottime::duration pick(boottime::duration shortest, boottime::duration) const override { return shortest * pace_; }
 
     network& net_;
+    redis::model::client_side& owner_;
     const channels channels_;
     const int pace_;
 };
@@ -105,8 +111,9 @@ private:
 /// The same, as a link of the executor does it.
 class shared_vote final : public redis::quorum_vote {
 public:
-    shared_vote(network& net, const strategy& commands, const channels& all, leftovers& rest, int pace)
-        : quorum_vote(commands, all.size(), rest), net_(net), channels_(all), pace_(pace) {}
+    shared_vote(network& net, redis::model::client_side& owner, const strategy& commands, const channels& all,
+                leftovers& rest, int pace)
+        : quorum_vote(commands, all.size(), rest), net_(net), owner_(owner), channels_(all), pace_(pace) {}
     ~shared_vote() override {
         end();
         for (std::size_t at = 0; at < servers(); ++at) {
@@ -115,6 +122,7 @@ public:
     }
 
     core::progress start(const core::command& cmd, core::notifier& on_progress) override {
+        if (cmd.what == core::verb::try_acquire) owner_.asks(++net_.steps);
         return begin_vote(cmd, on_progress, net_.now);
     }
     core::progress advance() override { return go_on(net_.now); }
@@ -152,6 +160,7 @@ private:
     boottime::duration pick(boottime::duration shortest, boottime::duration) const override { return shortest * pace_; }
 
     network& net_;
+    redis::model::client_side& owner_;
     const channels channels_;
     const int pace_;
 };
@@ -187,12 +196,15 @@ struct fixed {
 
 class model_backend final : public core::backend {
 public:
-    model_backend(const fixed& all, network& net, redis::model::client_side& owner, std::string name, int pace)
+    /// @param splits its last server's connections stall
+    model_backend(const fixed& all, network& net, redis::model::client_side& owner, std::string name, int pace,
+                  bool splits)
         : real_(all.real),
           net_(net),
           owner_(owner),
           name_(std::move(name)),
           pace_(pace),
+          stalls_until_(splits ? net.now + splits_for : net.now),
           shared_(make_channels("'", false)) {}
 
     std::string_view name() const noexcept override { return "model"; }
@@ -202,15 +214,17 @@ public:
         return real_.map_name(kind, name);
     }
     std::unique_ptr<core::link> make_link(const core::claim&, const core::backend_context&) override {
-        return std::make_unique<direct_vote>(net_, real_.commands(), make_channels("", true), rest_, pace_);
+        return std::make_unique<direct_vote>(net_, owner_, real_.commands(), make_channels("", true), rest_, pace_);
     }
     std::unique_ptr<core::link> make_shared_link(const core::claim&, const core::backend_context&) override {
-        return std::make_unique<shared_vote>(net_, real_.commands(), shared_, rest_, pace_);
+        return std::make_unique<shared_vote>(net_, owner_, real_.commands(), shared_, rest_, pace_);
     }
     std::unique_ptr<core::watch> arm(const core::claim&, core::link&, core::notifier& on_wake,
                                      const core::backend_context&, core::waiter) override {
         return std::make_unique<model_watch>(news, on_wake);
     }
+
+    const redis::options& settings() const noexcept { return real_.commands().settings(); }
 
     newspaper news;
 
@@ -221,6 +235,7 @@ private:
             made.push_back(
                 std::make_shared<model_channel>(net_, owner_, name_ + std::to_string(at) + suffix, at, on_caller));
         }
+        made.back()->stall(stalls_until_);
         return made;
     }
 
@@ -229,6 +244,7 @@ private:
     redis::model::client_side& owner_;
     const std::string name_;
     const int pace_;
+    const boottime::time_point stalls_until_;
     const channels shared_;
     leftovers rest_{[this] { return leftovers::channels(shared_.begin(), shared_.end()); }};
 };
@@ -277,12 +293,14 @@ class client final : private redis::model::client_side {
 public:
     enum class stage { idle, asking, holding, releasing, done, dead };
 
-    client(const fixed& all, network& net, std::size_t number, bool on_caller)
+    client(const fixed& all, network& net, std::size_t number, const contest& what)
         : net_(net),
           name_(number == 0 ? "A" : "B"),
           number_(number),
-          on_caller_(on_caller),
-          backend_(std::make_shared<model_backend>(all, net, side(), name_, number == 0 ? 2 : 6)),
+          on_caller_(what.on_caller),
+          holds_for_(number == 0 ? what.first_holds : second_holds),
+          backend_(std::make_shared<model_backend>(all, net, side(), name_, number == 0 ? 2 : 6,
+                                                   what.splits && number == 0)),
           provider_(core::provider_state::make(backend_, {})),
           who_{provider_->make_resource(core::primitive_kind::lock, "name", 1), core::access::exclusive,
                core::owner_id(name_)} {
@@ -312,6 +330,18 @@ public:
         note(5);
         main_ = run(std::make_unique<core::release_operation>(who_, traits(), release_timeout), on_caller_);
     }
+    /// As SIGSTOP does, and SIGCONT after a while.
+    void stop() {
+        note(12);
+        const boottime::duration pause = number_ == 0 ? first_stops_for : second_stops_for;
+        stopped_until_ = net_.now + pause;
+        slack_ += pause;
+    }
+    /// From all servers.
+    void part() {
+        note(13);
+        parted_until_ = net_.now + parted_for;
+    }
     void die() {
         stage_ = stage::dead;
         note(6);
@@ -338,7 +368,7 @@ public:
 
     /// What is due. True when there was anything.
     bool go_on() {
-        if (stage_ == stage::dead) return false;
+        if (stage_ == stage::dead || is_stopped()) return false;
         bool any = false;
         if (stage_ == stage::idle && net_.now >= ask_at_) {
             ask();
@@ -355,6 +385,7 @@ public:
     boottime::time_point next() const noexcept {
         auto next = never;
         if (stage_ == stage::dead) return next;
+        if (is_stopped()) return stopped_until_;
         if (stage_ == stage::idle) next = ask_at_;
         if (main_ != nullptr) next = std::min(next, main_->until());
         if (renewing_ != nullptr) next = std::min(next, renewing_->until());
@@ -364,6 +395,10 @@ public:
 
     /// What the holder is told when it asks whether it still holds.
     bool believes() const noexcept { return stage_ == stage::holding && !lost_ && net_.now < plan_->valid_until(); }
+    /// Time is over, and nobody has told those who wait for that.
+    bool is_deceived() const noexcept {
+        return stage_ == stage::holding && !lost_ && !is_stopped() && net_.now >= plan_->valid_until();
+    }
     boottime::time_point valid_until() const noexcept { return plan_->valid_until(); }
     bool is_mine(const network::entry& one) const noexcept { return one.id == id_; }
     std::size_t keys() const {
@@ -376,7 +411,9 @@ public:
     }
 
     const std::string& name() const noexcept { return name_; }
+    boottime::time_point parted_until() const noexcept override { return parted_until_; }
     bool is_over() const noexcept { return stage_ == stage::dead || (stage_ == stage::done && renewing_ == nullptr); }
+    bool is_at_work() const noexcept { return !is_over() && stage_ != stage::idle && !is_stopped(); }
     bool can_read() const noexcept { return stage_ != stage::dead; }
     newspaper& news() noexcept { return backend_->news; }
     redis::model::hash_pair situation() const noexcept {
@@ -390,9 +427,7 @@ public:
     bool is_renewing() const noexcept { return renewing_ != nullptr; }
     bool was_cancelled() const noexcept { return cancelled_at_ != never; }
     bool acquired() const noexcept { return acquired_; }
-    bool was_lost() const noexcept { return lost_; }
     bool timed_out() const noexcept { return timed_out_; }
-    boottime::time_point over_at() const noexcept { return over_at_; }
 
 private:
     redis::model::client_side& side() noexcept { return *this; }
@@ -414,6 +449,8 @@ private:
         history_.mix_in(heard_);
         heard_ = {};
     }
+    bool holds() const noexcept override { return believes(); }
+    bool is_stopped() const noexcept override { return net_.now < stopped_until_; }
     bool step(const std::unique_ptr<task>& one) {
         if (one == nullptr) return false;
         const bool by_time = net_.now >= one->until();
@@ -424,11 +461,11 @@ private:
 
     /// As the queue of renewals does.
     bool attend() {
-        if (net_.now >= release_at_) {
+        if (net_.now < plan_->next_look()) {
+            if (net_.now < release_at_) return false;
             release();
             return true;
         }
-        if (net_.now < plan_->next_look()) return false;
         note(11);
         switch (plan_->look(net_.now)) {
             case core::renewal::step::wait: break;
@@ -480,11 +517,14 @@ private:
             acquired_ = true;
             stage_ = stage::holding;
             plan_.emplace(traits().renewal_cadence, how.asked_at, how.valid_until);
-            release_at_ = net_.now + (number_ == 0 ? first_holds : second_holds);
+            release_at_ = net_.now + holds_for_;
+            const auto& settings = backend_->settings();
+            if (how.valid_until - net_.now < settings.min_validity - traits().lease_margin) {
+                fail("succeeds with too little left");
+            }
             return;
         }
         stage_ = stage::done;
-        over_at_ = net_.now;
         timed_out_ = how.code == errc::timed_out;
         if (was_cancelled() && timed_out_) fail("was cancelled, and says that its time is over");
         if (!was_cancelled() && how.code == errc::cancelled) fail("says that it was cancelled, and was not");
@@ -492,15 +532,14 @@ private:
     }
     void check_time_of_acquire(const core::outcome& how) {
         // The answer, the cancellation, the look at what is held, and what is given back.
-        const auto grace = 3 * traits().reply_grace + traits().cancel_grace;
+        const auto grace = 3 * traits().reply_grace + traits().cancel_grace + slack_;
         if (deadline_ != never && net_.now > deadline_ + grace) fail("its acquire ends too late");
         if (was_cancelled() && net_.now > cancelled_at_ + grace) fail("its cancelled acquire ends too late");
         if (was_cancelled() && how.succeeded) fail("succeeds after it was cancelled");
     }
     void end_release(const core::outcome& how) {
         stage_ = stage::done;
-        over_at_ = net_.now;
-        if (net_.now > released_at_ + release_timeout) fail("its release ends too late");
+        if (net_.now > released_at_ + release_timeout + slack_) fail("its release ends too late");
         if (how.succeeded && keys() > net_.servers() / 2) fail("has released, and a majority still has its key");
         if (!how.succeeded && how.code == errc::lost && !lost_ && net_.now < plan_->valid_until()) {
             fail("is told that it has lost what it held");
@@ -514,6 +553,7 @@ private:
     const std::string name_;
     const std::size_t number_;
     const bool on_caller_;
+    const boottime::duration holds_for_;
     std::shared_ptr<model_backend> backend_;
     std::shared_ptr<core::provider_state> provider_;
     const core::claim who_;
@@ -534,7 +574,10 @@ private:
     boottime::time_point cancelled_at_ = never;
     boottime::time_point release_at_ = never;
     boottime::time_point released_at_ = never;
-    boottime::time_point over_at_ = never;
+    boottime::time_point stopped_until_{};
+    boottime::time_point parted_until_{};
+    /// How long it could not do anything.
+    boottime::duration slack_{0};
     redis::model::hash_pair history_;
     redis::model::hash_pair heard_;
     std::string violation_;
@@ -550,7 +593,7 @@ public:
           disturbances_left_(what.disturbances) {
         net_.tracing = tracing;
         for (std::size_t at = 0; at < clients; ++at) {
-            all_.push_back(std::make_unique<client>(all, net_, at, what.on_caller));
+            all_.push_back(std::make_unique<client>(all, net_, at, what));
         }
     }
 
@@ -582,7 +625,6 @@ public:
         into.acquired_by_both += all_[0]->acquired() && all_[1]->acquired() ? 1U : 0U;
         into.cancelled += all_[1]->was_cancelled() ? 1U : 0U;
         into.timed_out += all_[1]->timed_out() ? 1U : 0U;
-        into.lost += all_[0]->was_lost() || all_[1]->was_lost() ? 1U : 0U;
         into.left_in_doubt += left_in_doubt_ ? 1U : 0U;
     }
 
@@ -601,6 +643,8 @@ private:
         cut_late,
         vanish,
         unsubscribe,
+        stop,
+        part,
         die
     };
     struct option {
@@ -611,6 +655,7 @@ private:
     bool has_come(phase which) {
         switch (which) {
             case phase::start: return true;
+            case phase::splitting: return all_[0]->acquired() && all_[1]->keys() > 0;
             case phase::waiting: return all_[1]->can_read() && all_[1]->news().armed > 0;
             case phase::renewing: return all_[0]->is_renewing();
             case phase::releasing: return all_[0]->now_is() == client::stage::releasing;
@@ -656,25 +701,41 @@ private:
             if (lines[at]->can_open()) options_.push_back({happening::open, at});
             if (lines[at]->can_arrive()) options_.push_back({happening::arrive, at});
         }
-        for (std::size_t at = 0; at < net_.strays().size(); ++at) options_.push_back({happening::stray, at});
+        offer_strays(true);
         const auto next = next_tick();
-        std::size_t expected = options_.size();
-        const bool disturbs = open_ && disturbances_left_ > 0;
-        if (next != never && (options_.empty() || disturbs)) options_.push_back({happening::tick});
+        if (options_.empty() && next != never) options_.push_back({happening::tick});
         if (options_.empty()) return false;
-        expected = std::max<std::size_t>(expected, 1);
-        if (disturbs) offer_disturbances();
-        const std::size_t picked = open_ ? chooser_.pick(options_.size()) : 0;
-        if (picked >= expected) --disturbances_left_;
-        carry_out(options_[picked], next);
+        if (open_) {
+            const bool busy = options_.front().what != happening::tick;
+            offer_strays(false);
+            const std::size_t expected = options_.size();
+            if (disturbances_left_ > 0) offer_disturbances(busy && next != never);
+            const std::size_t picked = chooser_.pick(options_.size());
+            if (picked >= expected) --disturbances_left_;
+            carry_out(options_[picked], next);
+        } else {
+            carry_out(options_.front(), next);
+        }
         return true;
     }
+    /// What was lost on its way comes when it can do harm, or when everything else is over.
+    void offer_strays(bool when_expected) {
+        const bool all_over = std::all_of(all_.begin(), all_.end(), [](const auto& each) { return each->is_over(); });
+        for (std::size_t at = 0; at < net_.strays().size(); ++at) {
+            if ((all_over || net_.strays()[at].owner->holds()) == when_expected) {
+                options_.push_back({happening::stray, at});
+            }
+        }
+    }
     /// What somebody does, and what goes wrong.
-    void offer_disturbances() {
-        if (all_[1]->now_is() == client::stage::asking && !all_[1]->was_cancelled()) {
+    void offer_disturbances(bool while_busy) {
+        if (while_busy) options_.push_back({happening::tick});
+        const client& second = *all_[1];
+        if (second.now_is() == client::stage::asking && !second.was_cancelled() && second.is_at_work()) {
             options_.push_back({happening::cancel, 1});
         }
-        if (all_[0]->now_is() == client::stage::holding) options_.push_back({happening::release, 0});
+        if (all_[0]->now_is() == client::stage::holding && all_[0]->is_at_work())
+            options_.push_back({happening::release, 0});
         const auto& lines = net_.channels();
         for (std::size_t at = 0; at < lines.size(); ++at) {
             if (lines[at]->can_be_cut()) options_.push_back({happening::cut, at});
@@ -684,14 +745,17 @@ private:
         for (std::size_t at = 0; at < clients; ++at) {
             if (all_[at]->can_read() && all_[at]->news().news > 0) options_.push_back({happening::unsubscribe, at});
         }
-        if (!all_[0]->is_over()) options_.push_back({happening::die, 0});
+        for (std::size_t at = 0; at < clients; ++at) {
+            if (all_[at]->is_at_work()) options_.push_back({happening::stop, at});
+        }
+        if (!all_[0]->is_at_work()) return;
+        options_.push_back({happening::part, 0});
+        options_.push_back({happening::die, 0});
     }
     boottime::time_point next_tick() const {
         auto next = never;
         for (const auto& each : all_) next = std::min(next, each->next());
-        for (const model_channel* each : net_.channels()) {
-            if (!each->on_caller()) next = std::min(next, each->again_at());
-        }
+        for (const model_channel* each : net_.channels()) next = std::min(next, each->next());
         // Something is on its way.
         return !options_.empty() && next != never ? std::min<boottime::time_point>(next, net_.now + longest_tick)
                                                   : next;
@@ -755,6 +819,14 @@ private:
                 say("NO NEWS");
                 all_[chosen.at]->unsubscribed();
                 break;
+            case happening::stop:
+                if (net_.tracing) say("STOPS " + all_[chosen.at]->name());
+                all_[chosen.at]->stop();
+                break;
+            case happening::part:
+                say("CUTS OFF");
+                all_[chosen.at]->part();
+                break;
             case happening::die:
                 say("DIES");
                 all_[chosen.at]->die();
@@ -777,6 +849,7 @@ private:
         std::size_t holders = 0;
         for (const auto& each : all_) {
             if (!each->violation().empty()) fail(each->violation());
+            if (each->is_deceived()) fail(each->name() + " is not told that its time is over");
             if (!each->believes()) continue;
             ++holders;
             std::size_t outlive = 0;
@@ -787,13 +860,15 @@ private:
             if (outlive <= net_.servers() / 2) fail(each->name() + " believes for longer than a majority remembers");
         }
         if (holders > 1) fail("two holders");
+        if (net_.has_robbed) fail("what a holder has is taken back");
         check_wait();
     }
     /// Whoever waits has it soon when it can.
     void check_wait() {
         const client& waiter = *all_[1];
         if (waiter.now_is() != client::stage::asking || what_.limit) return;
-        if (!all_[0]->is_over() || !net_.strays().empty()) {
+        if (!all_[0]->is_over() || !net_.strays().empty() || !waiter.is_at_work() ||
+            net_.now < all_[0]->parted_until()) {
             free_since_ = never;
             return;
         }

@@ -10,7 +10,7 @@
 namespace holdfast::explorer {
 
 /// When the choices begin; until then all goes as one would expect.
-enum class phase { start, waiting, renewing, releasing };
+enum class phase { start, splitting, waiting, renewing, releasing };
 
 /** What runs are about.
 
@@ -23,16 +23,21 @@ struct contest {
     /// Whose links: the calling threads', or the executor's.
     bool on_caller = true;
     phase opens = phase::start;
-    /// When the second one asks. The first one renews after 9 s, and releases after 10 s.
+    /// The first one renews every 9 s.
+    std::chrono::milliseconds first_holds{10000};
+    /// When the second one asks.
     std::chrono::milliseconds second_asks{0};
     /// For how long. Unset: without end.
     std::optional<std::chrono::milliseconds> limit = {};
     /// The last server's connections take time.
     bool slow_to_connect = false;
+    /// The first one does not get through to the last server at first, so that the second one is granted its vote.
+    bool splits = false;
     /// How many choices a run has,
     std::size_t depth = 8;
     /// and how many of them may be more than one delivery before another: time that passes while something is on its
-    /// way, a cancellation, an early release, a lost connection or one that is not made, a client that dies.
+    /// way, a cancellation, an early release, a lost connection or one that is not made, a client that is
+    /// cut off, stops or dies.
     std::size_t disturbances = 2;
 };
 
@@ -44,7 +49,6 @@ struct contest_result {
     std::size_t acquired_by_both = 0;
     std::size_t cancelled = 0;
     std::size_t timed_out = 0;
-    std::size_t lost = 0;
     std::size_t left_in_doubt = 0;
     /// The first violation with its trace; empty when there was none.
     std::string violation;

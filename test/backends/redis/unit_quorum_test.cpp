@@ -16,29 +16,51 @@ using explorer::contest;
 using explorer::phase;
 using namespace std::chrono_literals;
 
+/// How far it is gone. Choices, and how many of them may be more than one delivery before another.
+struct extent {
+    std::size_t depth;
+    std::size_t disturbances;
+};
+
 // Builds that check themselves take ten times as long.
 #if defined(NDEBUG)
-constexpr std::size_t depth = 6;
+const std::vector<extent> usual_extents{{8, 1}, {5, 2}, {4, 3}};
 #else
-constexpr std::size_t depth = 4;
+const std::vector<extent> usual_extents{{5, 1}, {4, 2}};
 #endif
+
+/// Whoever has more time than a test has says how much further.
+std::vector<extent> extents() {
+    auto made = usual_extents;
+    const char* const further = std::getenv("HOLDFAST_EXPLORE_FURTHER");
+    for (extent& each : made) each.depth += further == nullptr ? 0 : std::stoul(further);
+    return made;
+}
 
 class redis_quorum_test : public testing::TestWithParam<contest> {};
 
 TEST_P(redis_quorum_test, keeps_its_promises_in_every_order_of_events) {
-    const auto found = explorer::explore(GetParam());
-    EXPECT_TRUE(found.violation.empty()) << found.violation;
-    std::cout << GetParam().name << ": " << found.runs << " runs, " << found.cut_short << " of them cut short\n";
-    EXPECT_GT(found.runs, 50U);
-    EXPECT_GT(found.acquired_by_both, 0U);
-    EXPECT_EQ(found.timed_out > 0, GetParam().limit.has_value());
-    RecordProperty("runs", static_cast<int>(found.runs));
-}
-
-/// For who has more time than a test has.
-std::size_t depth_or(std::size_t usual) {
-    const char* const asked = std::getenv("HOLDFAST_EXPLORATION_DEPTH");
-    return asked == nullptr ? usual : std::stoul(asked);
+    std::size_t runs = 0;
+    std::size_t acquired_by_both = 0;
+    std::size_t cancelled = 0;
+    std::size_t timed_out = 0;
+    for (const extent& each : extents()) {
+        contest what = GetParam();
+        what.depth = each.depth;
+        what.disturbances = each.disturbances;
+        const auto found = explorer::explore(what);
+        ASSERT_TRUE(found.violation.empty()) << found.violation;
+        runs += found.runs;
+        acquired_by_both += found.acquired_by_both;
+        cancelled += found.cancelled;
+        timed_out += found.timed_out;
+    }
+    std::cout << GetParam().name << ": " << runs << " runs\n";
+    RecordProperty("runs", static_cast<int>(runs));
+    EXPECT_GT(runs, 500U);
+    EXPECT_GT(acquired_by_both, 0U);
+    EXPECT_GT(cancelled, 0U);
+    EXPECT_EQ(timed_out > 0, GetParam().limit.has_value());
 }
 
 std::vector<contest> contests() {
@@ -46,7 +68,6 @@ std::vector<contest> contests() {
     const auto add = [&all](const std::string& name) -> contest& {
         contest& made = all.emplace_back();
         made.name = name;
-        made.depth = depth_or(depth);
         return made;
     };
     for (const bool on_caller : {true, false}) {
@@ -57,8 +78,12 @@ std::vector<contest> contests() {
             return made;
         };
         add_one("start", phase::start);
+        add_one("splitting", phase::splitting).splits = true;
         add_one("waiting", phase::waiting).second_asks = 1s;
         add_one("renewing", phase::renewing).second_asks = 8s;
+        contest& losing = add_one("losing", phase::renewing);
+        losing.first_holds = 45s;
+        losing.second_asks = 28s;
         add_one("releasing", phase::releasing).second_asks = 8s;
         contest& timing_out = add_one("timing_out", phase::waiting);
         timing_out.second_asks = 9500ms;
