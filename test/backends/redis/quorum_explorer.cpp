@@ -839,7 +839,8 @@ private:
         for (const auto& each : all_) {
             all.mix_in(each->situation());
             if (!each->can_read()) continue;
-            all.mix_in(static_cast<std::uint64_t>(each->news().news * 2 + (each->news().subscribed ? 1 : 0)));
+            all.mix_in(static_cast<std::uint64_t>(each->news().news));
+            all.mix_in(each->news().subscribed ? 1U : 0U);
         }
         all.mix_in(disturbances_left_);
         return all.as_is + all.swapped;

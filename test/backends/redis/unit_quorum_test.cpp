@@ -26,7 +26,7 @@ struct extent {
 #if defined(NDEBUG)
 const std::vector<extent> usual_extents{{8, 1}, {5, 2}, {4, 3}};
 #else
-const std::vector<extent> usual_extents{{5, 1}, {4, 2}};
+const std::vector<extent> usual_extents{{4, 1}, {3, 2}};
 #endif
 
 /// Whoever has more time than a test has says how much further.
@@ -57,7 +57,7 @@ TEST_P(redis_quorum_test, keeps_its_promises_in_every_order_of_events) {
     }
     std::cout << GetParam().name << ": " << runs << " runs\n";
     RecordProperty("runs", static_cast<int>(runs));
-    EXPECT_GT(runs, 500U);
+    EXPECT_GT(runs, 100U);
     EXPECT_GT(acquired_by_both, 0U);
     EXPECT_GT(cancelled, 0U);
     EXPECT_EQ(timed_out > 0, GetParam().limit.has_value());
