@@ -35,6 +35,11 @@ bool leftovers::is_settled(std::size_t at, const request& taken) const {
     return channels_[at]->is_settled(taken);
 }
 
+bool leftovers::is_unsettleable(std::size_t at, const request& taken) const {
+    const std::lock_guard guard(mutex_);
+    return channels_[at]->is_done(taken) && !channels_[at]->is_settled(taken);
+}
+
 void leftovers::sweep(boottime::time_point now) {
     if (now < sweep_at_) return;
     std::erase_if(items_,

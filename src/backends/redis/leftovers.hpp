@@ -36,6 +36,8 @@ public:
                                              const script& which, boottime::time_point until, boottime::time_point now);
     /// Whether that will take nothing back any more. Its time does not tell: it may have been on its way since then.
     bool is_settled(std::size_t at, const request& taken) const;
+    /// It is done, and yet will never be settled: it was lost on its way.
+    bool is_unsettleable(std::size_t at, const request& taken) const;
 
 private:
     struct item {

@@ -126,8 +126,11 @@ bool quorum_vote::ask_deferred(std::size_t at) {
         // It may still be carried out, over this connection or the leftovers' own, and would take the new vote
         // away: this server has none for this owner, for now.
         one.out = false;
-        owed_ = owed_ || answered;
-        tally_.add(answered ? tally::answer::no : tally::answer::fault);
+        const bool for_now = answered && !rest_.is_unsettleable(at, *one.rest);
+        if (!for_now && fault_.text.empty())
+            fault_.text = "what a server may have granted may be taken back at any time";
+        owed_ = owed_ || for_now;
+        tally_.add(for_now ? tally::answer::no : tally::answer::fault);
         return false;
     }
     one.undo = nullptr;
