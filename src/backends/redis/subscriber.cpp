@@ -1,6 +1,10 @@
 #include <backends/redis/slots.hpp>
 #include <backends/redis/subscriber.hpp>
 
+#include <holdfast/detail/completion.hpp>
+
+#include <poll.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -46,6 +50,7 @@ std::shared_ptr<subscriber> subscriber::make(std::shared_ptr<const server> to, s
                                              const boost::asio::any_io_executor& executor,
                                              std::shared_ptr<observer> watcher, bool sharded) {
     auto made = std::make_shared<subscriber>(std::move(to), std::move(names), std::move(watcher), sharded);
+    made->executor_ = executor;
     made->seat_ = std::make_shared<reactor_seat>(executor, [self = std::weak_ptr<subscriber>(made)] {
         if (const auto alive = self.lock()) alive->run();
     });
@@ -100,10 +105,13 @@ void subscriber::run() {
     const auto now = boottime::now();
     drive(now, read);
     if (now >= sweep_at_) sweep(now);
-    executor_reads_ = connection_ != nullptr && listening_ > 0 && !led_;
-    if (!executor_reads_) seat_->stop();
-    seat_->await(executor_reads_ ? connection_->descriptor() : -1,
-                 executor_reads_ ? connection_->poll_events() : short{0}, again_at());
+    short awaited = 0;
+    if (connection_ != nullptr && listening_ > 0) awaited = connection_->poll_events();
+    // Whoever reads does not know what we have still to write.
+    if (led_) awaited = static_cast<short>(awaited & POLLOUT);
+    executor_reads_ = awaited != 0 && !led_;
+    if (awaited == 0) seat_->stop();
+    seat_->await(awaited != 0 ? connection_->descriptor() : -1, awaited, again_at());
 }
 
 void subscriber::wait_on_caller(core::parker& self, boottime::time_point until) {
@@ -113,6 +121,8 @@ void subscriber::wait_on_caller(core::parker& self, boottime::time_point until) 
         self.park(until);
         return;
     }
+    // A user's executor is to renew what we are granted: it shall not have run out of work by then.
+    const auto work = detail::track_work(executor_);
     led_ = true;
     executor_reads_ = false;
     seat_->stop();
@@ -129,7 +139,7 @@ void subscriber::wait_on_caller(core::parker& self, boottime::time_point until) 
         self.calm();
     }
     // Back to the caller after each reading, for only the caller can tell whether it was meant.
-    if (listening_ > 1) seat_->post();
+    if (listening_ > 1 || !ready_) seat_->post();
 }
 
 void subscriber::drive(boottime::time_point now, bool read) {

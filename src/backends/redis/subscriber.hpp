@@ -94,6 +94,7 @@ private:
     std::atomic<bool> works_{false};
 
     std::mutex mutex_;
+    boost::asio::any_io_executor executor_;
     std::shared_ptr<reactor_seat> seat_;
     std::unique_ptr<name_news> name_news_;
     std::unique_ptr<connection> connection_;
