@@ -74,7 +74,11 @@ private:
             epoll_event wanted{};
             wanted.events = ((events & POLLIN) != 0 ? EPOLLIN : 0U) | ((events & POLLOUT) != 0 ? EPOLLOUT : 0U);
             wanted.data.u32 = number_;
-            ::epoll_ctl(set_, now == known_ ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, now, &wanted);
+            if (::epoll_ctl(set_, now == known_ ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, now, &wanted) != 0) {
+                // The set cannot tell of it; then it is asked each time.
+                has_news = true;
+                return;
+            }
             known_ = now;
             events_ = events;
         }

@@ -12,7 +12,7 @@ namespace {
 /// time: what looks like that may be a holder that not all servers know of.
 constexpr std::chrono::milliseconds shortest_revote{5};
 constexpr std::chrono::milliseconds longest_revote{50};
-constexpr int most_doublings = 4;
+constexpr int most_doublings = 2;
 /// A lock that a bare majority has does not outlive the loss of one of them. So those that are still being connected to
 /// are given as long as the others took, and no less than this.
 constexpr boottime::duration shortest_spread = std::chrono::milliseconds(5);
