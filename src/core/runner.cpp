@@ -467,10 +467,8 @@ bool gathered_rousings::gather(async_runner& roused) noexcept {
 
 void gathered_rousings::run() {
     end();
-    while (first_ != nullptr) {
-        async_runner& next = *std::exchange(first_, first_->next_gathered_);
-        next.run(first_ == nullptr ? detail::delivery::dispatch : detail::delivery::post);
-    }
+    const auto how_told = first_ == last_ ? detail::delivery::dispatch : detail::delivery::post;
+    while (first_ != nullptr) std::exchange(first_, first_->next_gathered_)->run(how_told);
 }
 
 }  // namespace core

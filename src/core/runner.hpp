@@ -167,10 +167,10 @@ public:
     /// Posts what has not run.
     ~gathered_rousings();
 
-    /** Runs them, the last one together with its handler: nothing may be locked.
+    /** Runs them: nothing may be locked.
 
-        Handlers of the others are posted: in a pool of threads none of them waits for another one's time. What a
-        handler throws goes through.
+        One that is alone calls its handler from within, and what that throws goes through. Those of several are
+        posted, in their order: in a pool of threads none of them waits for another one's time.
     */
     void run();
 

@@ -34,7 +34,8 @@ public:
 enum class delivery {
     /// Always later: in an initiating function, or where a handler's time is not ours to spend.
     post,
-    /// From within, where the calling thread is the executor's; only where nothing is locked.
+    /// From within, by a handler of the fallback executor that locks nothing, where the handler has no other executor:
+    /// what is to run elsewhere must not be kept here, whatever a `dispatch` there would do.
     dispatch
 };
 
@@ -78,7 +79,9 @@ public:
     completion_of(Handler handler, const boost::asio::any_io_executor& fallback)
         : executor_(boost::asio::get_associated_executor(handler, fallback)),
           work_(track_work(executor_)),
-          handler_(std::move(handler)) {}
+          handler_(std::move(handler)) {
+        if constexpr (std::is_same_v<executor_type, boost::asio::any_io_executor>) here_ = executor_ == fallback;
+    }
 
     void complete(error_code code, Result result, delivery how) override {
         auto call = [handler = std::move(handler_), connected = connected_, code,
@@ -91,7 +94,7 @@ public:
                 std::move(handler)(code, std::move(result));
             }
         };
-        if (how == delivery::dispatch) {
+        if (how == delivery::dispatch && here_) {
             boost::asio::dispatch(executor_, std::move(call));
         } else {
             boost::asio::post(executor_, std::move(call));
@@ -114,6 +117,7 @@ private:
     std::optional<decltype(track_work(std::declval<const executor_type&>()))> work_;
     Handler handler_;
     bool connected_ = false;
+    bool here_ = false;
 };
 
 template <class Result, class Handler>

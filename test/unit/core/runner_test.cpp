@@ -3,13 +3,18 @@
 
 #include <holdfast/memory.hpp>
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace holdfast::core {
@@ -68,7 +73,7 @@ protected:
     std::vector<told> log_;
 };
 
-TEST_F(runners, gathered_ones_run_when_told_to_and_only_the_last_with_its_handler) {
+TEST_F(runners, several_gathered_ones_run_in_order_and_their_handlers_are_posted) {
     const auto first = begin(here_, "first");
     const auto second = begin(here_, "second");
     const auto third = begin(here_, "third");
@@ -80,10 +85,20 @@ TEST_F(runners, gathered_ones_run_when_told_to_and_only_the_last_with_its_handle
         third->notify(signal_wake);
         EXPECT_TRUE(log_.empty());
         roused.run();
-        const std::vector<told> expected{{"first", detail::delivery::post},
-                                         {"second", detail::delivery::post},
-                                         {"third", detail::delivery::dispatch}};
+        const std::vector<told> expected{
+            {"first", detail::delivery::post}, {"second", detail::delivery::post}, {"third", detail::delivery::post}};
         EXPECT_EQ(log_, expected);
+    });
+    EXPECT_EQ(here_.run(), 1U);
+}
+
+TEST_F(runners, one_that_is_alone_runs_with_its_handler) {
+    const auto only = begin(here_, "only");
+    boost::asio::post(here_, [&] {
+        gathered_rousings roused(here_.get_executor());
+        only->notify(signal_wake);
+        roused.run();
+        EXPECT_EQ(log_, (std::vector<told>{{"only", detail::delivery::dispatch}}));
     });
     EXPECT_EQ(here_.run(), 1U);
 }
@@ -129,6 +144,38 @@ TEST_F(runners, what_is_roused_while_gathered_ones_run_is_posted) {
     });
     EXPECT_EQ(here_.run(), 3U);
     EXPECT_EQ(log_.size(), 2U);
+}
+
+/// Whether a handler that is dispatched on an executor's thread runs there, at once.
+template <class Wrap>
+bool runs_from_within(boost::asio::io_context& io, Wrap wrap) {
+    std::promise<std::thread::id> ran_on;
+    bool at_once = false;
+    boost::asio::post(io, [&] {
+        auto ran = ran_on.get_future();
+        const auto completion = detail::erase_completion<detail::no_result>(
+            wrap([&](const error_code&) { ran_on.set_value(std::this_thread::get_id()); }), io.get_executor());
+        completion->complete({}, {}, detail::delivery::dispatch);
+        at_once = ran.wait_for(std::chrono::seconds(0)) == std::future_status::ready &&
+                  ran.get() == std::this_thread::get_id();
+    });
+    io.restart();
+    io.run();
+    return at_once;
+}
+
+TEST_F(runners, a_handler_of_its_own_executor_is_never_run_by_ours) {
+    EXPECT_TRUE(runs_from_within(here_, [](auto handler) { return handler; }));
+    EXPECT_TRUE(runs_from_within(here_, [this](auto handler) {
+        return boost::asio::bind_executor(boost::asio::any_io_executor(here_.get_executor()), std::move(handler));
+    }));
+    // Each of these would run from within if it were dispatched to its executor.
+    const auto strand = boost::asio::make_strand(here_);
+    EXPECT_FALSE(
+        runs_from_within(here_, [&](auto handler) { return boost::asio::bind_executor(strand, std::move(handler)); }));
+    EXPECT_FALSE(runs_from_within(here_, [&](auto handler) {
+        return boost::asio::bind_executor(boost::asio::any_io_executor(strand), std::move(handler));
+    }));
 }
 
 }  // namespace
