@@ -158,7 +158,7 @@ private:
    them would otherwise be posted by itself, and the reactor be asked between any two. Only those of the same executor
    are gathered, and none any more once @ref run has begun, so that a loop of them cannot keep the thread to itself.
 */
-class gathered_rousings {
+class HOLDFAST_API gathered_rousings {
 public:
     /// @param executor whose handler is running
     explicit gathered_rousings(boost::asio::any_io_executor executor) noexcept;
