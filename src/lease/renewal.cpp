@@ -3,8 +3,6 @@
 #include <core/runner.hpp>
 #include <lease/renewal.hpp>
 
-#include <boost/asio/steady_timer.hpp>
-
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -59,11 +57,6 @@ void renewal::ended(result how, boottime::time_point sent_at, boottime::time_poi
         case result::not_held: valid_until_ = boottime::time_point(); break;
     }
 }
-
-class renewal_queue::timer : public boost::asio::steady_timer {
-public:
-    explicit timer(const boost::asio::any_io_executor& executor) : boost::asio::steady_timer(executor) {}
-};
 
 /// One command that renews some leases of one kind, on its way.
 class renewal_queue::renewing final : public async_runner {
@@ -138,7 +131,7 @@ private:
 };
 
 renewal_queue::~renewal_queue() {
-    if (owner_.forked() && timer_ != nullptr) (void)new std::shared_ptr<timer>(timer_);
+    if (owner_.forked() && timer_ != nullptr) (void)new std::shared_ptr<boottime_timer>(timer_);
 }
 
 void renewal_queue::add(const std::shared_ptr<hold>& lease, boottime::time_point granted_at) {
@@ -199,16 +192,20 @@ void renewal_queue::schedule() {
 }
 
 void renewal_queue::set_timer() {
-    if (timer_ == nullptr) timer_ = std::make_shared<timer>(owner_.executor());
-    timer_->expires_after(std::max<boottime::duration>(timer_at_ - boottime::now(), boottime::duration::zero()));
-    timer_->async_wait([this, provider = owner_.weak_from_this(), timer = timer_](const error_code& code) {
-        if (code) return;
-        // The provider may be gone; this queue is its member.
-        if (const auto alive = provider.lock()) tick();
-    });
+    if (timer_ == nullptr) {
+        timer_ = boottime_timer::make(owner_.executor(), [this, provider = owner_.weak_from_this()] {
+            // The provider may be gone; this queue is its member.
+            if (const auto alive = provider.lock()) tick();
+        });
+    }
+    timer_->set(timer_at_);
 }
 
 void renewal_queue::tick() {
+    {
+        const std::lock_guard guard(mutex_);
+        timer_->fired();
+    }
     const auto until = boottime::now() + tick_length;
     batches together;
     while (auto next = take_due(until)) attend(std::move(*next), until, together);

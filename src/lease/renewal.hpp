@@ -2,11 +2,10 @@
 #ifndef HOLDFAST_LEASE_RENEWAL_HPP
 #define HOLDFAST_LEASE_RENEWAL_HPP
 
+#include <core/boottime_timer.hpp>
 #include <core/claim.hpp>
 
 #include <holdfast/clock.hpp>
-
-#include <boost/asio/any_io_executor.hpp>
 
 #include <map>
 #include <memory>
@@ -91,7 +90,6 @@ public:
 private:
     /// Out of the queue: renewed, or about to be put back. Keeps its memory, so that putting it back cannot fail.
     using item = queue::node_type;
-    class timer;
     class renewing;
 
     /// Out of the queue because its time has come.
@@ -116,7 +114,7 @@ private:
     provider_state& owner_;
     std::mutex mutex_;
     queue due_;
-    std::shared_ptr<timer> timer_;
+    std::shared_ptr<boottime_timer> timer_;
     boottime::time_point timer_at_ = boottime::time_point::max();
 };
 
