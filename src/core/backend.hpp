@@ -104,6 +104,7 @@ public:
     virtual std::unique_ptr<link> make_shared_link(const claim& who, const backend_context& context);
 
     /** Begins to listen for news about @p who, before another try. Not called where waiting is a command.
+        @param who    outlives the watch
         @param asking the link that was refused; outlives the watch
         @param where  who will wait
     */

@@ -2,12 +2,14 @@
 #ifndef HOLDFAST_CORE_CLAIM_HPP
 #define HOLDFAST_CORE_CLAIM_HPP
 
+#include <core/key_ref.hpp>
 #include <core/owner_id.hpp>
 
 #include <holdfast/detail/primitive.hpp>
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace holdfast {
 inline namespace v0 {
@@ -18,17 +20,31 @@ using detail::access;
 /// Which of the public lock types a name was given to.
 enum class primitive_kind { lock, reader_writer_lock, upgradeable_reader_writer_lock, semaphore };
 
-class key_state;
+/** A name that a lock object was made for. Shared by the lock's copies, operations and handles.
 
-/// A name that a lock object was made for. Immutable, shared by the lock's copies, operations and handles.
-struct HOLDFAST_API resource {
-    std::string name;
-    /// The backend's own name for it, and the queue of those in this process who want it.
-    std::shared_ptr<key_state> key;
-    primitive_kind kind = primitive_kind::lock;
-    int max_count = 1;
+    Thread safety: immutable.
+*/
+class HOLDFAST_API resource {
+public:
+    resource(key_ref known_as, primitive_kind what, std::string_view name, int tickets = 1);
+    resource(const resource&) = delete;
+    resource& operator=(const resource&) = delete;
+    ~resource();
 
+    /// As the user gave it.
+    std::string_view name() const noexcept { return name_; }
+    /// The backend's own name for it.
     const std::string& mapped() const noexcept;
+
+    /// The queue of those in this process who want it.
+    const key_ref key;
+    const primitive_kind kind;
+    const int max_count;
+
+private:
+    /// Most backends' names have the user's in them, and then that is not kept twice.
+    std::unique_ptr<char[]> own_name_;
+    std::string_view name_;
 };
 
 struct claim {

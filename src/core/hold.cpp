@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 namespace holdfast {
@@ -21,13 +22,17 @@ hold::hold(std::shared_ptr<provider_state> provider, claim who, std::unique_ptr<
     : provider_(std::move(provider)),
       who_(std::move(who)),
       keeper_(std::move(keeper)),
-      token_(token),
-      valid_until_(valid_until.time_since_epoch().count()) {}
+      valid_until_(valid_until.time_since_epoch().count()),
+      token_(token.value_or(0)),
+      has_token_(token.has_value()) {}
 
 hold::~hold() {
-    if (provider_->forked() && keeper_ != nullptr) keeper_->abandon();
-    // Nobody can begin to watch what is ending.
-    if (!is_ending()) end_watching(false);
+    const bool forked = provider_->forked();
+    if (forked && keeper_ != nullptr) keeper_->abandon();
+    // Nobody can begin to watch, or renew, what is ending.
+    if (is_ending()) return;
+    if (!forked && provider_->traits().family == family::lease) provider_->renewals().remove(*this);
+    end_watching(false);
 }
 
 boottime::time_point hold::valid_until() const noexcept {
@@ -113,24 +118,17 @@ void hold::arm_loss() {
     look();
 }
 
-bool hold::begin_release() noexcept {
+bool hold::begin_release(std::unique_ptr<link>& keeper) noexcept {
     if (ending_.exchange(true, std::memory_order_acq_rel)) return false;
     who_.target->key->hand_over();
     if (provider_->traits().family == family::lease) provider_->renewals().remove(*this);
-    end_watching(false, &released_);
+    end_watching(false, &keeper);
     return true;
 }
 
 std::optional<int> hold::native_descriptor() {
     const std::lock_guard guard(mutex_);
     return keeper_ == nullptr ? std::nullopt : keeper_->native_descriptor();
-}
-
-std::unique_ptr<link> hold::take_keeper() {
-    if (released_ != nullptr) return std::move(released_);
-    // An upgrade that was still running may have brought it back since.
-    const std::lock_guard guard(mutex_);
-    return std::move(keeper_);
 }
 
 bool hold::begin_upgrade(std::unique_ptr<link>& keeper) {
@@ -160,7 +158,7 @@ void hold::end_upgrade(std::unique_ptr<link> keeper, bool succeeded) {
 
 void hold::mark_lost() {
     if (is_ending() || lost_.exchange(true, std::memory_order_acq_rel)) return;
-    if (auto* watcher = provider_->observer()) watcher->lost(who_.target->name);
+    if (auto* watcher = provider_->observer()) watcher->lost(who_.target->name());
     end_watching(true);
 }
 

@@ -6,7 +6,6 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <vector>
@@ -22,7 +21,7 @@ namespace core {
 
     Thread safety: safe but for the members that say otherwise.
 */
-class hold : public std::enable_shared_from_this<hold> {
+class hold : public std::enable_shared_from_this<hold>, public renewable {
 public:
     hold(std::shared_ptr<provider_state> provider, claim who, std::unique_ptr<link> keeper,
          std::optional<std::uint64_t> token, boottime::time_point valid_until);
@@ -32,7 +31,7 @@ public:
 
     provider_state& provider() const noexcept { return *provider_; }
     const claim& who() const noexcept { return who_; }
-    const std::optional<std::uint64_t>& token() const noexcept { return token_; }
+    std::optional<std::uint64_t> token() const noexcept { return has_token_ ? std::optional(token_) : std::nullopt; }
     boottime::time_point valid_until() const noexcept;
     std::optional<int> native_descriptor();
 
@@ -43,12 +42,13 @@ public:
     std::size_t on_end(std::function<void(bool lost)> done);
     void cancel_on_end(std::size_t id);
 
-    /// Moves to ending. False when somebody else has, or the provider was forked.
-    bool begin_release() noexcept;
+    /** Moves to ending.
+        @param keeper the link, for the release operation; null for leases
+        @return false when somebody else has
+    */
+    bool begin_release(std::unique_ptr<link>& keeper) noexcept;
     bool is_ending() const noexcept { return ending_.load(std::memory_order_acquire); }
     bool was_lost() const noexcept { return lost_.load(std::memory_order_acquire); }
-    /// After `begin_release`: the link, for the release operation. Null for leases.
-    std::unique_ptr<link> take_keeper();
     /// Lends the link to an upgrade. False while another one runs or has succeeded, and after a release.
     bool begin_upgrade(std::unique_ptr<link>& keeper);
     void end_upgrade(std::unique_ptr<link> keeper, bool succeeded);
@@ -57,11 +57,8 @@ public:
     /// After a renewal that was sent at `until - lifetime + margin`.
     void extend(boottime::time_point until) noexcept;
 
-    /// The renewal queue's alone.
-    renewal_queue::place& renewal_place() noexcept { return renewal_place_; }
-
 private:
-    enum class upgrade_phase { none, running, done };
+    enum class upgrade_phase : unsigned char { none, running, done };
     using end_handlers = std::vector<std::pair<std::size_t, std::function<void(bool)>>>;
 
     /// Those who want to hear of its end, and what tells of a loss.
@@ -81,19 +78,18 @@ private:
     const std::shared_ptr<provider_state> provider_;
     const claim who_;
     std::unique_ptr<link> keeper_;
-    /// What the releasing thread took from `keeper_`; nobody else looks at it.
-    std::unique_ptr<link> released_;
-    const std::optional<std::uint64_t> token_;
-    std::atomic<boottime::rep> valid_until_;
-    std::atomic<bool> ending_{false};
-    std::atomic<bool> lost_{false};
-
-    std::mutex mutex_;
-    upgrade_phase upgrade_ = upgrade_phase::none;
-    bool loss_armed_ = false;
     /// Made for the first who wants to know: most are held and released without one.
     std::unique_ptr<audience> audience_;
-    renewal_queue::place renewal_place_;
+    std::atomic<boottime::rep> valid_until_;
+    const std::uint64_t token_;
+
+    // Small ones last: there may be very many holds.
+    const bool has_token_;
+    std::atomic<bool> ending_{false};
+    std::atomic<bool> lost_{false};
+    bool loss_armed_ = false;
+    compact_mutex mutex_;
+    upgrade_phase upgrade_ = upgrade_phase::none;
 };
 
 }  // namespace core

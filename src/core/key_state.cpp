@@ -2,6 +2,7 @@
 
 #include <array>
 #include <functional>
+#include <mutex>
 #include <utility>
 
 namespace holdfast {
@@ -23,10 +24,6 @@ key_state::key_state(std::string mapped)
 
 key_state::~key_state() {
     delete spare_.load(std::memory_order_acquire);
-}
-
-const std::string& resource::mapped() const noexcept {
-    return key->mapped();
 }
 
 key_state::admission key_state::enter(ticket& who, notifier& owner) {

@@ -2,11 +2,11 @@
 #ifndef HOLDFAST_CORE_KEY_STATE_HPP
 #define HOLDFAST_CORE_KEY_STATE_HPP
 
+#include <core/compact_mutex.hpp>
 #include <core/link.hpp>
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 
 namespace holdfast {
@@ -68,10 +68,14 @@ private:
     void grant_turns(const ticket* entering = nullptr);
     void unlink(ticket& who);
 
+    friend class key_table;
+
     const std::string mapped_;
     /// The name's own, whichever provider uses it; names may share one.
     std::atomic<unsigned>& handed_over_;
-    std::mutex mutex_;
+    compact_mutex mutex_;
+    /// The table's alone.
+    unsigned users_ = 1;
     ticket* first_ = nullptr;
     ticket* last_ = nullptr;
     /// Owned. Not under the mutex, which would cost every acquire and release another round of it.

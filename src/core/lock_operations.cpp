@@ -22,7 +22,7 @@ namespace {
 void describe(const provider_state& provider, const resource& target, const outcome& how, diagnostics* diag) {
     if (diag == nullptr) return;
     diag->backend = provider.backend().name();
-    diag->lock_name = target.name;
+    diag->lock_name = target.name();
     diag->native_code = how.native_code;
     diag->message = how.text;
     diag->state = how.state;
@@ -42,9 +42,9 @@ error_code code_of(const outcome& how) {
     return how.succeeded ? error_code() : make_error_code(how.code);
 }
 
-claim make_claim(const primitive& from, access mode) {
-    claim made{from.target(), mode, {}};
-    if (from.provider().traits().family == family::lease) made.owner = owner_id::make();
+claim make_claim(const provider_state& provider, std::shared_ptr<const resource> target, access mode) {
+    claim made{std::move(target), mode, {}};
+    if (provider.traits().family == family::lease) made.owner = owner_id::make();
     return made;
 }
 
@@ -53,9 +53,9 @@ void tell(const provider_state& provider, const resource& target, const outcome&
     if (watcher == nullptr) return;
     const auto took = boottime::now() - began;
     if (how.succeeded) {
-        watcher->acquired(target.name, took);
+        watcher->acquired(target.name(), took);
     } else {
-        watcher->not_acquired(target.name, make_error_code(how.code), took);
+        watcher->not_acquired(target.name(), make_error_code(how.code), took);
     }
 }
 
@@ -66,15 +66,15 @@ lock_handle make_handle(const std::shared_ptr<provider_state>& provider, claim w
     auto made = std::make_shared<hold>(provider, std::move(who), std::move(keeper), how.token, how.valid_until);
     // First the handle: if the lease cannot be renewed, it is given back.
     lock_handle handle(made);
-    if (provider->traits().family == family::lease) provider->renewals().add(made, how.asked_at);
+    if (provider->traits().family == family::lease) provider->renewals().add(*made, how.asked_at);
     return handle;
 }
 
 class async_acquire final : public async_runner {
 public:
-    async_acquire(const primitive& from, access mode, timeout limit, diagnostics* diag,
-                  std::unique_ptr<detail::completion<lock_handle>> done)
-        : async_runner(from.shared_provider(), operation_, make_claim(from, mode), nullptr),
+    async_acquire(const std::shared_ptr<provider_state>& provider, std::shared_ptr<const resource> target, access mode,
+                  timeout limit, diagnostics* diag, std::unique_ptr<detail::completion<lock_handle>> done)
+        : async_runner(provider, operation_, make_claim(*provider, std::move(target), mode), nullptr),
           operation_(who_, shared_provider_->traits(), limit),
           diag_(diag),
           done_(std::move(done)) {}
@@ -119,15 +119,16 @@ void after_release(provider_state& provider, const resource& target, bool was_lo
         how.code = errc::lost;
         how.state = held_state::lost;
     }
-    if (auto* watcher = provider.observer()) watcher->released(target.name, code_of(how));
+    if (auto* watcher = provider.observer()) watcher->released(target.name(), code_of(how));
 }
 
 class async_release final : public async_runner {
 public:
-    async_release(std::shared_ptr<hold> held, diagnostics* diag,
+    /// @param keeper what `hold::begin_release` gave
+    async_release(const hold& held, std::unique_ptr<link> keeper, diagnostics* diag,
                   std::unique_ptr<detail::completion<detail::no_result>> done)
-        : async_runner(held->provider().shared_from_this(), operation_, held->who(), held->take_keeper()),
-          was_lost_(held->was_lost()),
+        : async_runner(held.provider().shared_from_this(), operation_, held.who(), std::move(keeper)),
+          was_lost_(held.was_lost()),
           operation_(who_, shared_provider_->traits(), shared_provider_->release_timeout()),
           diag_(diag),
           done_(std::move(done)) {}
@@ -147,10 +148,10 @@ private:
     std::unique_ptr<detail::completion<detail::no_result>> done_;
 };
 
-outcome release_sync(hold& held) {
+/// @param keeper what `hold::begin_release` gave
+outcome release_sync(const hold& held, std::unique_ptr<link> keeper) {
     provider_state& provider = held.provider();
     release_operation operation(held.who(), provider.traits(), provider.release_timeout());
-    auto keeper = held.take_keeper();
     run_sync(provider, operation, held.who(), {}, keeper, link_keeps::nothing);
     outcome how = operation.take_result();
     after_release(provider, *held.who().target, held.was_lost(), how);
@@ -223,34 +224,38 @@ private:
 
 namespace detail {
 
+primitive_ref::primitive_ref(std::shared_ptr<core::provider_state> provider,
+                             std::shared_ptr<const core::resource> target) noexcept
+    : provider_(std::move(provider)), target_(std::move(target)) {}
+
 std::string_view primitive_ref::name() const noexcept {
-    return target_->target()->name;
+    return target_->name();
 }
 
 std::string_view primitive_ref::mapped_name() const noexcept {
-    return target_->target()->mapped();
+    return target_->mapped();
 }
 
 int primitive_ref::max_count() const noexcept {
-    return target_->target()->max_count;
+    return target_->max_count;
 }
 
 bool primitive_ref::same_lock(const primitive_ref& other) const noexcept {
     // One provider keeps one queue for a mapped name.
-    return target_->target()->key == other.target_->target()->key;
+    return target_->key.get() == other.target_->key.get();
 }
 
 boost::asio::any_io_executor primitive_ref::executor() const {
     // In a forked child the provider's thread is not there: what fails then, fails on a thread of our own.
-    return target_->provider().forked() ? core::runtime::lasting_executor() : target_->provider().executor();
+    return provider_->forked() ? core::runtime::lasting_executor() : provider_->executor();
 }
 
 lock_handle primitive_ref::acquire(access mode, timeout limit, std::stop_token stop, error_code& code,
                                    diagnostics* diag) const {
     code.clear();
     if (diag != nullptr) diag->clear();
-    core::provider_state& provider = target_->provider();
-    const core::resource& target = *target_->target();
+    core::provider_state& provider = *provider_;
+    const core::resource& target = *target_;
     if (provider.forked()) {
         code = core::fail(provider, target, errc::invalid_state, core::forked_text, diag);
         return {};
@@ -262,7 +267,7 @@ lock_handle primitive_ref::acquire(access mode, timeout limit, std::stop_token s
     // A clock costs as much as a queue: read only for those who want the time.
     const bool lease = provider.traits().family == core::family::lease;
     const auto began = provider.observer() != nullptr ? boottime::now() : boottime::time_point();
-    core::claim who = core::make_claim(*target_, mode);
+    core::claim who = core::make_claim(provider, target_, mode);
     core::acquire_operation operation(who, provider.traits(), limit);
     std::unique_ptr<core::link> keeper;
     core::run_sync(provider, operation, who, std::move(stop), keeper,
@@ -274,25 +279,25 @@ lock_handle primitive_ref::acquire(access mode, timeout limit, std::stop_token s
         code = make_error_code(how.code);
         return {};
     }
-    return core::make_handle(target_->shared_provider(), std::move(who), std::move(keeper), how);
+    return core::make_handle(provider_, std::move(who), std::move(keeper), how);
 }
 
 void primitive_ref::async_acquire(access mode, timeout limit, diagnostics* diag,
                                   std::unique_ptr<completion<lock_handle>> done) const {
     if (diag != nullptr) diag->clear();
-    core::provider_state& provider = target_->provider();
+    core::provider_state& provider = *provider_;
     if (provider.forked()) {
-        done->complete(core::fail(provider, *target_->target(), errc::invalid_state, core::forked_text, diag), {});
+        done->complete(core::fail(provider, *target_, errc::invalid_state, core::forked_text, diag), {});
         return;
     }
-    std::make_shared<core::async_acquire>(*target_, mode, limit, diag, std::move(done))->begin();
+    std::make_shared<core::async_acquire>(provider_, target_, mode, limit, diag, std::move(done))->begin();
 }
 
 int primitive_ref::current_count(error_code& code, diagnostics* diag) const {
     code.clear();
     if (diag != nullptr) diag->clear();
-    core::provider_state& provider = target_->provider();
-    const core::resource& target = *target_->target();
+    core::provider_state& provider = *provider_;
+    const core::resource& target = *target_;
     if (!provider.backend().capabilities().current_count) {
         code = core::fail(provider, target, errc::unsupported, "this backend cannot count free tickets", diag);
         return 0;
@@ -301,7 +306,7 @@ int primitive_ref::current_count(error_code& code, diagnostics* diag) const {
         code = core::fail(provider, target, errc::invalid_state, core::forked_text, diag);
         return 0;
     }
-    const core::claim who{target_->target(), access::ticket, {}};
+    const core::claim who{target_, access::ticket, {}};
     core::query_operation operation(who, provider.traits(), core::verb::count, provider.traits().reply_grace);
     std::unique_ptr<core::link> keeper;
     core::run_sync(provider, operation, who, {}, keeper, core::link_keeps::nothing);
@@ -327,13 +332,14 @@ lock_handle& lock_handle::operator=(lock_handle&& other) noexcept {
 lock_handle::~lock_handle() {
     if (hold_ == nullptr) return;
     try {
-        if (hold_->provider().forked() || !hold_->begin_release()) return;
+        std::unique_ptr<core::link> keeper;
+        if (hold_->provider().forked() || !hold_->begin_release(keeper)) return;
         const bool kernel = hold_->provider().traits().family == core::family::kernel;
         if (!kernel && core::runtime::on_library_thread()) {
             // Waiting here would make the thread wait for itself.
-            std::make_shared<core::async_release>(hold_, nullptr, nullptr)->start();
+            std::make_shared<core::async_release>(*hold_, std::move(keeper), nullptr, nullptr)->start();
         } else {
-            core::release_sync(*hold_);
+            core::release_sync(*hold_, std::move(keeper));
         }
     } catch (...) {
         // Out of memory: closing the link, which destruction does, ends the hold too, or its lease does.
@@ -341,7 +347,7 @@ lock_handle::~lock_handle() {
 }
 
 std::string_view lock_handle::name() const noexcept {
-    return hold_ == nullptr ? std::string_view() : std::string_view(hold_->who().target->name);
+    return hold_ == nullptr ? std::string_view() : std::string_view(hold_->who().target->name());
 }
 
 held_state lock_handle::state() const noexcept {
@@ -387,8 +393,9 @@ void lock_handle::release(error_code& code, diagnostics* diag) {
         code = core::fail(held->provider(), *held->who().target, errc::invalid_state, core::forked_text, diag);
         return;
     }
-    if (!held->begin_release()) return;
-    const core::outcome how = core::release_sync(*held);
+    std::unique_ptr<core::link> keeper;
+    if (!held->begin_release(keeper)) return;
+    const core::outcome how = core::release_sync(*held, std::move(keeper));
     code = core::code_of(how);
     if (code) core::describe(held->provider(), *held->who().target, how, diag);
 }
@@ -402,16 +409,17 @@ boost::asio::any_io_executor lock_handle::executor_of(const std::shared_ptr<core
 void lock_handle::start_release(std::shared_ptr<core::hold> hold, diagnostics* diag,
                                 std::unique_ptr<detail::completion<detail::no_result>> done) {
     if (diag != nullptr) diag->clear();
+    std::unique_ptr<core::link> keeper;
     if (hold == nullptr) {
         done->complete({}, {});
     } else if (hold->provider().forked()) {
         const auto code =
             core::fail(hold->provider(), *hold->who().target, errc::invalid_state, core::forked_text, diag);
         done->complete(code, {});
-    } else if (!hold->begin_release()) {
+    } else if (!hold->begin_release(keeper)) {
         done->complete({}, {});
     } else {
-        std::make_shared<core::async_release>(std::move(hold), diag, std::move(done))->start();
+        std::make_shared<core::async_release>(*hold, std::move(keeper), diag, std::move(done))->start();
     }
 }
 

@@ -2,8 +2,6 @@
 
 #include <holdfast/error.hpp>
 
-#include <array>
-
 #if defined(_WIN32)
 #include <windows.h>
 
@@ -17,7 +15,8 @@ inline namespace v0 {
 namespace core {
 
 owner_id owner_id::make() {
-    std::array<unsigned char, 16> bytes{};
+    owner_id made;
+    auto& bytes = made.bytes_;
 #if defined(_WIN32)
     const bool filled =
         BCryptGenRandom(nullptr, bytes.data(), static_cast<ULONG>(bytes.size()), BCRYPT_USE_SYSTEM_PREFERRED_RNG) == 0;
@@ -25,12 +24,20 @@ owner_id owner_id::make() {
     const bool filled = ::getrandom(bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size());
 #endif
     if (!filled) throw error(errc::unavailable, "the operating system gives no random numbers");
+    return made;
+}
+
+void owner_id::append_to(std::string& text) const {
     static constexpr char digits[] = "0123456789abcdef";
-    owner_id made;
-    for (const unsigned char byte : bytes) {
-        made.text_[made.size_++] = digits[byte >> 4];
-        made.text_[made.size_++] = digits[byte & 15];
+    for (const unsigned char byte : bytes_) {
+        text += digits[byte >> 4];
+        text += digits[byte & 15];
     }
+}
+
+std::string owner_id::text() const {
+    std::string made;
+    append_to(made);
     return made;
 }
 

@@ -4,30 +4,34 @@
 
 #include <holdfast/config.hpp>
 
+#include <algorithm>
 #include <array>
-#include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace holdfast {
 inline namespace v0 {
 namespace core {
 
-/// 32 lower-case hexadecimal digits, or none. In place: every claim has one, and claims are copied a lot.
+/// 128 random bits. In place: every claim has one, and claims are copied a lot.
 class HOLDFAST_API owner_id {
 public:
     /// Nobody's.
     owner_id() noexcept = default;
     /// From the operating system's random source. Throws `errc::unavailable` without one.
     static owner_id make();
-    /// @pre at most 32 characters
-    explicit owner_id(std::string_view text) noexcept : size_(text.copy(text_.data(), text_.size())) {}
+    /// One that is made up: the first 16 characters of @p text are its bits.
+    explicit owner_id(std::string_view text) noexcept {
+        std::copy_n(text.begin(), std::min(text.size(), bytes_.size()), bytes_.begin());
+    }
 
-    std::string_view text() const noexcept { return {text_.data(), size_}; }
-    friend bool operator==(const owner_id& one, const owner_id& other) noexcept { return one.text() == other.text(); }
+    /// Appends 32 lower-case hexadecimal digits.
+    void append_to(std::string& text) const;
+    std::string text() const;
+    friend bool operator==(const owner_id&, const owner_id&) noexcept = default;
 
 private:
-    std::array<char, 32> text_{};
-    std::size_t size_ = 0;
+    std::array<unsigned char, 16> bytes_{};
 };
 
 }  // namespace core

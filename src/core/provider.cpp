@@ -15,7 +15,7 @@ detail::primitive_ref make(const std::shared_ptr<core::provider_state>& state, c
         throw error(errc::unsupported,
                     std::string("the ") + std::string(state->backend().name()) + " backend has no " + what);
     }
-    return detail::primitive_ref(std::make_shared<core::primitive>(state, state->make_resource(kind, name, max_count)));
+    return detail::primitive_ref(state, state->make_resource(kind, name, max_count));
 }
 
 }  // namespace

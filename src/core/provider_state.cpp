@@ -30,24 +30,7 @@ boost::asio::any_io_executor provider_state::executor() {
 
 std::shared_ptr<const resource> provider_state::make_resource(primitive_kind kind, std::string_view name,
                                                               int max_count) {
-    auto made = std::make_shared<resource>();
-    made->name = name;
-    made->kind = kind;
-    made->max_count = max_count;
-    std::string mapped = backend_->map_name(kind, name);
-
-    const std::lock_guard guard(mutex_);
-    std::weak_ptr<key_state>& slot = keys_[mapped];
-    made->key = slot.lock();
-    if (made->key == nullptr) {
-        made->key = std::make_shared<key_state>(std::move(mapped));
-        slot = made->key;
-        if (keys_.size() >= sweep_at_) {
-            std::erase_if(keys_, [](const auto& each) { return each.second.expired(); });
-            sweep_at_ = 2 * keys_.size() + 64;
-        }
-    }
-    return made;
+    return std::make_shared<const resource>(keys_->use(backend_->map_name(kind, name)), kind, name, max_count);
 }
 
 std::unique_ptr<link> provider_state::take_link(const claim& who, bool fresh, waiter where) {

@@ -4,7 +4,7 @@
 
 #include <core/backend.hpp>
 #include <core/fork.hpp>
-#include <core/key_state.hpp>
+#include <core/key_table.hpp>
 #include <core/runtime.hpp>
 #include <lease/renewal.hpp>
 #include <session/link_pool.hpp>
@@ -14,7 +14,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <unordered_map>
 
 namespace holdfast {
 inline namespace v0 {
@@ -64,27 +63,9 @@ private:
     const unsigned generation_ = fork_generation();
     backend_context context_;
 
-    /// Names are compared as the backend sees them: two lock objects of one mapped name share a queue.
-    std::unordered_map<std::string, std::weak_ptr<key_state>> keys_;
-    std::size_t sweep_at_ = 64;
-
+    const std::shared_ptr<key_table> keys_ = std::make_shared<key_table>();
     link_pool links_;
     renewal_queue renewals_;
-};
-
-/// The public lock types' target.
-class primitive {
-public:
-    primitive(std::shared_ptr<provider_state> provider, std::shared_ptr<const resource> target) noexcept
-        : provider_(std::move(provider)), target_(std::move(target)) {}
-
-    provider_state& provider() const noexcept { return *provider_; }
-    const std::shared_ptr<provider_state>& shared_provider() const noexcept { return provider_; }
-    const std::shared_ptr<const resource>& target() const noexcept { return target_; }
-
-private:
-    std::shared_ptr<provider_state> provider_;
-    std::shared_ptr<const resource> target_;
 };
 
 }  // namespace core

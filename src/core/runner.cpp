@@ -95,7 +95,7 @@ bool runner::carry_out(action& next, event& happened, boottime::time_point now) 
         who_.target->key->stand(ticket_);
         if (!told_waiting_) {
             told_waiting_ = true;
-            if (auto* watcher = provider_.observer()) watcher->waiting(who_.target->name);
+            if (auto* watcher = provider_.observer()) watcher->waiting(who_.target->name());
         }
     }
     switch (next.kind) {
@@ -134,7 +134,7 @@ bool runner::carry_out(action& next, event& happened, boottime::time_point now) 
                     provider_.backend().arm(who_, *link_, *this, provider_.context(), who_waits(next.until == never));
             } catch (const std::exception& failed) {
                 // Without a watch the operation still ends, by its own times; it must not fail because of a comfort.
-                if (auto* watcher = provider_.observer()) watcher->notice(who_.target->name, failed.what());
+                if (auto* watcher = provider_.observer()) watcher->notice(who_.target->name(), failed.what());
                 watch_ = std::make_unique<watch>();
             }
             happened.kind = event_kind::armed;

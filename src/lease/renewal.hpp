@@ -7,10 +7,11 @@
 
 #include <holdfast/clock.hpp>
 
+#include <boost/intrusive/set.hpp>
+
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -29,9 +30,10 @@ class provider_state;
 */
 class renewal {
 public:
-    renewal(std::chrono::nanoseconds cadence, boottime::time_point granted_at,
-            boottime::time_point valid_until) noexcept
-        : cadence_(cadence), next_(granted_at + cadence), valid_until_(valid_until) {}
+    /// Of nothing that is renewed.
+    renewal() noexcept = default;
+    renewal(boottime::duration cadence, boottime::time_point granted_at, boottime::time_point valid_until) noexcept
+        : next_(granted_at + cadence), valid_until_(valid_until) {}
 
     enum class step { wait, renew, lost };
     /// What to do at @p now. `renew` is answered once until the renewal has ended.
@@ -44,76 +46,76 @@ public:
 
     enum class result { renewed, failed, failed_together, not_held };
     /// A renewal sent at @p sent_at has ended. @param until the new end, with `renewed`
-    void ended(result how, boottime::time_point sent_at, boottime::time_point now, boottime::time_point until) noexcept;
+    void ended(result how, boottime::duration cadence, boottime::time_point sent_at, boottime::time_point now,
+               boottime::time_point until) noexcept;
 
     boottime::time_point valid_until() const noexcept { return valid_until_; }
 
 private:
-    std::chrono::nanoseconds cadence_;
-    boottime::time_point next_;
-    boottime::time_point valid_until_;
-    int alone_ = 0;
+    boottime::time_point next_{};
+    boottime::time_point valid_until_{};
+    signed char alone_ = 0;
     bool running_ = false;
     bool over_ = false;
+};
+
+/// A lease in the queue, as part of itself: there may be very many.
+class renewable : public boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>,
+                                                         boost::intrusive::optimize_size<true>> {
+public:
+    /// Changes only while it is not queued, since the queue is in its order.
+    renewal plan;
+    /// The queue's alone.
+    bool queued = false;
 };
 
 /** The leases of one provider, renewed from its executor; those due together are renewed together, in ticks of 10 ms,
     and with one command where the backend can.
 
-    Keeps only weak references: a handle that is gone is not renewed.
+    Leaves the leases to their handles: one that is gone is not renewed.
 
     Thread safety: safe.
 */
 class renewal_queue {
-    struct entry {
-        std::weak_ptr<hold> lease;
-        renewal plan;
-    };
-    using queue = std::multimap<boottime::time_point, entry>;
-
 public:
-    /// Where a lease stands, kept by the lease itself: there may be very many.
-    class place {
-        friend class renewal_queue;
-        std::optional<queue::iterator> at_;
-    };
-
     explicit renewal_queue(provider_state& owner) noexcept : owner_(owner) {}
     renewal_queue(const renewal_queue&) = delete;
     renewal_queue& operator=(const renewal_queue&) = delete;
     ~renewal_queue();
 
-    void add(const std::shared_ptr<hold>& lease, boottime::time_point granted_at);
+    /// Throws when the timer cannot be set; it is in the queue then all the same.
+    void add(hold& lease, boottime::time_point granted_at);
     /// After its release has begun, so that short leases do not pile up here until they would have been renewed.
     void remove(hold& lease) noexcept;
 
 private:
-    /// Out of the queue: renewed, or about to be put back. Keeps its memory, so that putting it back cannot fail.
-    using item = queue::node_type;
     class renewing;
 
-    /// Out of the queue because its time has come.
-    struct due {
-        item which;
-        std::shared_ptr<hold> lease;
+    struct sooner {
+        bool operator()(const renewable& one, const renewable& other) const noexcept {
+            return one.plan.next_look() < other.plan.next_look();
+        }
     };
+    /// Out of the queue because its time has come. A hold that is being renewed stays out of it.
+    using due = std::shared_ptr<hold>;
     /// By kind, because one command renews leases of one kind.
     using batches = std::map<std::pair<primitive_kind, access>, std::vector<due>>;
 
     void schedule();
     void tick();
-    std::optional<due> take_due(boottime::time_point until);
+    bool take_due(boottime::time_point until, due& next);
     void attend(due next, boottime::time_point until, batches& together) noexcept;
     void renew(std::vector<due> all) noexcept;
-    void fail(due& which) noexcept;
-    /// Throws when the timer cannot be set; it is in the queue then all the same.
-    void insert(item which);
-    void put_back(item which) noexcept;
+    void fail(hold& lease) noexcept;
+    void insert(hold& lease);
+    void put_back(hold& lease) noexcept;
     void set_timer();
 
     provider_state& owner_;
     std::mutex mutex_;
-    queue due_;
+    boost::intrusive::multiset<renewable, boost::intrusive::compare<sooner>,
+                               boost::intrusive::constant_time_size<false>>
+        due_;
     std::shared_ptr<boottime_timer> timer_;
     boottime::time_point timer_at_ = boottime::time_point::max();
 };

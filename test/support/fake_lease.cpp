@@ -348,7 +348,7 @@ core::reply lease_server::try_acquire(const core::claim& who, bool staying, std:
         return refuse(where, marks, lifetime);
     }
     if (where.marked_by == who.owner.text()) where.marked_by.clear();
-    where.holders[std::string(who.owner.text())] = {who.mode, now + lifetime};
+    where.holders[who.owner.text()] = {who.mode, now + lifetime};
     core::reply made = reply_of(verdict::granted);
     made.lifetime = lifetime;
     made.token = ++last_token_;

@@ -18,13 +18,14 @@
 namespace holdfast {
 inline namespace v0 {
 namespace core {
-class primitive;
+class provider_state;
+class resource;
 }  // namespace core
 
 namespace detail {
 
 /// How a name is held.
-enum class access { exclusive, shared, upgradeable, ticket };
+enum class access : unsigned char { exclusive, shared, upgradeable, ticket };
 
 /// Turns `timed_out` into "no error, nothing".
 template <class Handle>
@@ -58,7 +59,8 @@ struct result_adapter<std::optional<Handle>, Handler> {
 /// One name in one provider: what every public lock type holds, and all it holds.
 class HOLDFAST_API primitive_ref {
 public:
-    explicit primitive_ref(std::shared_ptr<core::primitive> target) noexcept : target_(std::move(target)) {}
+    primitive_ref(std::shared_ptr<core::provider_state> provider,
+                  std::shared_ptr<const core::resource> target) noexcept;
 
     std::string_view name() const noexcept;
     std::string_view mapped_name() const noexcept;
@@ -118,7 +120,8 @@ public:
     }
 
 private:
-    std::shared_ptr<core::primitive> target_;
+    std::shared_ptr<core::provider_state> provider_;
+    std::shared_ptr<const core::resource> target_;
 };
 
 }  // namespace detail

@@ -53,7 +53,7 @@ class file_link;
 class file_watch final : public core::watch, private core::inotify_hub::listener {
 public:
     file_watch(file_link& asking, core::notifier& on_wake, const core::backend_context& context,
-               const std::string& lock_name, core::waiter where);
+               std::string_view lock_name, core::waiter where);
     ~file_watch() override;
 
     void wait_on_caller(core::parker& self, boottime::time_point until) override;
@@ -74,7 +74,7 @@ private:
     file_link& link_;
     core::notifier& on_wake_;
     const core::backend_context& context_;
-    const std::string lock_name_;
+    const std::string_view lock_name_;
     const core::waiter where_;
     std::shared_ptr<core::inotify_hub> hub_;
     std::shared_ptr<void> delivery_;
@@ -197,7 +197,7 @@ private:
 };
 
 file_watch::file_watch(file_link& asking, core::notifier& on_wake, const core::backend_context& context,
-                       const std::string& lock_name, core::waiter where)
+                       std::string_view lock_name, core::waiter where)
     : link_(asking), on_wake_(on_wake), context_(context), lock_name_(lock_name), where_(where) {
     if (!for_ever()) {
         try {
@@ -334,7 +334,7 @@ std::shared_ptr<void> file_link::watch_loss(const core::claim& held, std::functi
         // Told below, and best effort: `state()` still looks.
     }
     if (context_.observer != nullptr) {
-        context_.observer->notice(held.target->name, "no inotify: a loss is seen by state() and release() only");
+        context_.observer->notice(held.target->name(), "no inotify: a loss is seen by state() and release() only");
     }
     return nullptr;
 }
@@ -366,7 +366,7 @@ std::unique_ptr<core::link> file_backend::make_link(const core::claim& who, cons
 
 std::unique_ptr<core::watch> file_backend::arm(const core::claim& who, core::link& asking, core::notifier& on_wake,
                                                const core::backend_context& context, core::waiter where) {
-    return std::make_unique<file_watch>(static_cast<file_link&>(asking), on_wake, context, who.target->name, where);
+    return std::make_unique<file_watch>(static_cast<file_link&>(asking), on_wake, context, who.target->name(), where);
 }
 
 void check_here(const options&) {}

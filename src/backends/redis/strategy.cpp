@@ -160,10 +160,12 @@ std::vector<std::string> strategy::event_channels_of(const core::claim& who) con
 }
 
 std::string strategy::id_of(const core::claim& who) const {
-    const std::string_view owner = who.owner.text();
+    constexpr std::size_t digits = 32;
     std::string made;
-    made.reserve(owner_prefix_.size() + owner.size() + owner_suffix.size());
-    made.append(owner_prefix_).append(owner).append(owner_suffix);
+    made.reserve(owner_prefix_.size() + digits + owner_suffix.size());
+    made.append(owner_prefix_);
+    who.owner.append_to(made);
+    made.append(owner_suffix);
     return made;
 }
 

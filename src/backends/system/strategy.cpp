@@ -100,8 +100,8 @@ private:
 class system_watch : public core::watch {
 public:
     system_watch(system_link& asking, core::notifier& on_wake, const core::backend_context& context,
-                 std::string lock_name)
-        : link_(asking), on_wake_(on_wake), context_(context), lock_name_(std::move(lock_name)) {
+                 std::string_view lock_name)
+        : link_(asking), on_wake_(on_wake), context_(context), lock_name_(lock_name) {
         link_.set_watch(this);
     }
     ~system_watch() override {
@@ -130,7 +130,7 @@ protected:
 
 private:
     const core::backend_context& context_;
-    const std::string lock_name_;
+    const std::string_view lock_name_;
     bool told_ = false;
     bool new_ = true;
 };
@@ -139,8 +139,8 @@ private:
 class caller_watch final : public system_watch, private core::other_sleep {
 public:
     caller_watch(system_link& asking, core::notifier& on_wake, const core::backend_context& context,
-                 std::string lock_name, bool can_be_cancelled)
-        : system_watch(asking, on_wake, context, std::move(lock_name)), can_be_cancelled_(can_be_cancelled) {}
+                 std::string_view lock_name, bool can_be_cancelled)
+        : system_watch(asking, on_wake, context, lock_name), can_be_cancelled_(can_be_cancelled) {}
 
     void wait_on_caller(core::parker& self, boottime::time_point until) override;
 
@@ -282,7 +282,7 @@ void system_link::fail(int error, const char* what) {
 std::shared_ptr<void> system_link::watch_loss(const core::claim& held, std::function<void()> suspicion) {
     auto made = me_.place()->set->on_removal(std::move(suspicion));
     if (made == nullptr && context_.observer != nullptr) {
-        context_.observer->notice(held.target->name,
+        context_.observer->notice(held.target->name(),
                                   "no thread to be had: a loss is seen by state() and release() only");
     }
     return made;
@@ -397,7 +397,7 @@ std::unique_ptr<core::link> system_backend::make_link(const core::claim& who, co
 std::unique_ptr<core::watch> system_backend::arm(const core::claim& who, core::link& asking, core::notifier& on_wake,
                                                  const core::backend_context& context, core::waiter where) {
     auto& link = static_cast<system_link&>(asking);
-    const std::string& lock_name = who.target->name;
+    std::string_view lock_name = who.target->name();
     if (where == core::waiter::executor) return std::make_unique<helper_watch>(link, on_wake, context, lock_name);
     return std::make_unique<caller_watch>(link, on_wake, context, lock_name, where == core::waiter::caller);
 }

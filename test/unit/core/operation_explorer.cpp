@@ -1,6 +1,6 @@
 #include "operation_explorer.hpp"
 
-#include <core/key_state.hpp>
+#include <core/key_table.hpp>
 
 #include <algorithm>
 
@@ -395,9 +395,8 @@ void run::fail(const std::string& why) {
 
 result explore(const setup& what, std::size_t depth,
                const std::function<std::unique_ptr<core::operation>(const setup&, const core::claim&)>& make) {
-    auto target = std::make_shared<core::resource>();
-    target->name = "name";
-    target->key = std::make_shared<core::key_state>("name");
+    auto target = std::make_shared<const core::resource>(std::make_shared<core::key_table>()->use("name"),
+                                                         core::primitive_kind::lock, "name");
     const core::claim who{target, core::access::exclusive, core::owner_id("owner")};
     result found;
     chooser choices(depth);

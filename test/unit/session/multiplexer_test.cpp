@@ -1,5 +1,5 @@
 // What the multiplexer does when a connection fails to do what it should; on connections that do as a test says.
-#include <core/key_state.hpp>
+#include <core/key_table.hpp>
 #include <session/multiplexer.hpp>
 
 #include <boost/asio/io_context.hpp>
@@ -153,12 +153,7 @@ protected:
     }
     std::unique_ptr<asker> somebody(const std::string& name, access mode = access::exclusive) {
         auto made = std::make_unique<asker>();
-        std::shared_ptr<key_state>& key = keys_[name];
-        if (key == nullptr) key = std::make_shared<key_state>(name);
-        resource named;
-        named.name = name;
-        named.key = key;
-        made->who.target = std::make_shared<const resource>(named);
+        made->who.target = std::make_shared<const resource>(keys_->use(name), primitive_kind::lock, name);
         made->who.mode = mode;
         made->way = shared_->make_link(context_);
         return made;
@@ -174,7 +169,7 @@ protected:
     record record_;
     boost::asio::io_context io_;
     backend_context context_;
-    std::map<std::string, std::shared_ptr<key_state>> keys_;
+    const std::shared_ptr<key_table> keys_ = std::make_shared<key_table>();
     std::shared_ptr<multiplexer> shared_;
 };
 

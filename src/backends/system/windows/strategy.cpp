@@ -45,7 +45,7 @@ public:
     windows_link(const core::claim& who, std::chrono::milliseconds refresh_every)
         : object_(who.target->kind == core::primitive_kind::semaphore ? wait_object::kind::semaphore
                                                                       : wait_object::kind::event,
-                  object_name(who.target->name, who.target->mapped()), who.target->max_count),
+                  object_name(who.target->name(), who.target->mapped()), who.target->max_count),
           is_semaphore_(who.target->kind == core::primitive_kind::semaphore),
           max_count_(who.target->max_count),
           refresh_every_(refresh_every) {}
@@ -147,7 +147,7 @@ private:
 class hub_watch final : public windows_watch {
 public:
     hub_watch(windows_link& asking, core::notifier& on_wake, std::shared_ptr<core::wait_hub> hub,
-              const core::backend_context& context, const std::string& lock_name)
+              const core::backend_context& context, std::string_view lock_name)
         : windows_watch(asking, on_wake), hub_(std::move(hub)), context_(context), lock_name_(lock_name) {}
     ~hub_watch() override { hub_watch::stand_down(); }
 
@@ -162,7 +162,7 @@ public:
 private:
     const std::shared_ptr<core::wait_hub> hub_;
     const core::backend_context& context_;
-    const std::string lock_name_;
+    const std::string_view lock_name_;
     core::wait_hub::wait wait_;
     std::chrono::milliseconds probe_{shortest_probe};
     bool stands_ = false;
@@ -362,7 +362,7 @@ std::unique_ptr<core::watch> windows_backend::arm(const core::claim& who, core::
                                                   const core::backend_context& context, core::waiter where) {
     auto& link = static_cast<windows_link&>(asking);
     if (where == core::waiter::executor) {
-        return std::make_unique<hub_watch>(link, on_wake, hub_, context, who.target->name);
+        return std::make_unique<hub_watch>(link, on_wake, hub_, context, who.target->name());
     }
     return std::make_unique<caller_watch>(link, on_wake, where == core::waiter::caller);
 }

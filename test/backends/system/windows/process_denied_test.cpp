@@ -1,7 +1,7 @@
 // Objects that access is denied to, for a moment or for good.
 #include <backends/system/options.hpp>
 #include <core/backend.hpp>
-#include <core/key_state.hpp>
+#include <core/key_table.hpp>
 
 #include <holdfast/lock.hpp>
 #include <holdfast/semaphore.hpp>
@@ -50,11 +50,8 @@ public:
 
     const std::string& name() const noexcept { return name_; }
     core::claim claim() const {
-        auto target = std::make_shared<core::resource>();
-        target->name = name_;
-        target->key = std::make_shared<core::key_state>("Global\\" + name_);
-        target->kind = what_;
-        return {std::move(target)};
+        return {std::make_shared<const core::resource>(std::make_shared<core::key_table>()->use("Global\\" + name_),
+                                                       what_, name_)};
     }
     void open_to_everybody() const {
         const auto list = access_list(for_everybody);
