@@ -58,6 +58,7 @@ public:
     void extend(boottime::time_point until) noexcept;
 
 private:
+    friend class renewal_queue;
     enum class upgrade_phase : unsigned char { none, running, done };
     using end_handlers = std::vector<std::pair<std::size_t, std::function<void(bool)>>>;
 
@@ -88,8 +89,10 @@ private:
     std::atomic<bool> ending_{false};
     std::atomic<bool> lost_{false};
     bool loss_armed_ = false;
-    compact_mutex mutex_;
     upgrade_phase upgrade_ = upgrade_phase::none;
+    /// The renewal queue's, under its mutex.
+    bool waits_for_renewal_ = false;
+    compact_mutex mutex_;
 };
 
 }  // namespace core

@@ -143,7 +143,7 @@ void renewal_queue::insert(hold& lease) {
     // Whoever releases says so before it removes; so it is either not put here any more, or removed.
     if (lease.is_ending() || lease.was_lost()) return;
     due_.insert(lease);
-    lease.queued = true;
+    lease.waits_for_renewal_ = true;
     if (lease.plan.next_look() < timer_at_) schedule();
 }
 
@@ -157,7 +157,7 @@ void renewal_queue::put_back(hold& lease) noexcept {
 
 void renewal_queue::remove(hold& lease) noexcept {
     const std::lock_guard guard(mutex_);
-    if (!std::exchange(lease.queued, false)) return;
+    if (!std::exchange(lease.waits_for_renewal_, false)) return;
     due_.erase(due_.iterator_to(lease));
     // A user's executor has work as long as a timer runs. Not ended at once, which the next lease would have to undo.
     const auto soon = boottime::now() + idle_timer;
@@ -215,11 +215,11 @@ void renewal_queue::tick() {
 bool renewal_queue::take_due(boottime::time_point until, due& next) {
     const std::lock_guard guard(mutex_);
     if (due_.empty() || due_.begin()->plan.next_look() > until) return false;
-    renewable& first = *due_.begin();
+    // Its memory is there as long as the mutex is held: a hold leaves the queue before it is gone.
+    hold& first = static_cast<hold&>(*due_.begin());
     due_.erase(due_.begin());
-    first.queued = false;
-    // Its memory is there as long as the mutex is: a hold leaves the queue before it is gone.
-    next = static_cast<hold&>(first).weak_from_this().lock();
+    first.waits_for_renewal_ = false;
+    next = first.weak_from_this().lock();
     return true;
 }
 

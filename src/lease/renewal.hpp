@@ -65,8 +65,6 @@ class renewable : public boost::intrusive::set_base_hook<boost::intrusive::link_
 public:
     /// Changes only while it is not queued, since the queue is in its order.
     renewal plan;
-    /// The queue's alone.
-    bool queued = false;
 };
 
 /** The leases of one provider, renewed from its executor; those due together are renewed together, in ticks of 10 ms,
