@@ -18,16 +18,17 @@ boottime::time_point later(boottime::time_point from, std::chrono::nanoseconds b
 acquire_operation::acquire_operation(const claim& who, const backend_traits& traits, timeout limit, verb ask) noexcept
     : who_(who), traits_(traits), limit_(limit), ask_(ask) {}
 
-action acquire_operation::resume(const event& happened, boottime::time_point now) {
+action acquire_operation::resume(const event& happened, const moment& now) {
     switch (state_) {
         case state::idle: {
-            if (!limit_.is_infinite()) deadline_ = later(now, limit_.duration());
+            if (!limit_.is_infinite()) deadline_ = later(now(), limit_.duration());
             if (upgrading()) return ask(now);
             state_ = state::queued;
             // Whoever asks before us has its answer soon, or stands in line: then a try is refused. So a try may wait
             // for its turn without breaking its promise not to wait for the lock.
-            action next{action_kind::await_turn, {}, limit_.is_zero() ? overdue(now) : deadline_};
+            action next{action_kind::await_turn, {}, deadline_};
             next.only_try = limit_.is_zero();
+            if (next.only_try) next.until = later(deadline_, traits_.reply_grace);
             return next;
         }
 
@@ -63,7 +64,7 @@ action acquire_operation::resume(const event& happened, boottime::time_point now
             if (happened.kind == event_kind::replied) return on_answer(happened, now);
             if (happened.kind == event_kind::cancelled) {
                 reason_ = errc::cancelled;
-                return {action_kind::await_reply, {}, later(now, traits_.cancel_grace)};
+                return {action_kind::await_reply, {}, later(now(), traits_.cancel_grace)};
             }
             return drop();
 
@@ -98,20 +99,21 @@ action acquire_operation::resume(const event& happened, boottime::time_point now
     return {action_kind::complete};
 }
 
-action acquire_operation::ask(boottime::time_point now) {
+action acquire_operation::ask(const moment& now) {
     state_ = state::asking;
-    const boottime::time_point until =
-        limit_.is_infinite() ? overdue(now) : later(std::max(now, deadline_), traits_.reply_grace);
+    const boottime::time_point until = limit_.is_infinite() || traits_.answers_at_once
+                                           ? overdue(now)
+                                           : later(std::max(now(), deadline_), traits_.reply_grace);
     action next = send(ask_, until);
     // The grace is for answers that are on their way, not for servers that are not there.
     if (!limit_.is_infinite()) next.cmd.reconnect_until = deadline_;
-    next.cmd.staying = armed_ && now < deadline_;
+    next.cmd.staying = armed_ && time_left(now);
     next.waiting = armed_;
     if (next.cmd.staying && traits_.announces) announced_ = true;
     return next;
 }
 
-action acquire_operation::on_answer(const event& happened, boottime::time_point now) {
+action acquire_operation::on_answer(const event& happened, const moment& now) {
     const reply& answer = *happened.answer;
     switch (answer.result) {
         case verdict::granted: return leaving_ && reason_ != errc::timed_out ? give_back(now) : accept(happened, now);
@@ -140,14 +142,14 @@ action acquire_operation::on_answer(const event& happened, boottime::time_point 
     return give_up(answer.code, &answer, now);
 }
 
-action acquire_operation::on_refused(const reply& answer, boottime::time_point now) {
-    if (limit_.is_zero() || now >= deadline_ || state_ == state::standing) {
+action acquire_operation::on_refused(const reply& answer, const moment& now) {
+    if (limit_.is_zero() || !time_left(now) || state_ == state::standing) {
         return give_up(errc::timed_out, nullptr, now);
     }
     if (traits_.waits_on_server) {
         state_ = state::standing;
         const auto left = limit_.is_infinite() ? std::chrono::milliseconds(-1)
-                                               : std::chrono::ceil<std::chrono::milliseconds>(deadline_ - now);
+                                               : std::chrono::ceil<std::chrono::milliseconds>(deadline_ - now());
         action next = send(upgrading() ? verb::convert : verb::wait,
                            limit_.is_infinite() ? never : later(deadline_, traits_.reply_grace));
         next.cmd.limit = left;
@@ -164,7 +166,7 @@ action acquire_operation::on_refused(const reply& answer, boottime::time_point n
     return {action_kind::await_wake, {}, std::min(deadline_, answer.retry_at)};
 }
 
-action acquire_operation::on_link_lost(const reply& answer, boottime::time_point now) {
+action acquire_operation::on_link_lost(const reply& answer, const moment& now) {
     if (traits_.family == family::lease) {
         // The request may have arrived although its answer did not.
         asks_again_ = !traits_.links_reconnect && !leaving_ && state_ == state::asking && !replaced_ &&
@@ -188,12 +190,12 @@ action acquire_operation::on_link_lost(const reply& answer, boottime::time_point
     return finish(errc::unavailable, &answer);
 }
 
-action acquire_operation::accept(const event& happened, boottime::time_point now) {
+action acquire_operation::accept(const event& happened, const moment& now) {
     const reply& answer = *happened.answer;
     if (traits_.family == family::lease && !upgrading()) {
         // Counted from when we asked: the server cannot have begun to count before that.
         result_.valid_until = later(happened.sent_at, answer.lifetime - traits_.lease_margin);
-        if (answer.lifetime <= traits_.lease_margin || now >= result_.valid_until) {
+        if (answer.lifetime <= traits_.lease_margin || now() >= result_.valid_until) {
             reason_ = errc::unavailable;
             result_.text = "the answer came when the lease it granted was already over";
             leaving_ = true;
@@ -206,7 +208,7 @@ action acquire_operation::accept(const event& happened, boottime::time_point now
     return finish_well();
 }
 
-action acquire_operation::on_probed(const event& happened, boottime::time_point now) {
+action acquire_operation::on_probed(const event& happened, const moment& now) {
     if (happened.kind == event_kind::cancelled) {
         leaving_ = true;
         reason_ = errc::cancelled;
@@ -227,7 +229,7 @@ action acquire_operation::on_probed(const event& happened, boottime::time_point 
     return give_up(doubt_, nullptr, now);
 }
 
-action acquire_operation::on_given_back(const event& happened, boottime::time_point now) {
+action acquire_operation::on_given_back(const event& happened, const moment& now) {
     if (happened.kind == event_kind::cancelled) {
         asks_again_ = false;
         reason_ = errc::cancelled;
@@ -256,21 +258,21 @@ action acquire_operation::on_given_back(const event& happened, boottime::time_po
     return drop();
 }
 
-action acquire_operation::cancel(errc reason, boottime::time_point now) {
+action acquire_operation::cancel(errc reason, const moment& now) {
     leaving_ = true;
     reason_ = reason;
     state_ = state::cancelling;
-    return {action_kind::cancel_sent, {}, later(now, traits_.cancel_grace)};
+    return {action_kind::cancel_sent, {}, later(now(), traits_.cancel_grace)};
 }
 
-action acquire_operation::give_back(boottime::time_point now) {
+action acquire_operation::give_back(const moment& now) {
     state_ = state::giving_back;
     // Whoever has it does not stand waiting for it.
     announced_ = false;
     return send(upgrading() ? verb::revert : verb::release, overdue(now));
 }
 
-action acquire_operation::give_up(errc reason, const reply* cause, boottime::time_point now) {
+action acquire_operation::give_up(errc reason, const reply* cause, const moment& now) {
     if (!announced_) return finish(reason, cause);
     if (cause != nullptr) remember(*cause);
     reason_ = reason;
@@ -291,7 +293,7 @@ action acquire_operation::drop() {
     return {action_kind::drop_link};
 }
 
-action acquire_operation::after_drop(boottime::time_point now) {
+action acquire_operation::after_drop(const moment& now) {
     if (traits_.family != family::lease) {
         if (upgrading()) return finish(errc::lost);
         return finish(reason_);
@@ -330,8 +332,8 @@ action acquire_operation::send(verb what, boottime::time_point until) {
     return next;
 }
 
-boottime::time_point acquire_operation::overdue(boottime::time_point now) const noexcept {
-    return later(now, traits_.reply_grace);
+boottime::time_point acquire_operation::overdue(const moment& now) const noexcept {
+    return traits_.answers_at_once ? never : later(now(), traits_.reply_grace);
 }
 
 }  // namespace core

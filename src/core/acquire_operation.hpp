@@ -21,7 +21,7 @@ public:
     acquire_operation(const claim& who, const backend_traits& traits, timeout limit,
                       verb ask = verb::try_acquire) noexcept;
 
-    action resume(const event& happened, boottime::time_point now) override;
+    action resume(const event& happened, const moment& now) override;
 
 private:
     enum class state {
@@ -47,25 +47,25 @@ private:
         done,
     };
 
-    action ask(boottime::time_point now);
-    action on_answer(const event& happened, boottime::time_point now);
-    action on_refused(const reply& answer, boottime::time_point now);
-    action on_link_lost(const reply& answer, boottime::time_point now);
-    action accept(const event& happened, boottime::time_point now);
-    action cancel(errc reason, boottime::time_point now);
-    action give_back(boottime::time_point now);
-    action on_probed(const event& happened, boottime::time_point now);
-    action on_given_back(const event& happened, boottime::time_point now);
-    action give_up(errc reason, const reply* cause, boottime::time_point now);
+    action ask(const moment& now);
+    action on_answer(const event& happened, const moment& now);
+    action on_refused(const reply& answer, const moment& now);
+    action on_link_lost(const reply& answer, const moment& now);
+    action accept(const event& happened, const moment& now);
+    action cancel(errc reason, const moment& now);
+    action give_back(const moment& now);
+    action on_probed(const event& happened, const moment& now);
+    action on_given_back(const event& happened, const moment& now);
+    action give_up(errc reason, const reply* cause, const moment& now);
     action drop();
-    action after_drop(boottime::time_point now);
+    action after_drop(const moment& now);
     void remember(const reply& cause);
-    bool time_left(boottime::time_point now) const noexcept { return limit_.is_infinite() || now < deadline_; }
+    bool time_left(const moment& now) const noexcept { return deadline_ == never || now() < deadline_; }
     action finish(errc code, const reply* cause = nullptr);
     action send(verb what, boottime::time_point until);
     bool upgrading() const noexcept { return ask_ == verb::convert; }
-    /// When a reply that ought to come at once is overdue.
-    boottime::time_point overdue(boottime::time_point now) const noexcept;
+    /// When a reply that ought to come at once is overdue; never where that cannot be.
+    boottime::time_point overdue(const moment& now) const noexcept;
 
     const claim& who_;
     const backend_traits& traits_;

@@ -33,6 +33,9 @@ enum class family {
 /// How a backend behaves, as far as the machines need to know.
 struct backend_traits {
     core::family family = family::kernel;
+    /// No answer of its links is ever awaited for long: nothing is on its way, and what takes time has an end of its
+    /// own.
+    bool answers_at_once = false;
     /// Waiting is a command (`verb::wait`); otherwise it is a watch and another try.
     bool waits_on_server = false;
     /// `try_acquire` with `staying` leaves a mark that `verb::withdraw` takes away.

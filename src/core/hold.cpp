@@ -32,7 +32,7 @@ hold::~hold() {
     // Nobody can begin to watch, or renew, what is ending.
     if (is_ending()) return;
     if (!forked && provider_->traits().family == family::lease) provider_->renewals().remove(*this);
-    end_watching(false);
+    end_watching(false).tell();
 }
 
 boottime::time_point hold::valid_until() const noexcept {
@@ -119,10 +119,17 @@ void hold::arm_loss() {
 }
 
 bool hold::begin_release(std::unique_ptr<link>& keeper) noexcept {
-    if (ending_.exchange(true, std::memory_order_acq_rel)) return false;
+    std::optional<farewell> ended;
+    {
+        const std::lock_guard guard(mutex_);
+        if (is_ending()) return false;
+        ending_.store(true, std::memory_order_release);
+        keeper = std::move(keeper_);
+        if (audience_ != nullptr) ended = end_watching(false);
+    }
     who_.target->key->hand_over();
     if (provider_->traits().family == family::lease) provider_->renewals().remove(*this);
-    end_watching(false, &keeper);
+    if (ended) ended->tell();
     return true;
 }
 
@@ -159,7 +166,12 @@ void hold::end_upgrade(std::unique_ptr<link> keeper, bool succeeded) {
 void hold::mark_lost() {
     if (is_ending() || lost_.exchange(true, std::memory_order_acq_rel)) return;
     if (auto* watcher = provider_->observer()) watcher->lost(who_.target->name());
-    end_watching(true);
+    farewell ended;
+    {
+        const std::lock_guard guard(mutex_);
+        ended = end_watching(true);
+    }
+    ended.tell();
 }
 
 void hold::extend(boottime::time_point until) noexcept {
@@ -169,20 +181,18 @@ void hold::extend(boottime::time_point until) noexcept {
     }
 }
 
-void hold::end_watching(bool lost, std::unique_ptr<link>* keeper) {
-    // Everything is called and destroyed outside the mutex, since it may take others or come back to us.
-    std::shared_ptr<void> watching;
-    end_handlers waiting;
-    std::optional<std::stop_source> source;
-    {
-        const std::lock_guard guard(mutex_);
-        if (keeper != nullptr) *keeper = std::move(keeper_);
-        if (audience_ == nullptr) return;
-        waiting.swap(audience_->on_end);
-        // A lost link is watched on until its release: destroying the watch here would race with the link's end there.
-        if (!lost) std::swap(watching, audience_->loss_watch);
-        if (lost) source = audience_->lost_source;
-    }
+hold::farewell hold::end_watching(bool lost) {
+    farewell made;
+    if (audience_ == nullptr) return made;
+    made.waiting.swap(audience_->on_end);
+    // A lost link is watched on until its release: destroying the watch here would race with the link's end there.
+    if (!lost) std::swap(made.watch, audience_->loss_watch);
+    if (lost) made.source = audience_->lost_source;
+    made.lost = lost;
+    return made;
+}
+
+void hold::farewell::tell() {
     if (source) stop_on_lost_thread(*source);
     for (auto& each : waiting) each.second(lost);
 }

@@ -70,11 +70,21 @@ private:
         std::size_t next_id = 1;
     };
 
+    /// What is called and destroyed outside the mutex, since it may take others or come back to us.
+    struct farewell {
+        std::shared_ptr<void> watch;
+        end_handlers waiting;
+        std::optional<std::stop_source> source;
+        bool lost = false;
+
+        void tell();
+    };
+
     /// The mutex is held.
     audience& listeners();
     void arm_loss();
-    /// @param keeper where to put the link, in the same round of the mutex
-    void end_watching(bool lost, std::unique_ptr<link>* keeper = nullptr);
+    /// The mutex is held, or nobody else is there any more.
+    farewell end_watching(bool lost);
 
     const std::shared_ptr<provider_state> provider_;
     const claim who_;

@@ -37,10 +37,23 @@ key_state::admission key_state::enter(ticket& who, notifier& owner) {
     who.queued = true;
     who.previous = last_;
     who.next = nullptr;
-    (last_ == nullptr ? first_ : last_->next) = &who;
+    if (first_ == nullptr) {
+        first_ = last_ = &who;
+        who.has_turn = true;
+        return admission::turn;
+    }
+    last_->next = &who;
     last_ = &who;
     grant_turns(&who);
     return who.has_turn ? admission::turn : admission::queued;
+}
+
+bool key_state::enter_alone(ticket& who) {
+    const std::lock_guard guard(mutex_);
+    if (first_ != nullptr) return false;
+    first_ = last_ = &who;
+    who.queued = who.has_turn = who.waiting = true;
+    return true;
 }
 
 void key_state::stand(ticket& who) {
@@ -61,7 +74,7 @@ void key_state::leave(ticket& who) {
     const std::lock_guard guard(mutex_);
     if (!who.queued) return;
     unlink(who);
-    grant_turns();
+    if (first_ != nullptr) grant_turns();
 }
 
 std::unique_ptr<link> key_state::take_spare() noexcept {

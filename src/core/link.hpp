@@ -6,6 +6,7 @@
 
 #include <holdfast/clock.hpp>
 #include <holdfast/error.hpp>
+#include <holdfast/timeout.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -99,6 +100,18 @@ struct reply {
     /// After `refused`: when trying again makes sense even if nobody wakes us.
     boottime::time_point retry_at = never;
     int count = 0;
+
+    /// Back to the state of a new object. Not by assigning one, which costs more than a lock in memory.
+    void clear() noexcept {
+        result = verdict::failed;
+        code = errc::unavailable;
+        native_code = 0;
+        if (!text.empty()) text.clear();
+        token.reset();
+        lifetime = {};
+        retry_at = never;
+        count = 0;
+    }
 };
 
 /// Reasons to look again; several may be set at once.
@@ -127,6 +140,15 @@ struct progress {
     boottime::time_point again_at = never;
 };
 
+/// What has come of `link::take`.
+enum class taking {
+    granted,
+    /// Somebody else had it all the time.
+    refused,
+    /// It takes more than that: it has to be waited for, or there was an error. `start` tells.
+    beyond,
+};
+
 /** One conversation: at most one command at a time, driven by one thread at a time, never blocking.
 
     A link of the kernel family answers every command at once. Others become ready by their descriptor, by a call of
@@ -142,6 +164,12 @@ public:
     /// Begins @p cmd. @p on_progress stays valid until the command is done or the link destroyed.
     virtual progress start(const command& cmd, notifier& on_progress) = 0;
     virtual progress advance() { return {true, never}; }
+    /** Takes the lock on the calling thread, which nothing disturbs, and which may stand where the lock is kept until
+       it has it, for @p limit at most. For links that answer at once.
+
+        After anything but `granted` nothing is held, and nothing asked for.
+    */
+    virtual taking take(const claim& who, timeout limit);
     /// Asks the server to give up the command; its reply still comes.
     virtual void request_cancel() {}
 
@@ -172,7 +200,7 @@ public:
 
 protected:
     reply& set_reply(verdict result) {
-        reply_ = reply{};
+        reply_.clear();
         reply_.result = result;
         return reply_;
     }

@@ -1,10 +1,12 @@
 // The public types' way into the core: makes operations, runs them in either style, and turns their outcomes into
 // handles and errors.
 #include <core/acquire_operation.hpp>
+#include <core/at_once.hpp>
 #include <core/hold.hpp>
 #include <core/release_operation.hpp>
 #include <core/runner.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace holdfast {
@@ -28,15 +30,27 @@ void describe(const provider_state& provider, const resource& target, const outc
     diag->state = how.state;
 }
 
-error_code fail(const provider_state& provider, const resource& target, errc code, const char* text,
-                diagnostics* diag) {
+constexpr const char* forked_text = "this was made before a fork and cannot be used in the child";
+
+/// An outcome of ours, that no operation has come to.
+outcome refusal(errc code, const char* text) {
     outcome how;
+    how.code = code;
     how.text = text;
-    describe(provider, target, how, diag);
-    return code;
+    return how;
 }
 
-constexpr const char* forked_text = "this was made before a fork and cannot be used in the child";
+error_code fail(const provider_state& provider, const resource& target, errc code, const char* text,
+                diagnostics* diag) {
+    describe(provider, target, refusal(code, text), diag);
+    return make_error_code(code);
+}
+
+[[noreturn]] void throw_outcome(const provider_state& provider, const resource& target, const outcome& how) {
+    diagnostics diag;
+    describe(provider, target, how, &diag);
+    throw error(make_error_code(how.code), std::move(diag));
+}
 
 error_code code_of(const outcome& how) {
     return how.succeeded ? error_code() : make_error_code(how.code);
@@ -60,13 +74,15 @@ void tell(const provider_state& provider, const resource& target, const outcome&
 }
 
 /// The handle for what an acquire was granted.
-lock_handle make_handle(const std::shared_ptr<provider_state>& provider, claim who, std::unique_ptr<link> keeper,
+lock_handle make_handle(const std::shared_ptr<provider_state>& provider, claim&& who, std::unique_ptr<link>&& keeper,
                         const outcome& how) {
     who.target->key->take_over();
     auto made = std::make_shared<hold>(provider, std::move(who), std::move(keeper), how.token, how.valid_until);
+    if (provider->traits().family != family::lease) return lock_handle(std::move(made));
     // First the handle: if the lease cannot be renewed, it is given back.
-    lock_handle handle(made);
-    if (provider->traits().family == family::lease) provider->renewals().add(*made, how.asked_at);
+    hold& lease = *made;
+    lock_handle handle(std::move(made));
+    provider->renewals().add(lease, how.asked_at);
     return handle;
 }
 
@@ -96,7 +112,7 @@ private:
             describe(*shared_provider_, *who_.target, how, diag_);
         } else {
             try {
-                handle = make_handle(shared_provider_, who_, take_link(), how);
+                handle = make_handle(shared_provider_, claim(who_), take_link(), how);
             } catch (const std::exception&) {
                 // No memory, no thread: the lock has been given back, and the handler must still hear of it.
                 code = errc::unavailable;
@@ -136,7 +152,7 @@ public:
 private:
     void finish(detail::delivery how_told) override {
         settle(false);
-        outcome how = operation_.take_result();
+        outcome& how = operation_.result();
         after_release(*shared_provider_, *who_.target, was_lost_, how);
         if (!how.succeeded) describe(*shared_provider_, *who_.target, how, diag_);
         if (done_ != nullptr) done_->complete(code_of(how), {}, how_told);
@@ -149,13 +165,85 @@ private:
 };
 
 /// @param keeper what `hold::begin_release` gave
-outcome release_sync(const hold& held, std::unique_ptr<link> keeper) {
+/// @param failed called with the outcome, unless that is success
+template <class Failed>
+void release_sync(const hold& held, std::unique_ptr<link> keeper, Failed failed) {
     provider_state& provider = held.provider();
-    release_operation operation(held.who(), provider.traits(), provider.release_timeout());
-    run_sync(provider, operation, held.who(), {}, keeper, link_keeps::nothing);
-    outcome how = operation.take_result();
+    outcome how;
+    if (provider.traits().answers_at_once) {
+        how.succeeded = give_back_at_once(provider, held.who(), std::move(keeper), how);
+    } else {
+        release_operation operation(held.who(), provider.traits(), provider.release_timeout());
+        run_sync(provider, operation, held.who(), {}, keeper, link_keeps::nothing);
+        how = std::move(operation.result());
+    }
     after_release(provider, *held.who().target, held.was_lost(), how);
-    return how;
+    if (!how.succeeded) failed(how);
+}
+
+/// The same for what a user holds, who may have released it already.
+template <class Failed>
+void release_held(const std::shared_ptr<hold>& held, Failed failed) {
+    if (held == nullptr) return;
+    if (held->provider().forked()) return failed(refusal(errc::invalid_state, forked_text));
+    std::unique_ptr<link> keeper;
+    if (held->begin_release(keeper)) release_sync(*held, std::move(keeper), failed);
+}
+
+/// What is left of @p limit.
+timeout remaining(timeout limit, boottime::time_point began) {
+    const auto used = std::chrono::floor<std::chrono::milliseconds>(boottime::now() - began);
+    return timeout(std::max(limit.duration() - used, std::chrono::milliseconds(0)));
+}
+
+/// Blocks. @param failed called with the outcome where it is not the lock
+template <class Failed>
+lock_handle acquire_sync(const std::shared_ptr<provider_state>& shared, const std::shared_ptr<const resource>& target,
+                         access mode, timeout limit, std::stop_token stop, Failed failed) {
+    provider_state& provider = *shared;
+    if (provider.forked()) {
+        failed(refusal(errc::invalid_state, forked_text));
+        return {};
+    }
+    if (stop.stop_requested()) {
+        failed(refusal(errc::cancelled, "cancelled before it began"));
+        return {};
+    }
+    const bool lease = provider.traits().family == family::lease;
+    claim who = make_claim(provider, target, mode);
+    std::unique_ptr<link> keeper;
+    // A clock costs as much as a queue: read only for those who want the time.
+    const bool watched = provider.observer() != nullptr;
+    const auto began = watched || !limit.is_infinite() ? boottime::now() : boottime::time_point();
+    // An observer is told of waits, of which the short way knows nothing.
+    if (provider.traits().answers_at_once && !watched) {
+        const bool stands = !stop.stop_possible();
+        switch (take_at_once(provider, who, stands ? limit : timeout::zero(), keeper)) {
+            case taking::granted: {
+                static const outcome granted;
+                return make_handle(shared, std::move(who), std::move(keeper), granted);
+            }
+            case taking::refused:
+                if (stands || limit.is_zero()) {
+                    provider.put_link(who, std::move(keeper));
+                    failed(outcome{.code = errc::timed_out});
+                    return {};
+                }
+                break;
+            case taking::beyond: break;
+        }
+        if (!limit.is_infinite()) limit = remaining(limit, began);
+    }
+    acquire_operation operation(who, provider.traits(), limit);
+    run_sync(provider, operation, who, std::move(stop), keeper,
+             lease ? link_keeps::nothing : link_keeps::lock_on_success);
+    const outcome& how = operation.result();
+    tell(provider, *target, how, began);
+    if (!how.succeeded) {
+        failed(how);
+        return {};
+    }
+    return make_handle(shared, std::move(who), std::move(keeper), how);
 }
 
 /// Gives the link back to its hold, and says what the hold is left with.
@@ -254,32 +342,25 @@ lock_handle primitive_ref::acquire(access mode, timeout limit, std::stop_token s
                                    diagnostics* diag) const {
     code.clear();
     if (diag != nullptr) diag->clear();
-    core::provider_state& provider = *provider_;
-    const core::resource& target = *target_;
-    if (provider.forked()) {
-        code = core::fail(provider, target, errc::invalid_state, core::forked_text, diag);
-        return {};
-    }
-    if (stop.stop_requested()) {
-        code = core::fail(provider, target, errc::cancelled, "cancelled before it began", diag);
-        return {};
-    }
-    // A clock costs as much as a queue: read only for those who want the time.
-    const bool lease = provider.traits().family == core::family::lease;
-    const auto began = provider.observer() != nullptr ? boottime::now() : boottime::time_point();
-    core::claim who = core::make_claim(provider, target_, mode);
-    core::acquire_operation operation(who, provider.traits(), limit);
-    std::unique_ptr<core::link> keeper;
-    core::run_sync(provider, operation, who, std::move(stop), keeper,
-                   lease ? core::link_keeps::nothing : core::link_keeps::lock_on_success);
-    const core::outcome& how = operation.result();
-    core::tell(provider, target, how, began);
-    if (!how.succeeded) {
-        core::describe(provider, target, how, diag);
+    return core::acquire_sync(provider_, target_, mode, limit, std::move(stop), [&](const core::outcome& how) {
+        core::describe(*provider_, *target_, how, diag);
         code = make_error_code(how.code);
-        return {};
-    }
-    return core::make_handle(provider_, std::move(who), std::move(keeper), how);
+    });
+}
+
+lock_handle primitive_ref::acquire(access mode, timeout limit, std::stop_token stop) const {
+    return core::acquire_sync(provider_, target_, mode, limit, std::move(stop),
+                              [this](const core::outcome& how) { core::throw_outcome(*provider_, *target_, how); });
+}
+
+std::optional<lock_handle> primitive_ref::try_acquire(access mode, timeout limit, std::stop_token stop) const {
+    bool elsewhere = false;
+    auto handle = core::acquire_sync(provider_, target_, mode, limit, std::move(stop), [&](const core::outcome& how) {
+        if (how.code != errc::timed_out) core::throw_outcome(*provider_, *target_, how);
+        elsewhere = true;
+    });
+    if (elsewhere) return std::nullopt;
+    return handle;
 }
 
 void primitive_ref::async_acquire(access mode, timeout limit, diagnostics* diag,
@@ -339,7 +420,7 @@ lock_handle::~lock_handle() {
             // Waiting here would make the thread wait for itself.
             std::make_shared<core::async_release>(*hold_, std::move(keeper), nullptr, nullptr)->start();
         } else {
-            core::release_sync(*hold_, std::move(keeper));
+            core::release_sync(*hold_, std::move(keeper), [](const core::outcome&) {});
         }
     } catch (...) {
         // Out of memory: closing the link, which destruction does, ends the hold too, or its lease does.
@@ -378,26 +459,19 @@ std::optional<int> lock_handle::native_descriptor() const noexcept {
 }
 
 void lock_handle::release() {
-    error_code code;
-    diagnostics diag;
-    release(code, &diag);
-    throw_if(code, diag);
+    const auto held = std::move(hold_);
+    core::release_held(
+        held, [&held](const core::outcome& how) { core::throw_outcome(held->provider(), *held->who().target, how); });
 }
 
 void lock_handle::release(error_code& code, diagnostics* diag) {
     code.clear();
     if (diag != nullptr) diag->clear();
     const auto held = std::move(hold_);
-    if (held == nullptr) return;
-    if (held->provider().forked()) {
-        code = core::fail(held->provider(), *held->who().target, errc::invalid_state, core::forked_text, diag);
-        return;
-    }
-    std::unique_ptr<core::link> keeper;
-    if (!held->begin_release(keeper)) return;
-    const core::outcome how = core::release_sync(*held, std::move(keeper));
-    code = core::code_of(how);
-    if (code) core::describe(held->provider(), *held->who().target, how, diag);
+    core::release_held(held, [&](const core::outcome& how) {
+        code = make_error_code(how.code);
+        core::describe(held->provider(), *held->who().target, how, diag);
+    });
 }
 
 boost::asio::any_io_executor lock_handle::executor_of(const std::shared_ptr<core::hold>& hold) {

@@ -3,6 +3,7 @@
 #define HOLDFAST_CORE_OPERATION_HPP
 
 #include <core/link.hpp>
+#include <core/moment.hpp>
 
 #include <holdfast/diagnostics.hpp>
 
@@ -97,11 +98,10 @@ public:
     virtual ~operation() = default;
 
     /// @pre not complete
-    virtual action resume(const event& happened, boottime::time_point now) = 0;
+    virtual action resume(const event& happened, const moment& now) = 0;
 
     /// Valid once `resume` has answered `complete`.
-    const outcome& result() const noexcept { return result_; }
-    outcome take_result() noexcept { return std::move(result_); }
+    outcome& result() noexcept { return result_; }
 
 protected:
     action finish_with(errc code, const reply* cause = nullptr) {

@@ -44,14 +44,18 @@ std::unique_ptr<link> provider_state::take_link(const claim& who, bool fresh, wa
     return backend_->make_link(who, context_);
 }
 
-void provider_state::put_link(const claim& who, std::unique_ptr<link> returned) {
+void provider_state::put_link(const claim& who, std::unique_ptr<link> returned) noexcept {
     if (returned == nullptr) return;
     if (forked()) {
         returned->abandon();
         return;
     }
     if (traits().family != family::kernel) {
-        links_.put(std::move(returned));
+        try {
+            links_.put(std::move(returned));
+        } catch (...) {
+            // Closed, then, which is as good.
+        }
     } else if (returned->reusable()) {
         who.target->key->put_spare(std::move(returned));
     }

@@ -47,8 +47,8 @@ public:
     /// A link for @p who: for kernel backends the name's spare one, for others an idle one, or a new one.
     /// @param where who will wait for its answers
     std::unique_ptr<link> take_link(const claim& who, bool fresh, waiter where);
-    /// Gives a link back that holds nothing.
-    void put_link(const claim& who, std::unique_ptr<link> returned);
+    /// Gives a link back that holds nothing. It is closed where there is no memory to keep it.
+    void put_link(const claim& who, std::unique_ptr<link> returned) noexcept;
 
     renewal_queue& renewals() noexcept { return renewals_; }
 

@@ -9,10 +9,10 @@ constexpr int most_lost_links = 3;
 
 }  // namespace
 
-action release_operation::resume(const event& happened, boottime::time_point now) {
+action release_operation::resume(const event& happened, const moment& now) {
     switch (state_) {
         case state::idle:
-            deadline_ = now + limit_;
+            if (!traits_.answers_at_once) deadline_ = now() + limit_;
             if (traits_.family != family::lease) return ask();
             state_ = state::linking;
             return {action_kind::need_link, {}, deadline_};
@@ -51,7 +51,7 @@ action release_operation::ask() {
     return next;
 }
 
-action release_operation::on_answer(const reply& answer, boottime::time_point now) {
+action release_operation::on_answer(const reply& answer, const moment& now) {
     switch (answer.result) {
         case verdict::released:
         case verdict::granted: state_ = state::done; return finish_well();
@@ -64,7 +64,7 @@ action release_operation::on_answer(const reply& answer, boottime::time_point no
             return finish_with(errc::lost, &answer);
         case verdict::link_lost:
             // An idle link may have died long ago; a server that closes one link after another is not to be hammered.
-            if (traits_.family == family::lease && now < deadline_ && ++lost_links_ < most_lost_links) {
+            if (traits_.family == family::lease && now() < deadline_ && ++lost_links_ < most_lost_links) {
                 in_doubt_ = true;
                 state_ = state::linking;
                 action next{action_kind::need_link, {}, deadline_};
@@ -90,9 +90,11 @@ action release_operation::on_answer(const reply& answer, boottime::time_point no
     return finish_with(result_.code);
 }
 
-action query_operation::resume(const event& happened, boottime::time_point now) {
+action query_operation::resume(const event& happened, const moment& now) {
     switch (happened.kind) {
-        case event_kind::start: deadline_ = now + limit_; return {action_kind::need_link, {}, deadline_};
+        case event_kind::start:
+            if (!traits_.answers_at_once) deadline_ = now() + limit_;
+            return {action_kind::need_link, {}, deadline_};
         case event_kind::link_ready: {
             action next{action_kind::send, {}, deadline_};
             next.cmd.what = what_;

@@ -15,13 +15,13 @@ public:
     release_operation(const claim& who, const backend_traits& traits, std::chrono::nanoseconds limit) noexcept
         : who_(who), traits_(traits), limit_(limit) {}
 
-    action resume(const event& happened, boottime::time_point now) override;
+    action resume(const event& happened, const moment& now) override;
 
 private:
     enum class state { idle, linking, asking, dropping, done };
 
     action ask();
-    action on_answer(const reply& answer, boottime::time_point now);
+    action on_answer(const reply& answer, const moment& now);
     action drop();
 
     const claim& who_;
@@ -41,7 +41,7 @@ public:
                     std::span<renewal_share> together = {}) noexcept
         : who_(who), traits_(traits), what_(what), limit_(limit), together_(together) {}
 
-    action resume(const event& happened, boottime::time_point now) override;
+    action resume(const event& happened, const moment& now) override;
 
 private:
     const claim& who_;

@@ -12,6 +12,10 @@ namespace holdfast {
 inline namespace v0 {
 namespace core {
 
+taking link::take(const claim&, timeout) {
+    return taking::beyond;
+}
+
 std::shared_ptr<void> link::watch_loss(const claim&, std::function<void()>) {
     return nullptr;
 }
@@ -69,8 +73,8 @@ bool runner::take(unsigned bit) noexcept {
 runner::status runner::step(wait& next) {
     for (;;) {
         event happened;
-        // Read once a round: what follows at once, without waiting, happens at one time.
-        const auto now = time();
+        // One for a round: what follows at once, without waiting, happens at one time.
+        const moment now = time();
         if (!started_) {
             started_ = true;
         } else {
@@ -82,15 +86,16 @@ runner::status runner::step(wait& next) {
             if (next_action.kind == action_kind::complete) return status::complete;
             happened = event{};
             if (carry_out(next_action, happened, now)) continue;
-            // Kept only for what has to be waited for: the copy costs as much as a mutex.
-            current_ = next_action;
+            // Not all of it, which would cost as much as a mutex.
+            current_ = next_action.kind;
+            until_ = next_action.until;
             break;
         }
     }
 }
 
 /// True when the action has an outcome already.
-bool runner::carry_out(action& next, event& happened, boottime::time_point now) {
+bool runner::carry_out(action& next, event& happened, const moment& now) {
     if (next.waiting) {
         who_.target->key->stand(ticket_);
         if (!told_waiting_) {
@@ -111,6 +116,11 @@ bool runner::carry_out(action& next, event& happened, boottime::time_point now) 
             return false;
 
         case action_kind::need_link:
+            if (!next.fresh && link_ != nullptr) {
+                // One that the caller has tried it with already.
+                happened.kind = event_kind::link_ready;
+                return true;
+            }
             drop_link();
             get_link(next.fresh, happened);
             return true;
@@ -175,8 +185,9 @@ void runner::drop_link() noexcept {
     asked_ = false;
 }
 
-bool runner::send(command& cmd, event& happened, boottime::time_point now) {
-    sent_at_ = now;
+bool runner::send(command& cmd, event& happened, const moment& now) {
+    // Leases count from here, and nothing else does.
+    if (provider_.traits().family == family::lease) sent_at_ = now();
     if (link_ == nullptr) {
         // Dropped by an operation before this one, an upgrade that failed.
         lose_link("there is no connection any more");
@@ -212,10 +223,10 @@ void runner::lose_link(const char* why) noexcept {
 }
 
 /// Brings what the current action waits for, if it has happened; otherwise says in @p next what to sleep for.
-bool runner::await(event& happened, wait& next, boottime::time_point now) {
+bool runner::await(event& happened, wait& next, const moment& now) {
     next = wait{};
-    next.until = current_.until;
-    switch (current_.kind) {
+    next.until = until_;
+    switch (current_) {
         case action_kind::await_turn:
             if (take(signal_turn)) {
                 happened.kind = event_kind::turn;
@@ -248,15 +259,15 @@ bool runner::await(event& happened, wait& next, boottime::time_point now) {
         return true;
     }
     take(signal_time);
-    if (now >= current_.until) {
+    if (until_ != never && now() >= until_) {
         happened.kind = event_kind::time;
         return true;
     }
     return false;
 }
 
-bool runner::await_reply(event& happened, wait& next, boottime::time_point now) {
-    if (take(signal_progress) || now >= progress_.again_at) {
+bool runner::await_reply(event& happened, wait& next, const moment& now) {
+    if (take(signal_progress) || (progress_.again_at != never && now() >= progress_.again_at)) {
         try {
             progress_ = link_->advance();
         } catch (const std::exception& failed) {
@@ -284,12 +295,7 @@ void runner::settle(bool link_keeps_lock) noexcept {
     // A link that owes an answer would bring it to whoever uses it next, and by our notifier.
     if (asked_) drop_link();
     if (link_ != nullptr && !link_keeps_lock) {
-        try {
-            provider_.put_link(who_, std::move(link_));
-        } catch (...) {
-            // No memory to keep it: then it is closed, which is as good.
-        }
-        link_.reset();
+        provider_.put_link(who_, std::move(link_));
     }
 }
 

@@ -58,7 +58,7 @@ protected:
     /// Called after each notification, on the notifying thread.
     virtual void rouse() noexcept = 0;
     /// Simulated time has drivers of its own.
-    virtual boottime::time_point time() const noexcept { return boottime::now(); }
+    virtual moment time() const noexcept { return {}; }
     /// The link, and with it the descriptor that `wait` named, is about to be destroyed.
     virtual void link_ends() noexcept {}
     virtual waiter who_waits(bool for_ever) const noexcept = 0;
@@ -68,21 +68,22 @@ protected:
     const claim& who_;
 
 private:
-    bool carry_out(action& next, event& happened, boottime::time_point now);
+    bool carry_out(action& next, event& happened, const moment& now);
     void get_link(bool fresh, event& happened);
     void drop_link() noexcept;
     void leave_queue() noexcept;
-    bool send(command& cmd, event& happened, boottime::time_point now);
+    bool send(command& cmd, event& happened, const moment& now);
     void lose_link(const char* why) noexcept;
-    bool await(event& happened, wait& next, boottime::time_point now);
-    bool await_reply(event& happened, wait& next, boottime::time_point now);
+    bool await(event& happened, wait& next, const moment& now);
+    bool await_reply(event& happened, wait& next, const moment& now);
     bool take(unsigned bit) noexcept;
 
     std::unique_ptr<link> link_;
     std::unique_ptr<watch> watch_;
     ticket ticket_;
-    /// What we wait for the outcome of.
-    action current_;
+    /// What we wait for the outcome of, and for how long.
+    action_kind current_ = action_kind::complete;
+    boottime::time_point until_ = never;
     reply failure_;
     progress progress_;
     boottime::time_point sent_at_{};

@@ -72,25 +72,23 @@ public:
 
     /// `errc::timed_out` where the lock is held elsewhere until the end of the timeout.
     lock_handle acquire(access mode, timeout limit, std::stop_token stop, error_code& code, diagnostics* diag) const;
+    /// The same, but throws.
+    lock_handle acquire(access mode, timeout limit, std::stop_token stop) const;
+    /// The same, but is empty where the lock is held elsewhere, and throws otherwise.
+    std::optional<lock_handle> try_acquire(access mode, timeout limit, std::stop_token stop) const;
     void async_acquire(access mode, timeout limit, diagnostics* diag,
                        std::unique_ptr<completion<lock_handle>> done) const;
 
     // The same in the shapes that the public types offer. "Held elsewhere" is an empty optional in the try forms.
     template <class Handle>
     Handle acquire_or_throw(access mode, timeout limit, std::stop_token stop) const {
-        error_code code;
-        diagnostics diag;
-        lock_handle handle = acquire(mode, limit, std::move(stop), code, &diag);
-        throw_if(code, diag);
-        return Handle(std::move(handle));
+        return Handle(acquire(mode, limit, std::move(stop)));
     }
     template <class Handle>
     std::optional<Handle> try_acquire_or_throw(access mode, timeout limit, std::stop_token stop) const {
-        error_code code;
-        diagnostics diag;
-        auto handle = try_acquire<Handle>(mode, limit, std::move(stop), code, &diag);
-        throw_if(code, diag);
-        return handle;
+        auto handle = try_acquire(mode, limit, std::move(stop));
+        if (!handle) return std::nullopt;
+        return Handle(std::move(*handle));
     }
     template <class Handle>
     std::optional<Handle> try_acquire(access mode, timeout limit, std::stop_token stop, error_code& code,

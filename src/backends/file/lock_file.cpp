@@ -187,6 +187,10 @@ lock_file::result lock_file::try_lock(failure& why) {
     return result::locked;
 }
 
+lock_file::result lock_file::stand_and_lock() noexcept {
+    return sys.flock(descriptor(), LOCK_EX) == 0 ? result::locked : result::failed;
+}
+
 bool lock_file::is_current() const noexcept {
     struct stat found {};
     const int status = follows_link_ ? sys.stat(path_.c_str(), &found) : sys.lstat(path_.c_str(), &found);

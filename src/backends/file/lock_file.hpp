@@ -53,6 +53,8 @@ public:
     bool open(failure& why);
     /// Tries to lock what is open. `busy` also where the path leads elsewhere by now; see `is_current`.
     result try_lock(failure& why);
+    /// Locks what is open, and stands in the kernel until it can; `failed` also when a signal came in between.
+    result stand_and_lock() noexcept;
     /// True while the path leads to what is open.
     bool is_current() const noexcept;
     /** In .NET's order: delete the file (if it is still ours to delete), unlock, close.

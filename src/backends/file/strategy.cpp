@@ -108,9 +108,30 @@ public:
         return {true, never};
     }
 
-    /// An open file is worth keeping where the next acquire will find it in place.
+    core::taking take(const core::claim&, timeout limit) override {
+        failure why;
+        for (;;) {
+            if (file_.descriptor() < 0 && !file_.open(why)) return core::taking::beyond;
+            const auto outcome = limit.is_infinite() ? file_.stand_and_lock() : file_.try_lock(why);
+            if (outcome == lock_file::result::failed) return core::taking::beyond;
+            // Locked or busy, it counts only for the file that the path leads to.
+            if (!file_.is_current()) {
+                file_.close();
+                continue;
+            }
+            if (outcome == lock_file::result::busy) {
+                return limit.is_zero() ? core::taking::refused : core::taking::beyond;
+            }
+            locked_ = true;
+            return core::taking::granted;
+        }
+    }
+
+    /// Without a file it costs next to nothing; an open one is worth keeping where the next acquire finds it in place.
     bool reusable() const noexcept override {
-        if (locked_ || settings_->deletes() || file_.descriptor() < 0) return false;
+        if (locked_) return false;
+        if (file_.descriptor() < 0) return true;
+        if (settings_->deletes()) return false;
         if (counted_) return true;
         if (spares.fetch_add(1, std::memory_order_relaxed) < most_spares) {
             counted_ = true;
@@ -351,7 +372,7 @@ const capabilities& file_backend::capabilities() const noexcept {
 }
 
 const core::backend_traits& file_backend::traits() const noexcept {
-    static const core::backend_traits mine;
+    static const core::backend_traits mine{.answers_at_once = true};
     return mine;
 }
 

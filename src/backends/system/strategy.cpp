@@ -50,6 +50,8 @@ public:
         return advance();
     }
 
+    core::taking take(const core::claim& who, timeout limit) override;
+
     progress advance() override {
         switch (asked_) {
             case verb::try_acquire: return try_acquire();
@@ -241,6 +243,23 @@ progress system_link::try_acquire() {
     }
 }
 
+core::taking system_link::take(const core::claim& who, timeout limit) {
+    if (!me_.has_place() || me_.place()->max_count != who.target->max_count || who.target->max_count > most_tickets) {
+        return core::taking::beyond;
+    }
+    me_.want(who.mode);
+    const int error = limit.is_zero()       ? me_.try_enter()
+                      : limit.is_infinite() ? me_.stand(never, std::nullopt)
+                                            : me_.stand(boottime::now() + limit.duration(), std::nullopt);
+    if (error == 0) {
+        held_ = true;
+        return core::taking::granted;
+    }
+    // A writer may have got half of it.
+    me_.leave();
+    return error == EAGAIN ? core::taking::refused : core::taking::beyond;
+}
+
 progress system_link::count() {
     progress how{true, never};
     if (!find_place(how)) return how;
@@ -378,7 +397,7 @@ const capabilities& system_backend::capabilities() const noexcept {
 }
 
 const core::backend_traits& system_backend::traits() const noexcept {
-    static const core::backend_traits mine;
+    static const core::backend_traits mine{.answers_at_once = true};
     return mine;
 }
 

@@ -274,7 +274,7 @@ public:
 private:
     bool hears() const noexcept { return ready_ && next_.descriptor >= 0; }
     void rouse() noexcept override {}
-    boottime::time_point time() const noexcept override { return net_.now; }
+    core::moment time() const noexcept override { return core::moment(net_.now); }
     core::waiter who_waits(bool) const noexcept override {
         return on_caller_ ? core::waiter::caller : core::waiter::executor;
     }
@@ -497,7 +497,8 @@ private:
             if (believes()) fail("is told that it does not hold what it holds");
         }
         net_.say(name_ + (how.succeeded ? " has renewed" : " has not renewed"));
-        if (stage_ == stage::holding) plan_->ended(result, renewal_sent_at_, net_.now, how.valid_until);
+        if (stage_ == stage::holding)
+            plan_->ended(result, traits().renewal_cadence, renewal_sent_at_, net_.now, how.valid_until);
         renewing_.reset();
     }
     void end_main() {

@@ -77,14 +77,15 @@ core::action_kind granted_for(std::chrono::nanoseconds lifetime, core::verb& the
     core::claim who;
     who.owner = core::owner_id("owner");
     core::acquire_operation op(who, traits, timeout(1000ms), core::verb::try_acquire);
-    const boottime::time_point now{1000s};
+    const boottime::time_point at{1000s};
+    const core::moment now(at);
     op.resume({core::event_kind::start}, now);
     op.resume({core::event_kind::turn}, now);
     op.resume({core::event_kind::link_ready}, now);
     core::reply answer;
     answer.result = core::verdict::granted;
     answer.lifetime = lifetime;
-    const core::action next = op.resume({core::event_kind::replied, &answer, now}, now);
+    const core::action next = op.resume({core::event_kind::replied, &answer, at}, now);
     then = next.cmd.what;
     how = op.result();
     return next.kind;

@@ -98,7 +98,7 @@ void run::execute(core::operation& op) {
         if (step > most_steps) return fail("does not end");
         const core::event given = happened_;
         happened_ = {};
-        const action next = op.resume(given, now_);
+        const action next = op.resume(given, core::moment(now_));
         trace_ += std::string("  -> ") + name_of(next.kind);
         if (next.kind == action_kind::send) trace_ += std::string(" ") + name_of(next.cmd.what);
         trace_ += '\n';

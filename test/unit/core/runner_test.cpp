@@ -23,7 +23,7 @@ namespace {
 /// Waits until it is woken once.
 class one_wait final : public operation {
 public:
-    action resume(const event& happened, boottime::time_point) override {
+    action resume(const event& happened, const core::moment&) override {
         if (happened.kind == event_kind::woken) return finish_well();
         action next;
         next.kind = action_kind::await_wake;

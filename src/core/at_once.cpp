@@ -1,0 +1,88 @@
+#include <core/at_once.hpp>
+#include <core/release_operation.hpp>
+
+#include <utility>
+
+namespace holdfast {
+inline namespace v0 {
+namespace core {
+namespace {
+
+class : public notifier {
+    void notify(unsigned) noexcept override {}
+} nobody;
+
+/// The only one in line for a name, and one that stands: whoever comes queues up behind it.
+class lone_place {
+public:
+    explicit lone_place(const claim& who) : key_(*who.target->key) {
+        place_.mode = who.mode;
+        alone_ = key_.enter_alone(place_);
+    }
+    lone_place(const lone_place&) = delete;
+    lone_place& operator=(const lone_place&) = delete;
+    ~lone_place() {
+        if (alone_) key_.leave(place_);
+    }
+    explicit operator bool() const noexcept { return alone_; }
+
+private:
+    key_state& key_;
+    ticket place_;
+    bool alone_ = false;
+};
+
+}  // namespace
+
+taking take_at_once(provider_state& provider, const claim& who, timeout limit, std::unique_ptr<link>& keeper) noexcept {
+    const lone_place place(who);
+    if (!place) return taking::beyond;
+    try {
+        keeper = provider.take_link(who, false, waiter::caller_undisturbed);
+        return keeper->take(who, limit);
+    } catch (...) {
+        // The machine meets it too, and knows how to tell.
+        keeper.reset();
+        return taking::beyond;
+    }
+}
+
+bool give_back_at_once(provider_state& provider, const claim& who, std::unique_ptr<link> keeper, outcome& how) {
+    command give_back;
+    give_back.what = verb::release;
+    give_back.who = &who;
+    reply lost;
+    lost.result = verdict::link_lost;
+    const reply* answer = &lost;
+    if (keeper != nullptr) {
+        try {
+            keeper->start(give_back, nobody);
+            answer = &keeper->last_reply();
+        } catch (const std::exception& failed) {
+            // In no state to be used again.
+            lost.text = failed.what();
+            keeper.reset();
+        }
+    }
+    if (answer->result == verdict::released) {
+        provider.put_link(who, std::move(keeper));
+        return true;
+    }
+    release_operation machine(who, provider.traits(), provider.release_timeout());
+    const moment now;
+    machine.resume({event_kind::start, nullptr, {}}, now);
+    const action next = machine.resume({event_kind::replied, answer, {}}, now);
+    if (next.kind == action_kind::complete) {
+        provider.put_link(who, std::move(keeper));
+    } else {
+        // Its end gives the lock back after all.
+        keeper.reset();
+        machine.resume({event_kind::dropped, nullptr, {}}, now);
+    }
+    how = std::move(machine.result());
+    return how.succeeded;
+}
+
+}  // namespace core
+}  // namespace v0
+}  // namespace holdfast

@@ -1,0 +1,211 @@
+// The short way of blocking calls, where a backend answers at once.
+#include <core/provider_state.hpp>
+
+#include <holdfast/provider.hpp>
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace holdfast {
+namespace {
+
+using core::taking;
+using core::verb;
+using core::verdict;
+using namespace std::chrono_literals;
+
+/// What links are told to do, and what they were asked.
+struct script {
+    taking takes = taking::granted;
+    /// What the machine is told when it asks.
+    verdict answers = verdict::granted;
+    verdict gives_back = verdict::released;
+    bool throws = false;
+    std::function<void()> while_taking = [] {};
+    std::vector<std::string> asked = {};
+    /// Of the time that the machine has.
+    boottime::time_point end{};
+    int links = 0;
+};
+
+class scripted_link final : public core::link {
+public:
+    explicit scripted_link(script& how) : how_(how) { ++how_.links; }
+    ~scripted_link() override { --how_.links; }
+
+    taking take(const core::claim&, timeout limit) override {
+        how_.asked.push_back(limit.is_infinite() ? "take for ever"
+                                                 : "take for " + std::to_string(limit.duration().count()));
+        how_.while_taking();
+        if (how_.throws) throw std::bad_alloc();
+        return how_.takes;
+    }
+    core::progress start(const core::command& cmd, core::notifier&) override {
+        how_.asked.push_back(cmd.what == verb::release ? "give back" : "try");
+        how_.end = cmd.reconnect_until;
+        if (how_.throws) throw std::bad_alloc();
+        set_reply(cmd.what == verb::release ? how_.gives_back : how_.answers).code = errc::unavailable;
+        return {true, core::never};
+    }
+
+private:
+    script& how_;
+};
+
+class scripted_backend final : public core::backend {
+public:
+    explicit scripted_backend(script& how) : how_(how) {}
+
+    std::string_view name() const noexcept override { return "scripted"; }
+    const holdfast::capabilities& capabilities() const noexcept override {
+        static const holdfast::capabilities mine{.lock = true};
+        return mine;
+    }
+    const core::backend_traits& traits() const noexcept override {
+        static const core::backend_traits mine{.answers_at_once = true};
+        return mine;
+    }
+    std::string map_name(core::primitive_kind, std::string_view name) const override { return std::string(name); }
+    std::unique_ptr<core::link> make_link(const core::claim&, const core::backend_context&) override {
+        return std::make_unique<scripted_link>(how_);
+    }
+
+private:
+    script& how_;
+};
+
+class at_once : public testing::Test {
+protected:
+    provider open(const provider_settings& settings = {}) {
+        return provider(core::provider_state::make(std::make_shared<scripted_backend>(how_), settings));
+    }
+    using asked = std::vector<std::string>;
+
+    script how_;
+    const lock lock_ = open().make_lock("name");
+};
+
+TEST_F(at_once, what_is_granted_and_given_back_is_asked_for_once) {
+    lock_.acquire().release();
+    EXPECT_EQ(how_.asked, (asked{"take for ever", "give back"}));
+    EXPECT_EQ(how_.links, 1) << "kept for the next";
+}
+
+TEST_F(at_once, a_try_is_refused_without_a_second_question) {
+    how_.takes = taking::refused;
+    EXPECT_FALSE(lock_.try_acquire());
+    EXPECT_EQ(how_.asked, (asked{"take for 0"}));
+}
+
+TEST_F(at_once, who_stood_for_the_whole_time_has_timed_out) {
+    how_.takes = taking::refused;
+    error_code code;
+    EXPECT_EQ(lock_.acquire(20s, {}, code).state(), held_state::released);
+    EXPECT_EQ(code, errc::timed_out);
+    EXPECT_EQ(how_.asked, (asked{"take for 20000"}));
+}
+
+TEST_F(at_once, who_can_be_cancelled_does_not_stand_there) {
+    const std::stop_source stop;
+    lock_.acquire(20s, stop.get_token()).release();
+    how_.takes = taking::refused;
+    lock_.acquire(20s, stop.get_token()).release();
+    EXPECT_EQ(how_.asked, (asked{"take for 0", "give back", "take for 0", "try", "give back"}));
+}
+
+TEST_F(at_once, what_it_cannot_do_is_asked_again_over_the_same_link) {
+    how_.takes = taking::beyond;
+    auto held = lock_.acquire();
+    EXPECT_EQ(how_.asked, (asked{"take for ever", "try"}));
+    EXPECT_EQ(how_.links, 1);
+    held.release();
+}
+
+TEST_F(at_once, the_time_that_is_used_up_is_not_had_again) {
+    how_.takes = taking::beyond;
+    how_.answers = verdict::refused;
+    how_.while_taking = [] {
+        const auto until = boottime::now() + 40ms;
+        while (boottime::now() < until) {
+        }
+    };
+    const auto began = boottime::now();
+    error_code code;
+    (void)lock_.acquire(41ms, {}, code);
+    EXPECT_EQ(code, errc::timed_out);
+    EXPECT_LT(how_.end - began, 80ms) << "of the machine's time";
+}
+
+TEST_F(at_once, an_error_is_told_by_the_machine) {
+    how_.takes = taking::beyond;
+    how_.answers = verdict::failed;
+    error_code code;
+    (void)lock_.acquire(1s, {}, code);
+    EXPECT_EQ(code, errc::unavailable);
+    how_.throws = true;
+    (void)lock_.acquire(1s, {}, code);
+    EXPECT_EQ(code, errc::unavailable);
+}
+
+TEST_F(at_once, nobody_in_the_process_overtakes_who_stands_or_is_overtaken_by_it) {
+    int tries = 0;
+    how_.while_taking = [&] {
+        // Once, by another one of this process: it stands in line behind us, and a try does not stand in line.
+        if (++tries > 1) return;
+        const auto before = how_.asked.size();
+        EXPECT_FALSE(lock_.try_acquire());
+        EXPECT_EQ(how_.asked.size(), before) << "it must not even ask";
+    };
+    lock_.acquire().release();
+    EXPECT_EQ(tries, 1);
+    // And afterwards the place is free again.
+    EXPECT_TRUE(lock_.try_acquire());
+}
+
+TEST_F(at_once, a_release_that_finds_nothing_says_lost) {
+    auto held = lock_.acquire();
+    how_.gives_back = verdict::not_held;
+    error_code code;
+    held.release(code);
+    EXPECT_EQ(code, errc::lost);
+    EXPECT_EQ(how_.links, 1) << "it holds nothing, and may be used again";
+}
+
+TEST_F(at_once, a_link_that_may_still_hold_is_not_used_again) {
+    auto held = lock_.acquire();
+    how_.gives_back = verdict::failed;
+    error_code code;
+    held.release(code);
+    EXPECT_EQ(code, errc::unavailable);
+    EXPECT_EQ(how_.links, 0) << "its end gives the lock back";
+
+    held = lock_.acquire();
+    how_.throws = true;
+    held.release(code);
+    EXPECT_EQ(code, errc::lost);
+    EXPECT_EQ(how_.links, 0);
+}
+
+TEST_F(at_once, an_observer_is_told_as_ever) {
+    struct : observer {
+        void acquired(std::string_view, std::chrono::nanoseconds) noexcept override { ++grants; }
+        void released(std::string_view, error_code code) noexcept override { releases += code ? 0 : 1; }
+        int grants = 0;
+        int releases = 0;
+    } watcher;
+    provider_settings settings;
+    settings.observer = {&watcher, [](observer*) {}};
+    open(settings).make_lock("name").acquire().release();
+    EXPECT_EQ(watcher.grants, 1);
+    EXPECT_EQ(watcher.releases, 1);
+    EXPECT_EQ(how_.asked, (asked{"try", "give back"})) << "waits could not be told of otherwise";
+}
+
+}  // namespace
+}  // namespace holdfast
