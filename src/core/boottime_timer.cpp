@@ -1,8 +1,6 @@
 // timerfd_create(2) on CLOCK_BOOTTIME.
-#include <core/boottime_timer.hpp>
+#include <core/asio_timer.hpp>
 #include <core/fork.hpp>
-
-#include <holdfast/error.hpp>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
@@ -10,9 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
-#include <system_error>
 #include <utility>
 
 namespace holdfast {
@@ -23,14 +19,18 @@ namespace {
 class descriptor_timer final : public boottime_timer, public std::enable_shared_from_this<descriptor_timer> {
 public:
     descriptor_timer(const boost::asio::any_io_executor& executor, std::function<void()> work)
-        : work_(std::move(work)), descriptor_(executor) {
+        : work_(std::move(work)), descriptor_(executor) {}
+
+    /// False where the system has no descriptor left, or the executor no place for it.
+    bool open() {
         const int made = own_.open_with([] { return ::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC); });
-        if (made < 0) throw error(errc::unavailable, "no timer left: " + std::generic_category().message(errno));
-        descriptor_.assign(made);
+        error_code failed;
+        if (made >= 0) descriptor_.assign(made, failed);
+        return made >= 0 && !failed;
     }
     ~descriptor_timer() override {
         // Ours to close.
-        descriptor_.release();
+        if (descriptor_.is_open()) descriptor_.release();
     }
 
     void set(boottime::time_point when) override {
@@ -67,7 +67,10 @@ private:
 
 std::shared_ptr<boottime_timer> boottime_timer::make(const boost::asio::any_io_executor& executor,
                                                      std::function<void()> work) {
-    return std::make_shared<descriptor_timer>(executor, std::move(work));
+    auto made = std::make_shared<descriptor_timer>(executor, work);
+    if (made->open()) return made;
+    // Late after a suspend, which is better than not at all.
+    return std::make_shared<asio_timer>(executor, std::move(work));
 }
 
 }  // namespace core

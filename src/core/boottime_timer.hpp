@@ -24,8 +24,10 @@ namespace core {
 */
 class boottime_timer {
 public:
-    /** @param work runs on the executor without the mutex; calls @ref fired before it looks at anything; keeps its
-       owner alive, or does nothing, by itself Throws where the system has no timer to give.
+    /** Where the system has no such timer left, one of Asio's, which does stand still.
+
+        @param work runs on the executor without the mutex; calls @ref fired before it looks at anything; keeps its
+                    owner alive, or does nothing, by itself
     */
     static std::shared_ptr<boottime_timer> make(const boost::asio::any_io_executor& executor,
                                                 std::function<void()> work);

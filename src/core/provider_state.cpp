@@ -16,7 +16,7 @@ std::shared_ptr<provider_state> provider_state::make(std::shared_ptr<core::backe
 }
 
 provider_state::provider_state(std::shared_ptr<core::backend> backend, const provider_settings& settings)
-    : backend_(std::move(backend)), traits_(backend_->traits()), settings_(settings), renewals_(*this) {
+    : backend_(std::move(backend)), traits_(backend_->traits()), settings_(settings), alarms_(*this), renewals_(*this) {
     context_.executor = [this] { return executor(); };
     context_.observer = settings_.observer;
 }

@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_CORE_PROVIDER_STATE_HPP
 #define HOLDFAST_CORE_PROVIDER_STATE_HPP
 
+#include <core/alarm_queue.hpp>
 #include <core/backend.hpp>
 #include <core/fork.hpp>
 #include <core/key_table.hpp>
@@ -51,6 +52,7 @@ public:
     void put_link(const claim& who, std::unique_ptr<link> returned) noexcept;
 
     renewal_queue& renewals() noexcept { return renewals_; }
+    alarm_queue& alarms() noexcept { return alarms_; }
 
 private:
     std::mutex mutex_;
@@ -65,6 +67,7 @@ private:
 
     const std::shared_ptr<key_table> keys_ = std::make_shared<key_table>();
     link_pool links_;
+    alarm_queue alarms_;
     renewal_queue renewals_;
 };
 

@@ -3,7 +3,6 @@
 #include <core/runner.hpp>
 
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
 #include <optional>
@@ -348,33 +347,19 @@ void run_sync(provider_state& provider, operation& op, const claim& who, std::st
     keeper = driver.take_link();
 }
 
-/// Timer and descriptor of a waiting operation, made when it first waits. Shared with their handlers.
-class async_runner::waits {
-public:
-    explicit waits(const boost::asio::any_io_executor& executor) : timer(executor) {}
-    ~waits() { stop_descriptor(); }
-
-    void stop_descriptor() noexcept {
-        if (descriptor != nullptr) descriptor->stop();
-    }
-
-    boost::asio::steady_timer timer;
-    boottime::time_point timer_at = never;
-    std::atomic<bool> timer_runs{false};
-    std::shared_ptr<descriptor_wait> descriptor;
-};
-
 async_runner::async_runner(std::shared_ptr<provider_state> provider, operation& op, claim who,
                            std::unique_ptr<link> keeper)
     : own_claim{std::move(who)},
       runner(*provider, op, mine, std::move(keeper)),
       shared_provider_(std::move(provider)) {}
 
-async_runner::~async_runner() = default;
+async_runner::~async_runner() {
+    stop_waiting();
+}
 
 void async_runner::link_ends() noexcept {
     // Before its number can be another link's: the reactor would take that for the one it knows, and never look.
-    if (waits_ != nullptr) waits_->stop_descriptor();
+    if (descriptor_ != nullptr) descriptor_->stop();
 }
 
 void async_runner::start() {
@@ -396,11 +381,7 @@ void async_runner::run(detail::delivery how_told) {
     for (;;) {
         wait next;
         if (step(next) == status::complete) {
-            if (waits_ != nullptr) {
-                waits_->timer.cancel();
-                waits_->stop_descriptor();
-                waits_.reset();
-            }
+            stop_waiting();
             // Before the handler, which may throw.
             self_.reset();
             finish(how_told);
@@ -415,32 +396,26 @@ void async_runner::run(detail::delivery how_told) {
 }
 
 void async_runner::arrange(const wait& next) {
-    if (waits_ == nullptr) {
-        if (next.until == never && next.descriptor < 0) return;
-        waits_ = std::make_shared<waits>(provider_.executor());
+    // Also where it is the same time: it may have rung.
+    if (next.until != never) {
+        provider_.alarms().set(*this, next.until);
+    } else if (alarm_at_ != never) {
+        provider_.alarms().take_out(*this);
     }
-    if (next.until == never) {
-        if (waits_->timer_at != never) waits_->timer.cancel();
-    } else if (next.until != waits_->timer_at || !waits_->timer_runs.load(std::memory_order_acquire)) {
-        waits_->timer_runs.store(true, std::memory_order_release);
-        waits_->timer.expires_after(next.until - boottime::now());
-        waits_->timer.async_wait([self = self_, waits = waits_](const error_code& code) {
-            if (code) return;
-            // The timer's clock and ours differ a little: if this was early, it is set again.
-            waits->timer_runs.store(false, std::memory_order_release);
-            gathered_rousings roused(waits->timer.get_executor());
-            self->notify(signal_time);
-            roused.run();
-        });
-    }
-    waits_->timer_at = next.until;
+    alarm_at_ = next.until;
 
-    if (next.descriptor < 0) {
-        waits_->stop_descriptor();
-        return;
+    if (next.descriptor >= 0) {
+        if (descriptor_ == nullptr) descriptor_ = make_descriptor_wait(provider_.executor());
+        descriptor_->look_at(next.descriptor, next.events, self_);
+    } else if (descriptor_ != nullptr) {
+        descriptor_->stop();
     }
-    if (waits_->descriptor == nullptr) waits_->descriptor = make_descriptor_wait(provider_.executor());
-    waits_->descriptor->look_at(next.descriptor, next.events, self_);
+}
+
+void async_runner::stop_waiting() noexcept {
+    if (std::exchange(alarm_at_, never) != never && !provider_.forked()) provider_.alarms().take_out(*this);
+    if (descriptor_ != nullptr) descriptor_->stop();
+    descriptor_.reset();
 }
 
 namespace {

@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_CORE_RUNNER_HPP
 #define HOLDFAST_CORE_RUNNER_HPP
 
+#include <core/alarm_queue.hpp>
 #include <core/key_state.hpp>
 #include <core/operation.hpp>
 #include <core/provider_state.hpp>
@@ -97,6 +98,8 @@ private:
     std::atomic<unsigned> bits_{0};
 };
 
+class descriptor_wait;
+
 /// Whether the link that an operation ends with keeps a lock.
 enum class link_keeps { nothing, lock_on_success, lock_always };
 
@@ -118,6 +121,7 @@ struct own_claim {
 */
 class async_runner : private own_claim,
                      public runner,
+                     private alarm,
                      public detail::cancellable,
                      public std::enable_shared_from_this<async_runner> {
 public:
@@ -135,8 +139,10 @@ protected:
     const std::shared_ptr<provider_state> shared_provider_;
 
 private:
-    class waits;
     friend class gathered_rousings;
+
+    std::shared_ptr<void> alive() noexcept override { return weak_from_this().lock(); }
+    void ring() noexcept override { notify(signal_time); }
 
     void rouse() noexcept override;
     void link_ends() noexcept override;
@@ -145,8 +151,11 @@ private:
     void run(detail::delivery how_told);
     void post_run() noexcept;
     void arrange(const wait& next);
+    void stop_waiting() noexcept;
 
-    std::shared_ptr<waits> waits_;
+    /// Made when it first waits for one. Shared with its handlers.
+    std::shared_ptr<descriptor_wait> descriptor_;
+    boottime::time_point alarm_at_ = never;
     std::shared_ptr<async_runner> self_;
     std::atomic<bool> parked_{false};
     /// Of those that have been gathered.

@@ -18,9 +18,6 @@ constexpr std::chrono::milliseconds tick_length{10};
 // How often a lease is renewed alone after it failed with others: the reason may be there to stay, or be over.
 constexpr signed char alone_for = 16;
 
-// How long the timer runs on when there is nothing to renew any more.
-constexpr std::chrono::milliseconds idle_timer{50};
-
 }  // namespace
 
 renewal::step renewal::look(boottime::time_point now) noexcept {
@@ -130,7 +127,7 @@ private:
 };
 
 renewal_queue::~renewal_queue() {
-    if (owner_.forked() && timer_ != nullptr) (void)new std::shared_ptr<boottime_timer>(timer_);
+    if (!owner_.forked()) owner_.alarms().take_out(*this);
 }
 
 void renewal_queue::add(hold& lease, boottime::time_point granted_at) {
@@ -144,7 +141,7 @@ void renewal_queue::insert(hold& lease) {
     if (lease.is_ending() || lease.was_lost()) return;
     due_.insert(lease);
     lease.waits_for_renewal_ = true;
-    if (lease.plan.next_look() < timer_at_) schedule();
+    if (lease.plan.next_look() < alarm_at_) schedule();
 }
 
 void renewal_queue::put_back(hold& lease) noexcept {
@@ -159,45 +156,25 @@ void renewal_queue::remove(hold& lease) noexcept {
     const std::lock_guard guard(mutex_);
     if (!std::exchange(lease.waits_for_renewal_, false)) return;
     due_.erase(due_.iterator_to(lease));
-    // A user's executor has work as long as a timer runs. Not ended at once, which the next lease would have to undo.
-    const auto soon = boottime::now() + idle_timer;
-    if (!due_.empty() || timer_at_ <= soon) return;
-    timer_at_ = soon;
-    try {
-        set_timer();
-    } catch (const std::exception&) {
-        // Nobody is left to be renewed, and the next one sets it.
-        timer_at_ = boottime::time_point::max();
-    }
+    if (!due_.empty()) return;
+    alarm_at_ = never;
+    owner_.alarms().take_out(*this);
 }
 
-/// Sets the timer for the entry that is due first. The mutex is held.
+/// Sets the alarm for the one that is due first. The mutex is held.
 void renewal_queue::schedule() {
     if (due_.empty()) return;
-    timer_at_ = due_.begin()->plan.next_look();
-    try {
-        set_timer();
-    } catch (...) {
-        timer_at_ = boottime::time_point::max();
-        throw;
-    }
+    alarm_at_ = never;
+    const auto first = due_.begin()->plan.next_look();
+    owner_.alarms().set(*this, first);
+    alarm_at_ = first;
 }
 
-void renewal_queue::set_timer() {
-    if (timer_ == nullptr) {
-        timer_ = boottime_timer::make(owner_.executor(), [this, provider = owner_.weak_from_this()] {
-            // The provider may be gone; this queue is its member.
-            if (const auto alive = provider.lock()) tick();
-        });
-    }
-    timer_->set(timer_at_);
+std::shared_ptr<void> renewal_queue::alive() noexcept {
+    return owner_.weak_from_this().lock();
 }
 
-void renewal_queue::tick() {
-    {
-        const std::lock_guard guard(mutex_);
-        timer_->fired();
-    }
+void renewal_queue::ring() noexcept {
     const auto until = boottime::now() + tick_length;
     batches together;
     for (due next; take_due(until, next);) {
@@ -207,8 +184,12 @@ void renewal_queue::tick() {
         if (!each.second.empty()) renew(std::move(each.second));
     }
     const std::lock_guard guard(mutex_);
-    timer_at_ = boottime::time_point::max();
-    schedule();
+    alarm_at_ = never;
+    try {
+        schedule();
+    } catch (const std::exception&) {
+        // The next one that is put there, or any other alarm, sets the timer.
+    }
 }
 
 /// @param next null for one that is being destroyed

@@ -2,7 +2,7 @@
 #ifndef HOLDFAST_LEASE_RENEWAL_HPP
 #define HOLDFAST_LEASE_RENEWAL_HPP
 
-#include <core/boottime_timer.hpp>
+#include <core/alarm_queue.hpp>
 #include <core/claim.hpp>
 
 #include <holdfast/clock.hpp>
@@ -74,7 +74,7 @@ public:
 
     Thread safety: safe.
 */
-class renewal_queue {
+class renewal_queue : private alarm {
 public:
     explicit renewal_queue(provider_state& owner) noexcept : owner_(owner) {}
     renewal_queue(const renewal_queue&) = delete;
@@ -99,23 +99,23 @@ private:
     /// By kind, because one command renews leases of one kind.
     using batches = std::map<std::pair<primitive_kind, access>, std::vector<due>>;
 
+    std::shared_ptr<void> alive() noexcept override;
+    /// Renews what is due.
+    void ring() noexcept override;
     void schedule();
-    void tick();
     bool take_due(boottime::time_point until, due& next);
     void attend(due next, boottime::time_point until, batches& together) noexcept;
     void renew(std::vector<due> all) noexcept;
     void fail(hold& lease) noexcept;
     void insert(hold& lease);
     void put_back(hold& lease) noexcept;
-    void set_timer();
 
     provider_state& owner_;
     std::mutex mutex_;
     boost::intrusive::multiset<renewable, boost::intrusive::compare<sooner>,
                                boost::intrusive::constant_time_size<false>>
         due_;
-    std::shared_ptr<boottime_timer> timer_;
-    boottime::time_point timer_at_ = boottime::time_point::max();
+    boottime::time_point alarm_at_ = boottime::time_point::max();
 };
 
 }  // namespace core

@@ -1,39 +1,14 @@
-// Asio's timer: its clock, the performance counter, goes on while the machine sleeps.
-#include <core/boottime_timer.hpp>
+#include <core/asio_timer.hpp>
 
-#include <boost/asio/steady_timer.hpp>
-
-#include <algorithm>
 #include <utility>
 
 namespace holdfast {
 inline namespace v0 {
 namespace core {
-namespace {
-
-class counter_timer final : public boottime_timer, public std::enable_shared_from_this<counter_timer> {
-public:
-    counter_timer(const boost::asio::any_io_executor& executor, std::function<void()> work)
-        : work_(std::move(work)), timer_(executor) {}
-
-    void set(boottime::time_point when) override {
-        timer_.expires_after(std::max<boottime::duration>(when - boottime::now(), boottime::duration::zero()));
-        timer_.async_wait([self = shared_from_this()](const error_code& code) {
-            if (!code) self->work_();
-        });
-    }
-    void fired() noexcept override {}
-
-private:
-    const std::function<void()> work_;
-    boost::asio::steady_timer timer_;
-};
-
-}  // namespace
 
 std::shared_ptr<boottime_timer> boottime_timer::make(const boost::asio::any_io_executor& executor,
                                                      std::function<void()> work) {
-    return std::make_shared<counter_timer>(executor, std::move(work));
+    return std::make_shared<asio_timer>(executor, std::move(work));
 }
 
 }  // namespace core
