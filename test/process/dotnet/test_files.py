@@ -5,67 +5,12 @@ Needs the .NET SDK; without it the test is skipped (exit status 77). LOCK_HOLDER
 
 import os
 import pathlib
-import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 import unittest
 
-here = pathlib.Path(__file__).resolve().parent
-skipped = 77
-
-
-class Program:
-    """A program that is told line by line what to do."""
-
-    def __init__(self, *command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-
-    def send(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def read(self):
-        return self.process.stdout.readline().strip()
-
-    def ask(self, line):
-        self.send(line)
-        return self.read()
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-
-def build(into):
-    """With the package where it can be had, else with the runtime alone. Returns the program, or None."""
-    environment = dict(os.environ, DOTNET_CLI_TELEMETRY_OPTOUT="1", DOTNET_NOLOGO="1", DOTNET_CLI_HOME=str(into))
-    said = ""
-    for package in ("true", "false"):
-        # Made anew for each, so that nothing of the other is left; nothing is written beside the sources.
-        work = into / package
-        shutil.copytree(here, work / "source", ignore=shutil.ignore_patterns("*.py"))
-        try:
-            made = subprocess.run(
-                ["dotnet", "build", "-c", "Release", "-o", str(work / "out"), f"-p:WithPackage={package}",
-                 str(work / "source" / "lock_file.csproj")],
-                env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100)
-        except subprocess.TimeoutExpired:
-            continue
-        if made.returncode == 0:
-            return work / "out" / "lock_file.dll"
-        said = made.stdout
-    print(said, file=sys.stderr)
-    return None
+import programs
+from programs import Program
 
 
 class SharedWithDotNet(unittest.TestCase):
@@ -167,13 +112,13 @@ class SharedWithDotNet(unittest.TestCase):
         self.assertEqual(self.dotnet.ask("try"), "got")
 
 
+def make():
+    """With the package where it can be had, else with the runtime alone."""
+    try:
+        SharedWithDotNet.program = programs.make("files", "WithPackage=true")
+    except programs.NotToBeHad:
+        SharedWithDotNet.program = programs.make("files", "WithPackage=false")
+
+
 if __name__ == "__main__":
-    if shutil.which("dotnet") is None:
-        print("skipped: no dotnet on PATH")
-        sys.exit(skipped)
-    with tempfile.TemporaryDirectory() as made:
-        SharedWithDotNet.program = build(pathlib.Path(made))
-        if SharedWithDotNet.program is None:
-            print("skipped: the .NET program cannot be built here")
-            sys.exit(skipped)
-        unittest.main(verbosity=2, exit=True)
+    programs.main(make)
