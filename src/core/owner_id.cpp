@@ -29,10 +29,13 @@ owner_id owner_id::make() {
 
 void owner_id::append_to(std::string& text) const {
     static constexpr char digits[] = "0123456789abcdef";
+    std::array<char, 32> made;
+    auto next = made.begin();
     for (const unsigned char byte : bytes_) {
-        text += digits[byte >> 4];
-        text += digits[byte & 15];
+        *next++ = digits[byte >> 4];
+        *next++ = digits[byte & 15];
     }
+    text.append(made.data(), made.size());
 }
 
 std::string owner_id::text() const {

@@ -101,9 +101,10 @@ void inotify_hub::retire(listener& who) noexcept {
     if (leader_ == nullptr && !followers_.empty()) followers_.front()->rouse();
 }
 
-void inotify_hub::sweep() noexcept {
+void inotify_hub::sweep(std::size_t most_left) noexcept {
     if (generation_ != fork_generation()) return;
     const std::lock_guard guard(mutex_);
+    if (retired_.size() <= most_left) return;
     for (const int watch : retired_) {
         const auto found = watches_.find(watch);
         if (found == watches_.end() || !found->second.empty()) continue;

@@ -55,8 +55,8 @@ public:
     void remove(listener& who) noexcept;
     /// The same, leaving the kernel's part for `sweep`: for whoever has just got what it waited for, and is in a hurry.
     void retire(listener& who) noexcept;
-    /// Removes what `retire` has left, and nobody else listens to.
-    void sweep() noexcept;
+    /// Removes what `retire` has left, and nobody else listens to; not yet where that is no more than @p most_left.
+    void sweep(std::size_t most_left = 0) noexcept;
 
     /// Waits on the calling thread until it is roused or @p until, delivering events meanwhile if nobody else does; may
     /// return without a reason. Whoever has waited for the last time must `remove` its listener: others may have relied

@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <system_error>
+#include <utility>
 
 namespace holdfast {
 inline namespace v0 {
@@ -89,8 +91,13 @@ failure lock_file::explain(int error, const char* step) const {
 bool lock_file::open(failure& why) {
     follows_link_ = false;
     int directories_left = most_directories;
+    bool knows_directory = !settings_.opts.exact_paths;
     if (settings_.opts.private_directory && !check_directory(why)) return false;
     for (;;) {
+        // Where it cannot be had, the whole path says why, or does as well. What is too long for that stays so.
+        if (directory_ == nullptr && knows_directory && path_.size() < PATH_MAX) {
+            directory_ = settings_.directory.find(parent_of(path_));
+        }
         // NFS makes an exclusive flock a write lock, which needs a descriptor that can write.
         const int access = settings_.opts.allow_remote ? O_RDWR : O_RDONLY;
         const int flags = access | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
@@ -98,11 +105,21 @@ bool lock_file::open(failure& why) {
         const int error = errno;
         switch (error) {
             case EINTR: continue;
+            case EMFILE:
+            case ENFILE:
+                // A lock needs one descriptor, and shall not fail for want of a second one.
+                if (std::exchange(knows_directory, false)) {
+                    forget_directory();
+                    continue;
+                }
+                why = explain(error, "cannot open");
+                return false;
             case ENOENT:
                 if (directories_left-- == 0) {
                     why = explain(error, "cannot open");
                     return false;
                 }
+                forget_directory();
                 if (!make_directory(why)) return false;
                 continue;
             case EACCES:
@@ -131,9 +148,39 @@ bool lock_file::open(failure& why) {
     }
 }
 
+lock_file::place lock_file::where() const noexcept {
+    if (directory_ == nullptr) return {AT_FDCWD, path_.c_str()};
+    return {directory_->descriptor(), path_.c_str() + path_.rfind('/') + 1};
+}
+
+void lock_file::forget_directory() noexcept {
+    if (directory_ != nullptr) settings_.directory.forget(*directory_);
+    directory_.reset();
+}
+
+void lock_file::delete_file() const noexcept {
+    const place at = where();
+    sys.unlink(at.directory, at.name);
+}
+
 int lock_file::open_once(int flags) noexcept {
     announced_ = false;
-    return descriptor_.open_with([this, flags] { return sys.open(path_.c_str(), flags, 0666); });
+    return descriptor_.open_with([at = where(), flags] { return sys.open(at.directory, at.name, flags, 0666); });
+}
+
+void lock_file::discard(bool locked) noexcept {
+    struct stat found {};
+    const bool deleted = counts_links_ && sys.fstat(descriptor(), &found) == 0 && found.st_nlink == 0;
+    // Most are deleted by their holder. Otherwise the directory may be another one by now, and in the old one is a file
+    // that we have made.
+    if (!deleted && directory_ != nullptr) {
+        const place at = where();
+        const bool there = ::fstatat(at.directory, at.name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+                           found.st_dev == device_ && found.st_ino == inode_;
+        if (locked && there && settings_.deletes()) delete_file();
+        forget_directory();
+    }
+    close();
 }
 
 bool lock_file::check_opened(failure& why) {
@@ -203,10 +250,11 @@ bool lock_file::is_current() const noexcept {
 bool lock_file::release() {
     const bool ours = is_current();
     // What stands at the path by now, if it is not ours, is somebody else's lock.
-    if (ours && settings_.deletes()) sys.unlink(path_.c_str());
+    if (ours && settings_.deletes()) delete_file();
     sys.flock(descriptor(), LOCK_UN);
     // Unlocking makes no event; closing does. Where nobody waits the open file serves the next acquire.
-    if (!ours || settings_.deletes() || announced_ || has_waiters()) close();
+    wanted_ = !ours || settings_.deletes() || announced_ || has_waiters();
+    if (wanted_) close();
     return ours;
 }
 

@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_BACKENDS_FILE_LOCK_FILE_HPP
 #define HOLDFAST_BACKENDS_FILE_LOCK_FILE_HPP
 
+#include <backends/file/lock_directory.hpp>
 #include <core/fork.hpp>
 
 #include <holdfast/backends/file.hpp>
@@ -30,6 +31,7 @@ struct settings {
     bool deletes() const noexcept { return opts.exact_paths ? opts.delete_exact_files : !opts.keep_files; }
 
     const options opts;
+    mutable known_directory directory;
     /// The device that was last found to have a trustworthy flock; lock files of one directory share it.
     mutable std::atomic<dev_t> trusted_device{0};
 };
@@ -62,7 +64,11 @@ public:
         @return false when the path led elsewhere: the lock was lost before
     */
     bool release();
+    /// Whether somebody waited for it when it was released, as far as that can be told.
+    bool was_wanted() const noexcept { return wanted_; }
     void close() noexcept { descriptor_.reset(); }
+    /// Closes what is not the lock's any more. @param locked whether it is locked all the same
+    void discard(bool locked) noexcept;
 
     int descriptor() const noexcept { return descriptor_.get(); }
     const std::string& path() const noexcept { return path_; }
@@ -72,6 +78,14 @@ public:
 
 private:
     int open_once(int flags) noexcept;
+    /// What to look the file up by.
+    struct place {
+        int directory;
+        const char* name;
+    };
+    place where() const noexcept;
+    void forget_directory() noexcept;
+    void delete_file() const noexcept;
     bool make_directory(failure& why) const;
     bool check_directory(failure& why) const;
     bool check_opened(failure& why);
@@ -80,6 +94,8 @@ private:
 
     const settings& settings_;
     const std::string& path_;
+    /// The path's directory as it was; null for exact paths, and where it could not be opened.
+    std::shared_ptr<const lock_directory> directory_;
     core::forked_descriptor descriptor_;
     dev_t device_ = 0;
     ino_t inode_ = 0;
@@ -88,6 +104,7 @@ private:
     /// The path's last component is a symbolic link, in a directory that only trusted users write.
     bool follows_link_ = false;
     bool announced_ = false;
+    bool wanted_ = false;
 };
 
 }  // namespace file

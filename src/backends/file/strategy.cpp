@@ -43,6 +43,9 @@ constexpr std::chrono::milliseconds patience{25};
 constexpr std::chrono::milliseconds shortest_probe{10};
 constexpr std::chrono::milliseconds longest_probe{250};
 
+// Watches that are left behind where a release is in a hurry.
+constexpr std::size_t most_retired = 16;
+
 // Idle open files that all lock objects of a process keep for their next acquire.
 constexpr int most_spares = 64;
 std::atomic<int> spares{0};
@@ -110,17 +113,20 @@ public:
 
     core::taking take(const core::claim&, timeout limit) override {
         failure why;
+        bool stands = false;
         for (;;) {
             if (file_.descriptor() < 0 && !file_.open(why)) return core::taking::beyond;
-            const auto outcome = limit.is_infinite() ? file_.stand_and_lock() : file_.try_lock(why);
+            const auto outcome = std::exchange(stands, false) ? file_.stand_and_lock() : file_.try_lock(why);
             if (outcome == lock_file::result::failed) return core::taking::beyond;
             // Locked or busy, it counts only for the file that the path leads to.
             if (!file_.is_current()) {
-                file_.close();
+                file_.discard(outcome == lock_file::result::locked);
                 continue;
             }
             if (outcome == lock_file::result::busy) {
-                return limit.is_zero() ? core::taking::refused : core::taking::beyond;
+                if (!limit.is_infinite()) return limit.is_zero() ? core::taking::refused : core::taking::beyond;
+                stands = true;
+                continue;
             }
             locked_ = true;
             return core::taking::granted;
@@ -170,7 +176,8 @@ private:
             if (outcome == lock_file::result::failed) break;
             // Locked or busy, it counts only for the file that the path leads to.
             if (!file_.is_current()) {
-                discard();
+                if (watch_ != nullptr) watch_->turn_away();
+                file_.discard(outcome == lock_file::result::locked);
                 continue;
             }
             if (outcome == lock_file::result::busy && std::exchange(unheard, false)) {
@@ -197,14 +204,10 @@ private:
         // Before the lock is given up, or its thread would take it again.
         stander_.reset();
         set_reply(file_.release() ? verdict::released : verdict::not_held);
-        if (hub_ != nullptr) std::exchange(hub_, nullptr)->sweep();
+        // Takes longer than the rest of the release. If somebody waits, the next one of us that does can see to it.
+        if (hub_ != nullptr) std::exchange(hub_, nullptr)->sweep(file_.was_wanted() ? most_retired : 0);
         if (reply_.result == verdict::not_held)
             reply_.text = "'" + file_.path() + "' was deleted or replaced while held";
-    }
-
-    void discard() {
-        if (watch_ != nullptr) watch_->turn_away();
-        file_.close();
     }
 
     const std::shared_ptr<const settings> settings_;

@@ -10,12 +10,12 @@ inline namespace v0 {
 namespace file {
 
 system_calls sys{
-    [](const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); },
+    [](int directory, const char* path, int flags, mode_t mode) { return ::openat(directory, path, flags, mode); },
     [](int descriptor, int operation) { return ::flock(descriptor, operation); },
     [](int descriptor, struct stat* result) { return ::fstat(descriptor, result); },
     [](const char* path, struct stat* result) { return ::stat(path, result); },
     [](const char* path, struct stat* result) { return ::lstat(path, result); },
-    [](const char* path) { return ::unlink(path); },
+    [](int directory, const char* path) { return ::unlinkat(directory, path, 0); },
     [](const char* path, mode_t mode) { return ::mkdir(path, mode); },
     [](int descriptor, long* type) {
         struct statfs info {};

@@ -9,14 +9,14 @@ namespace holdfast {
 inline namespace v0 {
 namespace file {
 
-/// Each as the system call of its name: -1 and errno on failure.
+/// Each as the system call of its name: -1 and errno on failure. Paths begin at @p directory, unless it is AT_FDCWD.
 struct system_calls {
-    int (*open)(const char* path, int flags, mode_t mode);
+    int (*open)(int directory, const char* path, int flags, mode_t mode);
     int (*flock)(int descriptor, int operation);
     int (*fstat)(int descriptor, struct stat* result);
     int (*stat)(const char* path, struct stat* result);
     int (*lstat)(const char* path, struct stat* result);
-    int (*unlink)(const char* path);
+    int (*unlink)(int directory, const char* path);
     int (*mkdir)(const char* path, mode_t mode);
     /// The type of the file system that @p descriptor is on (statfs(2)).
     int (*file_system_type)(int descriptor, long* type);

@@ -14,6 +14,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <random>
 #include <set>
 
@@ -66,12 +67,12 @@ TEST_F(InjectedFault, OfFlockIsAnErrorAndNeverALockNorHeldElsewhere) {
 TEST_F(InjectedFault, OfAnInterruptedCallIsTriedAgain) {
     const injected kernel("open and flock are interrupted (EINTR) three times");
     calls_ = 0;
-    kernel->open = [](const char* path, int flags, mode_t mode) {
+    kernel->open = [](int directory, const char* path, int flags, mode_t mode) {
         if (++calls_ % 4 != 0) {
             errno = EINTR;
             return -1;
         }
-        return ::open(path, flags, mode);
+        return ::openat(directory, path, flags, mode);
     };
     kernel->flock = [](int file, int operation) {
         if (++calls_ % 4 != 0) {
@@ -92,12 +93,12 @@ TEST_F(InjectedFault, OfAForeignFileInAStickyDirectoryIsOpenedWithoutMakingIt) {
     const lock mine = make();
     ::close(::open(std::string(mine.mapped_name()).c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0644));
     const injected kernel("fs.protected_regular: open with O_CREAT fails with EACCES, without it does not");
-    kernel->open = [](const char* path, int flags, mode_t mode) {
+    kernel->open = [](int directory, const char* path, int flags, mode_t mode) {
         if ((flags & O_CREAT) != 0) {
             errno = EACCES;
             return -1;
         }
-        return ::open(path, flags, mode);
+        return ::openat(directory, path, flags, mode);
     };
     EXPECT_TRUE(mine.try_acquire());
     std::filesystem::remove(mine.mapped_name());
@@ -145,7 +146,7 @@ TEST_F(InjectedFault, OfAnInodeThatCannotBeLookedAtIsNeverALock) {
 
 TEST_F(InjectedFault, OfDeletingDoesNotKeepTheLock) {
     const injected kernel("unlink fails with EACCES (a sticky directory)");
-    kernel->unlink = [](const char*) {
+    kernel->unlink = [](int, const char*) {
         errno = EACCES;
         return -1;
     };
@@ -157,7 +158,7 @@ TEST_F(InjectedFault, OfDeletingDoesNotKeepTheLock) {
 
 TEST_F(InjectedFault, OfADirectoryThatVanishesForEverEndsWithAnError) {
     const injected kernel("open fails with ENOENT although the directory was made");
-    kernel->open = [](const char*, int, mode_t) {
+    kernel->open = [](int, const char*, int, mode_t) {
         errno = ENOENT;
         return -1;
     };
@@ -169,9 +170,9 @@ TEST_F(InjectedFault, OfADirectoryThatVanishesForEverEndsWithAnError) {
 TEST_F(InjectedFault, NoneButTheCallsOfAReleaseInTheirOrder) {
     static std::vector<std::string> calls;
     const injected kernel("none: calls are only recorded");
-    kernel->unlink = [](const char* path) {
+    kernel->unlink = [](int directory, const char* path) {
         calls.emplace_back("unlink");
-        return ::unlink(path);
+        return ::unlinkat(directory, path, 0);
     };
     kernel->flock = [](int file, int operation) {
         calls.emplace_back(operation == LOCK_UN ? "unlock" : "lock");
@@ -234,6 +235,92 @@ TEST_F(InjectedFault, OfAFileSystemThatCountsNoLinksIsNoLoss) {
     lock_handle held = make().acquire(1s);
     EXPECT_EQ(held.state(), held_state::held);
     held.release();
+}
+
+/// The directory is kept open, and may be another one by the time of the next lock.
+class KnownDirectory : public testing::Test {
+protected:
+    KnownDirectory() {
+        file::options options;
+        options.directory = path_;
+        source_ = file::make_provider(options);
+        // From here on it is known.
+        source_->make_lock("x").acquire().release();
+    }
+    void expect_exclusion() const {
+        const auto held = source_->make_lock("x").acquire();
+        EXPECT_EQ(held.state(), held_state::held);
+        file::options options;
+        options.directory = path_;
+        EXPECT_FALSE(file::make_provider(options).make_lock("x").try_acquire());
+        EXPECT_EQ(std::filesystem::directory_iterator(path_)->path(), source_->make_lock("x").mapped_name());
+    }
+
+    const temporary_directory here_;
+    const std::string path_ = here_.path() + "/locks";
+    const std::string moved_ = here_.path() + "/moved";
+    std::optional<provider> source_;
+};
+
+TEST_F(KnownDirectory, ThatWasMovedAwayIsMadeAnew) {
+    std::filesystem::rename(path_, moved_);
+    expect_exclusion();
+    EXPECT_TRUE(std::filesystem::is_empty(moved_)) << "what was made there by mistake is gone";
+}
+
+TEST_F(KnownDirectory, ThatWasReplacedIsLeftForTheNewOne) {
+    std::filesystem::rename(path_, moved_);
+    std::filesystem::create_directory(path_);
+    expect_exclusion();
+    EXPECT_TRUE(std::filesystem::is_empty(moved_));
+}
+
+TEST_F(KnownDirectory, ThatWasDeletedIsMadeAnew) {
+    std::filesystem::remove(path_);
+    expect_exclusion();
+}
+
+TEST_F(KnownDirectory, WhoseLinkLeadsElsewhereByNowIsLeft) {
+    std::filesystem::rename(path_, moved_);
+    std::filesystem::create_directory(here_.path() + "/other");
+    std::filesystem::create_directory_symlink(here_.path() + "/other", path_);
+    expect_exclusion();
+    EXPECT_TRUE(std::filesystem::is_empty(moved_));
+}
+
+TEST_F(KnownDirectory, ThatWasMovedWithALockInItHasLostIt) {
+    auto held = source_->make_lock("x").acquire();
+    std::filesystem::rename(path_, moved_);
+    EXPECT_EQ(held.state(), held_state::lost);
+    expect_exclusion();
+    error_code code;
+    held.release(code);
+    EXPECT_EQ(code, errc::lost);
+    EXPECT_FALSE(std::filesystem::is_empty(moved_)) << "not at its path any more, so it is not ours to delete";
+}
+
+TEST_F(KnownDirectory, WithAFileInItsPlaceIsAnError) {
+    std::filesystem::rename(path_, moved_);
+    ::close(::open(path_.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0644));
+    error_code code;
+    diagnostics diag;
+    EXPECT_FALSE(source_->make_lock("x").try_acquire(timeout::zero(), {}, code, &diag));
+    EXPECT_EQ(code, errc::invalid_state) << diag.message;
+    EXPECT_TRUE(std::filesystem::is_empty(moved_));
+}
+
+TEST_F(KnownDirectory, OfALongPathIsNoWayAroundTheLongestOne) {
+    // What it is opened by is short enough; what it is looked up by is not.
+    std::string deep = here_.path();
+    while (deep.size() + 1 + 200 < 4060) deep += "/" + std::string(200, 'd');
+    deep += "/" + std::string(4060 - deep.size() - 1, 'e');
+    file::options options;
+    options.directory = deep;
+    const provider source = file::make_provider(options);
+    error_code code;
+    diagnostics diag;
+    EXPECT_FALSE(source.make_lock(std::string(100, 'n')).try_acquire(timeout::zero(), {}, code, &diag));
+    EXPECT_EQ(code, errc::invalid_name) << diag.message;
 }
 
 /// Text of all kinds, with whatever could lead out of a directory in it.
