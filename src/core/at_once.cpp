@@ -1,4 +1,5 @@
 #include <core/at_once.hpp>
+#include <core/parker.hpp>
 #include <core/release_operation.hpp>
 
 #include <utility>
@@ -34,12 +35,19 @@ private:
 
 }  // namespace
 
-taking take_at_once(provider_state& provider, const claim& who, timeout limit, std::unique_ptr<link>& keeper) noexcept {
+taking take_at_once(provider_state& provider, const claim& who, timeout limit, const std::stop_token& stop,
+                    std::unique_ptr<link>& keeper) noexcept {
     const lone_place place(who);
     if (!place) return taking::beyond;
     try {
         keeper = provider.take_link(who, false, waiter::caller_undisturbed);
-        return keeper->take(who, limit);
+        if (!stop.stop_possible()) return keeper->take(who, limit, nullptr);
+        // Being ready to be ended costs more than a lock; most are free.
+        const taking tried = keeper->take(who, timeout::zero(), nullptr);
+        if (tried != taking::refused || limit.is_zero()) return tried;
+        parker self;
+        const std::stop_callback ended(stop, [&self] { self.rouse(); });
+        return keeper->take(who, limit, &self);
     } catch (...) {
         // The machine meets it too, and knows how to tell.
         keeper.reset();

@@ -8,6 +8,7 @@
 #include <holdfast/timeout.hpp>
 
 #include <memory>
+#include <stop_token>
 
 namespace holdfast {
 inline namespace v0 {
@@ -18,11 +19,13 @@ namespace core {
     What is granted at once needs no decision, and both cost as much as a lock of the kernel. Whatever else happens is
     left to the machine, which asks again. Nobody of this process is overtaken.
 
-    @param limit     how long the thread may stand
-    @param keeper    what keeps the lock; or a link for the machine, that holds nothing; or null
+    @param limit  how long the thread may stand
+    @param stop   ends that, as if the time were over
+    @param keeper what keeps the lock; or a link for the machine, that holds nothing; or null
     @return `beyond` where nothing is held and it takes a machine to go on
 */
-taking take_at_once(provider_state& provider, const claim& who, timeout limit, std::unique_ptr<link>& keeper) noexcept;
+taking take_at_once(provider_state& provider, const claim& who, timeout limit, const std::stop_token& stop,
+                    std::unique_ptr<link>& keeper) noexcept;
 
 /** Gives back what such a link keeps, and the link to its name.
     @param how what it has come to, unless that is success

@@ -164,12 +164,14 @@ public:
     /// Begins @p cmd. @p on_progress stays valid until the command is done or the link destroyed.
     virtual progress start(const command& cmd, notifier& on_progress) = 0;
     virtual progress advance() { return {true, never}; }
-    /** Takes the lock on the calling thread, which nothing disturbs, and which may stand where the lock is kept until
-       it has it, for @p limit at most. For links that answer at once.
+    /** Takes the lock on the calling thread, which may stand where the lock is kept until it has it, for @p limit at
+        most. For links that answer at once.
 
         After anything but `granted` nothing is held, and nothing asked for.
+
+        @param self whose rousing ends it, as if the time were over; null: nothing does
     */
-    virtual taking take(const claim& who, timeout limit);
+    virtual taking take(const claim& who, timeout limit, parker* self);
     /// Asks the server to give up the command; its reply still comes.
     virtual void request_cancel() {}
 

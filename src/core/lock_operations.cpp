@@ -217,19 +217,15 @@ lock_handle acquire_sync(const std::shared_ptr<provider_state>& shared, const st
     const auto began = watched || !limit.is_infinite() ? boottime::now() : boottime::time_point();
     // An observer is told of waits, of which the short way knows nothing.
     if (provider.traits().answers_at_once && !watched) {
-        const bool stands = !stop.stop_possible();
-        switch (take_at_once(provider, who, stands ? limit : timeout::zero(), keeper)) {
+        switch (take_at_once(provider, who, limit, stop, keeper)) {
             case taking::granted: {
                 static const outcome granted;
                 return make_handle(shared, std::move(who), std::move(keeper), granted);
             }
             case taking::refused:
-                if (stands || limit.is_zero()) {
-                    provider.put_link(who, std::move(keeper));
-                    failed(outcome{.code = errc::timed_out});
-                    return {};
-                }
-                break;
+                provider.put_link(who, std::move(keeper));
+                failed(outcome{.code = stop.stop_requested() ? errc::cancelled : errc::timed_out});
+                return {};
             case taking::beyond: break;
         }
         if (!limit.is_infinite()) limit = remaining(limit, began);

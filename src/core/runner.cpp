@@ -11,7 +11,7 @@ namespace holdfast {
 inline namespace v0 {
 namespace core {
 
-taking link::take(const claim&, timeout) {
+taking link::take(const claim&, timeout, parker*) {
     return taking::beyond;
 }
 

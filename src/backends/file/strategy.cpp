@@ -111,7 +111,7 @@ public:
         return {true, never};
     }
 
-    core::taking take(const core::claim&, timeout limit) override {
+    core::taking take(const core::claim&, timeout limit, core::parker* self) override {
         failure why;
         bool stands = false;
         for (;;) {
@@ -124,7 +124,9 @@ public:
                 continue;
             }
             if (outcome == lock_file::result::busy) {
-                if (!limit.is_infinite()) return limit.is_zero() ? core::taking::refused : core::taking::beyond;
+                if (limit.is_zero()) return core::taking::refused;
+                // Nothing but the lock ends a wait in flock(2).
+                if (!limit.is_infinite() || self != nullptr) return core::taking::beyond;
                 stands = true;
                 continue;
             }

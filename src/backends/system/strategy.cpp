@@ -50,7 +50,7 @@ public:
         return advance();
     }
 
-    core::taking take(const core::claim& who, timeout limit) override;
+    core::taking take(const core::claim& who, timeout limit, core::parker* self) override;
 
     progress advance() override {
         switch (asked_) {
@@ -243,14 +243,49 @@ progress system_link::try_acquire() {
     }
 }
 
-core::taking system_link::take(const core::claim& who, timeout limit) {
+/// A semaphore that ends one wait of this process at a time.
+class wait_stop final : private core::other_sleep {
+public:
+    explicit wait_stop(std::shared_ptr<open_set> in) : set_(std::move(in)), index_(set_->take_stop()) {}
+    wait_stop(const wait_stop&) = delete;
+    wait_stop& operator=(const wait_stop&) = delete;
+    ~wait_stop() {
+        if (index_) set_->return_stop(*index_);
+    }
+    /// False when too many processes wait that can be interrupted.
+    explicit operator bool() const noexcept { return index_.has_value(); }
+
+    /// EAGAIN also where @p self is roused.
+    int stand(contender& who, core::parker& self, boottime::time_point until) {
+        if (!self.begin_other(*this)) return EAGAIN;
+        const int error = who.stand(until, index_);
+        if (self.end_other()) set_->rearm(*index_);
+        return error;
+    }
+
+private:
+    void end() noexcept override { set_->stop(*index_); }
+
+    const std::shared_ptr<open_set> set_;
+    const std::optional<int> index_;
+};
+
+core::taking system_link::take(const core::claim& who, timeout limit, core::parker* self) {
     if (!me_.has_place() || me_.place()->max_count != who.target->max_count || who.target->max_count > most_tickets) {
         return core::taking::beyond;
     }
     me_.want(who.mode);
-    const int error = limit.is_zero()       ? me_.try_enter()
-                      : limit.is_infinite() ? me_.stand(never, std::nullopt)
-                                            : me_.stand(boottime::now() + limit.duration(), std::nullopt);
+    const auto until = limit.is_infinite() ? never : boottime::now() + limit.duration();
+    int error = 0;
+    if (limit.is_zero()) {
+        error = me_.try_enter();
+    } else if (self == nullptr) {
+        error = me_.stand(until, std::nullopt);
+    } else if (wait_stop stop(me_.place()->set); stop) {
+        error = stop.stand(me_, *self, until);
+    } else {
+        return core::taking::beyond;
+    }
     if (error == 0) {
         held_ = true;
         return core::taking::granted;

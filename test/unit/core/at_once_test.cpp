@@ -39,9 +39,10 @@ public:
     explicit scripted_link(script& how) : how_(how) { ++how_.links; }
     ~scripted_link() override { --how_.links; }
 
-    taking take(const core::claim&, timeout limit) override {
+    taking take(const core::claim&, timeout limit, core::parker* self) override {
         how_.asked.push_back(limit.is_infinite() ? "take for ever"
                                                  : "take for " + std::to_string(limit.duration().count()));
+        if (self != nullptr) how_.asked.back() += ", until roused";
         how_.while_taking();
         if (how_.throws) throw std::bad_alloc();
         return how_.takes;
@@ -111,12 +112,22 @@ TEST_F(at_once, who_stood_for_the_whole_time_has_timed_out) {
     EXPECT_EQ(how_.asked, (asked{"take for 20000"}));
 }
 
-TEST_F(at_once, who_can_be_cancelled_does_not_stand_there) {
-    const std::stop_source stop;
+TEST_F(at_once, who_can_be_cancelled_stands_where_that_can_be_ended) {
+    std::stop_source stop;
     lock_.acquire(20s, stop.get_token()).release();
+    EXPECT_EQ(how_.asked, (asked{"take for 0", "give back"})) << "what is free needs no readiness";
+    how_.asked.clear();
     how_.takes = taking::refused;
-    lock_.acquire(20s, stop.get_token()).release();
-    EXPECT_EQ(how_.asked, (asked{"take for 0", "give back", "take for 0", "try", "give back"}));
+    error_code code;
+    (void)lock_.acquire(20s, stop.get_token(), code);
+    EXPECT_EQ(code, errc::timed_out);
+    EXPECT_EQ(how_.asked, (asked{"take for 0", "take for 20000, until roused"}));
+    how_.while_taking = [&] {
+        if (how_.asked.back() != "take for 0") stop.request_stop();
+    };
+    (void)lock_.acquire(timeout::infinite(), stop.get_token(), code);
+    EXPECT_EQ(code, errc::cancelled);
+    EXPECT_EQ(how_.asked.back(), "take for ever, until roused");
 }
 
 TEST_F(at_once, what_it_cannot_do_is_asked_again_over_the_same_link) {
