@@ -2,6 +2,8 @@
 #include <core/provider_state.hpp>
 #include <core/runner.hpp>
 
+#include <boost/asio/post.hpp>
+
 #include <utility>
 
 namespace holdfast {
@@ -48,9 +50,20 @@ void alarm_queue::take_out(alarm& which) noexcept {
 void alarm_queue::set_timer(boottime::time_point when) {
     timer_at_ = never;
     if (timer_ == nullptr) {
+        // Behind what else is ready: where the process was stopped, or had no processor, an answer may have come in time
+        // and must be seen first.
         timer_ = boottime_timer::make(owner_.executor(), [this, provider = owner_.weak_from_this()] {
             // The provider may be gone; this queue is its member.
-            if (const auto alive = provider.lock()) fire();
+            const auto alive = provider.lock();
+            if (alive == nullptr) return;
+            try {
+                boost::asio::post(alive->executor(), [this, provider] {
+                    if (const auto still = provider.lock()) fire();
+                });
+            } catch (const std::exception&) {
+                // No memory: then not behind it.
+                fire();
+            }
         });
     }
     timer_->set(when);
