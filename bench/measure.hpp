@@ -35,6 +35,9 @@ double percentile(samples values, double share);
 /// Keeps the calling thread, and those it starts, on one processor; false where the system refuses.
 bool pin_to(int processor);
 void unpin();
+/// Keeps all threads of process @p id on one processor, or (-1) lets them run anywhere; false where that is no @p
+/// program of this machine (a server elsewhere has processes of the same numbers), or the system refuses.
+bool place_process(int id, const std::string& program, int processor);
 
 /// What the program has on its heap.
 double heap_bytes();

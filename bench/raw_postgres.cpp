@@ -1,17 +1,17 @@
 #include "raw_postgres.hpp"
 
+#include "measure.hpp"
+
 #include <backends/postgres/statements.hpp>
 
 #include <holdfast/error.hpp>
 
 #include <libpq-fe.h>
 
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <string_view>
 #include <utility>
 
@@ -24,13 +24,6 @@ constexpr Oid oid_int8 = 20;
 
 [[noreturn]] void fail(PGconn* connection) {
     throw error(errc::unavailable, ::PQerrorMessage(connection));
-}
-
-/// Whether @p process is a PostgreSQL on this machine: a server elsewhere has processes of the same numbers.
-bool is_server(const std::string& process) {
-    std::string name;
-    std::getline(std::ifstream("/proc/" + process + "/comm"), name);
-    return name == "postgres";
 }
 
 }  // namespace
@@ -98,9 +91,6 @@ void raw_postgres::pipelined_pairs(int count) {
 }
 
 bool raw_postgres::place_backends(int processor) {
-    cpu_set_t where;
-    CPU_ZERO(&where);
-    CPU_SET(static_cast<std::size_t>(processor), &where);
     const std::string query =
         "SELECT pid FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid() "
         "OR application_name LIKE 'holdfast/%/" +
@@ -108,8 +98,7 @@ bool raw_postgres::place_backends(int processor) {
     PGresult* const found = ::PQexec(connection_, query.c_str());
     bool placed = ::PQresultStatus(found) == PGRES_TUPLES_OK;
     for (int i = 0; placed && i < ::PQntuples(found); ++i) {
-        const std::string process = ::PQgetvalue(found, i, 0);
-        placed = is_server(process) && ::sched_setaffinity(std::stoi(process), sizeof where, &where) == 0;
+        placed = place_process(std::stoi(::PQgetvalue(found, i, 0)), "postgres", processor);
     }
     ::PQclear(found);
     return placed;

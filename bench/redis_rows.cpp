@@ -21,6 +21,7 @@
 #include <memory>
 #include <random>
 #include <sstream>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -80,6 +81,20 @@ public:
         for (int lines = 0; lines < 7; ++lines) read_line();
     }
 
+    /// -1 where it does not tell.
+    int server_process() {
+        boost::asio::write(socket_, boost::asio::buffer(command({"INFO", "server"})));
+        int found = -1;
+        read_line();
+        if (line_[0] != '$') return found;
+        constexpr std::string_view field = "process_id:";
+        for (auto left = std::stol(line_.substr(1)) + 2; left > 0; left -= static_cast<long>(line_.size()) + 2) {
+            read_line();
+            if (line_.starts_with(field)) found = std::stoi(line_.substr(field.size()));
+        }
+        return found;
+    }
+
 private:
     const std::string& ask(const std::string& bytes) {
         boost::asio::write(socket_, boost::asio::buffer(bytes));
@@ -106,6 +121,20 @@ private:
     std::string release_;
 };
 
+/// Where the server runs: a wake-up costs by that. Only where it is on this machine, and may be placed.
+class server_place {
+public:
+    explicit server_place(const std::string& text) : process_(raw_redis(text).server_process()) {}
+    server_place(const server_place&) = delete;
+    server_place& operator=(const server_place&) = delete;
+    ~server_place() { move(-1); }
+
+    bool move(int processor) const { return process_ > 0 && place_process(process_, "redis-server", processor); }
+
+private:
+    const int process_;
+};
+
 boost::asio::awaitable<void> pairs(lock target, int count) {
     for (int i = 0; i < count; ++i) {
         auto held = co_await target.async_acquire(10s, boost::asio::use_awaitable);
@@ -122,18 +151,24 @@ void pair_rows(const std::string& text, const std::function<void(const row&)>& r
         raw.try_acquire();
         raw.release();
     };
-    {
-        const provider locks = make_provider(text);
-        const lock one = locks.make_lock("holdfast-bench:pair");
-        report(make_row("sync pair", measure_pairs([&] { one.acquire().release(); }, raw_pair, plan), 1.15, floor));
-    }
+    const server_place server(text);
+    const lock sync_one = make_provider(text).make_lock("holdfast-bench:pair");
     boost::asio::io_context io(1);
     const provider locks = make_provider(text, {.executor = io.get_executor()});
     const lock one = locks.make_lock("holdfast-bench:pair");
-    report(make_row("async pair",
-                    measure_rounds([&] { return coroutine_pairs(one, io, plan.per_round); },
-                                   [&] { return time_each(raw_pair, plan.per_round); }, plan.rounds),
-                    1.15, floor));
+    for (const int processor : {0, 1}) {
+        const bool placed = server.move(processor);
+        const std::string where = !placed          ? ""
+                                  : processor == 0 ? ", server beside it"
+                                                   : ", server on another processor";
+        report(make_row("sync pair" + where, measure_pairs([&] { sync_one.acquire().release(); }, raw_pair, plan), 1.15,
+                        floor));
+        report(make_row("async pair" + where,
+                        measure_rounds([&] { return coroutine_pairs(one, io, plan.per_round); },
+                                       [&] { return time_each(raw_pair, plan.per_round); }, plan.rounds),
+                        1.15, floor));
+        if (!placed) break;
+    }
 
     constexpr int many = 1000;
     constexpr int each_makes = 20;
@@ -174,7 +209,9 @@ contender raw_contender(const std::string& text) {
 }
 
 void handoff_rows(const std::string& text, const std::function<void(const row&)>& report) {
+    const server_place server(text);
     for (const bool pinned : {true, false}) {
+        server.move(0);
         const auto measured =
             measure_rounds([&] { return measure_handoff([&] { return our_contender(text); }, pinned, 60); },
                            [&] { return measure_handoff([&] { return raw_contender(text); }, pinned, 60); }, 5);

@@ -38,7 +38,7 @@ class hold;
 class HOLDFAST_API lock_handle {
 public:
     lock_handle() noexcept;
-    lock_handle(lock_handle&& other) noexcept;
+    lock_handle(lock_handle&& other) noexcept = default;
     lock_handle& operator=(lock_handle&& other) noexcept;
     lock_handle(const lock_handle&) = delete;
     lock_handle& operator=(const lock_handle&) = delete;
@@ -48,7 +48,10 @@ public:
         Bounded by the provider's `release_timeout`. On one of the library's own threads it does not wait: the release
         then goes on by itself (await @ref async_release to know its end). Errors go to the observer.
     */
-    ~lock_handle();
+    ~lock_handle() {
+        // Handlers move handles about a lot, and most that are destroyed are empty.
+        if (hold_ != nullptr) let_go();
+    }
 
     /// True unless empty. Says nothing about loss; see @ref state.
     explicit operator bool() const noexcept { return hold_ != nullptr; }
@@ -175,6 +178,8 @@ private:
             // As a handle: a deferred operation may be dropped before it was ever started.
             token, lock_handle(std::move(hold_)), diag);
     }
+
+    void let_go() noexcept;
 
     std::shared_ptr<core::hold> hold_;
 };

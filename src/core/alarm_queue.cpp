@@ -50,8 +50,8 @@ void alarm_queue::take_out(alarm& which) noexcept {
 void alarm_queue::set_timer(boottime::time_point when) {
     timer_at_ = never;
     if (timer_ == nullptr) {
-        // Behind what else is ready: where the process was stopped, or had no processor, an answer may have come in time
-        // and must be seen first.
+        // Behind what else is ready: where the process was stopped, or had no processor, an answer may have come in
+        // time and must be seen first.
         timer_ = boottime_timer::make(owner_.executor(), [this, provider = owner_.weak_from_this()] {
             // The provider may be gone; this queue is its member.
             const auto alive = provider.lock();

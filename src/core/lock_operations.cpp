@@ -396,7 +396,6 @@ int primitive_ref::current_count(error_code& code, diagnostics* diag) const {
 
 lock_handle::lock_handle() noexcept = default;
 lock_handle::lock_handle(std::shared_ptr<core::hold> hold) noexcept : hold_(std::move(hold)) {}
-lock_handle::lock_handle(lock_handle&& other) noexcept = default;
 
 lock_handle& lock_handle::operator=(lock_handle&& other) noexcept {
     if (this != &other) {
@@ -406,8 +405,7 @@ lock_handle& lock_handle::operator=(lock_handle&& other) noexcept {
     return *this;
 }
 
-lock_handle::~lock_handle() {
-    if (hold_ == nullptr) return;
+void lock_handle::let_go() noexcept {
     try {
         std::unique_ptr<core::link> keeper;
         if (hold_->provider().forked() || !hold_->begin_release(keeper)) return;

@@ -72,7 +72,8 @@ public:
     shared_link(redis_backend& owner, std::shared_ptr<shared_channel> over, std::shared_ptr<channel_pool> confirmers)
         : server_link(owner), channel_(std::move(over)), confirmers_(std::move(confirmers)) {}
     ~shared_link() override {
-        channel_->forget(request_);
+        // The channel knows nothing any more of what was seen to be done.
+        if (!heard_) channel_->forget(request_);
         if (extra_ == nullptr) return;
         channel_->forget(extra_->give_back);
         if (confirmer_ == nullptr) return;
@@ -93,10 +94,13 @@ public:
 private:
     void submit(request& one) override {
         one.asker = on_progress_;
+        if (&one == &request_) heard_ = false;
         channel_->submit(one);
     }
     bool is_done(const request& one) override {
-        return (stage_ == stage::confirming ? confirmer_ : channel_)->is_done(one);
+        const bool done = (stage_ == stage::confirming ? confirmer_ : channel_)->is_done(one);
+        if (&one == &request_ && done) heard_ = true;
+        return done;
     }
     void submit_confirmation(request& write, request& wait) override {
         confirmer_ = confirmers_->take();
@@ -109,6 +113,8 @@ private:
     const std::shared_ptr<channel_pool> confirmers_;
     std::shared_ptr<shared_channel> confirmer_;
     core::notifier* on_progress_ = nullptr;
+    /// Nothing of the first request is out.
+    bool heard_ = true;
 };
 
 }  // namespace
