@@ -37,11 +37,10 @@ void alarm_queue::take_out(alarm& which) noexcept {
     const std::lock_guard guard(mutex_);
     if (std::exchange(which.at_, never) == never) return;
     alarms_.erase(alarms_.iterator_to(which));
-    if (!alarms_.empty()) return;
-    const auto soon = boottime::now() + idle_timer;
-    if (timer_at_ <= soon) return;
+    if (!alarms_.empty() || idle_ || timer_at_ == never) return;
     try {
-        set_timer(soon);
+        set_timer(boottime::now() + idle_timer);
+        idle_ = true;
     } catch (const std::exception&) {
         // Nobody is left to be woken, and the next one sets it.
     }
@@ -49,6 +48,7 @@ void alarm_queue::take_out(alarm& which) noexcept {
 
 void alarm_queue::set_timer(boottime::time_point when) {
     timer_at_ = never;
+    idle_ = false;
     if (timer_ == nullptr) {
         // Behind what else is ready: where the process was stopped, or had no processor, an answer may have come in
         // time and must be seen first.
@@ -84,6 +84,7 @@ void alarm_queue::fire() {
     {
         const std::lock_guard guard(mutex_);
         timer_at_ = never;
+        idle_ = false;
         if (!alarms_.empty()) set_timer(alarms_.begin()->at_);
     }
     roused.run();

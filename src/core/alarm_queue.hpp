@@ -72,6 +72,8 @@ private:
         alarms_;
     std::shared_ptr<boottime_timer> timer_;
     boottime::time_point timer_at_ = boottime::time_point::max();
+    /// The timer is only to end soon.
+    bool idle_ = false;
 };
 
 }  // namespace core

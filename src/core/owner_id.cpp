@@ -28,12 +28,11 @@ owner_id owner_id::make() {
 }
 
 void owner_id::append_to(std::string& text) const {
-    static constexpr char digits[] = "0123456789abcdef";
-    std::array<char, 32> made;
-    auto next = made.begin();
-    for (const unsigned char byte : bytes_) {
-        *next++ = digits[byte >> 4];
-        *next++ = digits[byte & 15];
+    const auto digit = [](unsigned value) { return static_cast<char>(value + (value < 10 ? '0' : 'a' - 10)); };
+    std::array<char, 2 * std::tuple_size_v<decltype(bytes_)>> made;
+    for (std::size_t at = 0; at < bytes_.size(); ++at) {
+        made[2 * at] = digit(bytes_[at] >> 4U);
+        made[2 * at + 1] = digit(bytes_[at] & 15U);
     }
     text.append(made.data(), made.size());
 }

@@ -174,7 +174,7 @@ private:
     void send(const node& to, request& one) override {
         one.asker = on_progress_;
         if (find(to) == nullptr) used_.emplace_back(to, channels_->to(to));
-        find(to)->submit(one);
+        find(to)->submit(one, boottime::now());
     }
     bool is_ended(const node& at, const request& one) const override { return find(at)->is_done(one); }
     bool was_sent(const node& at, const request& one) const override { return find(at)->is_sent(one); }

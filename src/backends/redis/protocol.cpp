@@ -2,6 +2,8 @@
 
 #include <holdfast/error.hpp>
 
+#include <boost/container/small_vector.hpp>
+
 #include <hiredis/hiredis.h>
 
 #include <charconv>
@@ -52,22 +54,31 @@ std::string format(std::span<const std::string_view> words) {
     constexpr std::size_t longest_head = 1 + std::numeric_limits<std::size_t>::digits10 + 1 + 2;
     std::size_t size = longest_head;
     for (const std::string_view word : words) size += longest_head + word.size() + 2;
-    std::string made(size, '\0');
+    // Most fit on the stack: this is done for every acquire and release.
+    boost::container::small_vector<char, 512> made(size, boost::container::default_init);
     char* at = made.data();
-    const auto add = [&at](std::string_view bytes) { at += bytes.copy(at, bytes.size()); };
-    const auto add_head = [&](char mark, std::size_t number) {
+    const auto end_line = [&at] {
+        *at++ = '\r';
+        *at++ = '\n';
+    };
+    const auto add_head = [&at, &end_line](char mark, std::size_t number) {
         *at++ = mark;
-        at = std::to_chars(at, at + longest_head, number).ptr;
-        add("\r\n");
+        // Nearly all have one or two digits, and the general way costs more than the rest of a word.
+        if (number >= 100) {
+            at = std::to_chars(at, at + longest_head, number).ptr;
+        } else {
+            if (number >= 10) *at++ = static_cast<char>('0' + number / 10);
+            *at++ = static_cast<char>('0' + number % 10);
+        }
+        end_line();
     };
     add_head('*', words.size());
     for (const std::string_view word : words) {
         add_head('$', word.size());
-        add(word);
-        add("\r\n");
+        at += word.copy(at, word.size());
+        end_line();
     }
-    made.resize(static_cast<std::size_t>(at - made.data()));
-    return made;
+    return {made.data(), static_cast<std::size_t>(at - made.data())};
 }
 
 std::vector<std::string_view> words_of(std::string_view command) {

@@ -178,7 +178,7 @@ private:
     }
     void submit(std::size_t to, request& one, core::notifier& on_progress) override {
         one.asker = &on_progress;
-        channels_[to]->submit(one);
+        channels_[to]->submit(one, boottime::now());
     }
     bool forget(std::size_t at, request& one) noexcept override { return channels_[at]->forget(one); }
     bool is_done(std::size_t at, const request& one) const override { return channels_[at]->is_done(one); }

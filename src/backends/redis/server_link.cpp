@@ -84,7 +84,9 @@ public:
     core::progress start(const core::command& cmd, core::notifier& on_progress) override {
         if (!begin(cmd)) return {true, core::never};
         on_progress_ = &on_progress;
-        submit(request_);
+        request_.asker = on_progress_;
+        heard_ = false;
+        channel_->submit(request_, began_);
         return {false, core::never};
     }
     core::progress advance() override { return {go_on(boottime::now()), core::never}; }
@@ -94,8 +96,7 @@ public:
 private:
     void submit(request& one) override {
         one.asker = on_progress_;
-        if (&one == &request_) heard_ = false;
-        channel_->submit(one);
+        channel_->submit(one, boottime::now());
     }
     bool is_done(const request& one) override {
         const bool done = (stage_ == stage::confirming ? confirmer_ : channel_)->is_done(one);

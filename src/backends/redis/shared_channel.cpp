@@ -41,9 +41,8 @@ shared_channel::~shared_channel() {
     reactor_seat::end(std::move(seat_));
 }
 
-void shared_channel::submit(request& one) {
+void shared_channel::submit(request& one, boottime::time_point now) {
     const std::lock_guard guard(mutex_);
-    const auto now = boottime::now();
     const bool alone = channel_->idle() && channel_->connected();
     channel_->submit(one, now);
     if (alone) {

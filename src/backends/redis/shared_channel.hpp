@@ -28,7 +28,7 @@ public:
     shared_channel& operator=(const shared_channel&) = delete;
     ~shared_channel();
 
-    void submit(request& one);
+    void submit(request& one, boottime::time_point now);
     /// One right after the other.
     void submit_pair(request& first, request& second);
     /// See @ref channel.
