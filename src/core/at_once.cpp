@@ -13,38 +13,38 @@ class : public notifier {
     void notify(unsigned) noexcept override {}
 } nobody;
 
-/// The only one in line for a name, and one that stands: whoever comes queues up behind it.
-class lone_place {
-public:
-    explicit lone_place(const claim& who) : key_(*who.target->key) {
-        place_.mode = who.mode;
-        alone_ = key_.enter_alone(place_);
-    }
-    lone_place(const lone_place&) = delete;
-    lone_place& operator=(const lone_place&) = delete;
-    ~lone_place() {
-        if (alone_) key_.leave(place_);
-    }
-    explicit operator bool() const noexcept { return alone_; }
-
-private:
-    key_state& key_;
-    ticket place_;
-    bool alone_ = false;
-};
+/// Whoever has it is the only one.
+bool excludes_all(const claim& who) noexcept {
+    return who.mode != access::shared && who.target->max_count == 1;
+}
 
 }  // namespace
 
+// Who waits for the lock alone is seen to stand from the beginning: either it is had at once, and then a try that is
+// refused meanwhile is refused rightly, or it is not. Of what several may have, nobody must be refused before it is
+// sure.
+lone_place::lone_place(const claim& who) : key_(*who.target->key) {
+    place_.mode = who.mode;
+    alone_ = key_.enter_alone(place_, excludes_all(who));
+}
+
+lone_place::~lone_place() {
+    // Also where the machine has had it: then it is in no queue.
+    if (alone_) key_.leave(place_);
+}
+
 taking take_at_once(provider_state& provider, const claim& who, timeout limit, const std::stop_token& stop,
-                    std::unique_ptr<link>& keeper) noexcept {
-    const lone_place place(who);
+                    lone_place& place, std::unique_ptr<link>& keeper) noexcept {
     if (!place) return taking::beyond;
     try {
         keeper = provider.take_link(who, false, waiter::caller_undisturbed);
-        if (!stop.stop_possible()) return keeper->take(who, limit, nullptr);
+        const bool ended_by_stop = stop.stop_possible();
+        if (excludes_all(who) && !ended_by_stop) return keeper->take(who, limit, nullptr);
         // Being ready to be ended costs more than a lock; most are free.
         const taking tried = keeper->take(who, timeout::zero(), nullptr);
         if (tried != taking::refused || limit.is_zero()) return tried;
+        place.stand();
+        if (!ended_by_stop) return keeper->take(who, limit, nullptr);
         parker self;
         const std::stop_callback ended(stop, [&self] { self.rouse(); });
         return keeper->take(who, limit, &self);

@@ -14,10 +14,30 @@ namespace holdfast {
 inline namespace v0 {
 namespace core {
 
+/// A place in the queue of a name that had nobody in it: whoever comes queues up behind it.
+class lone_place {
+public:
+    explicit lone_place(const claim& who);
+    lone_place(const lone_place&) = delete;
+    lone_place& operator=(const lone_place&) = delete;
+    ~lone_place();
+
+    explicit operator bool() const noexcept { return alone_; }
+    /// It waits for the lock: tries behind it are refused from now on.
+    void stand() { key_.stand(place_); }
+    /// For the machine that goes on from here; null where there is none.
+    ticket* place() noexcept { return alone_ ? &place_ : nullptr; }
+
+private:
+    key_state& key_;
+    ticket place_;
+    bool alone_ = false;
+};
+
 /** Takes what @p who wants on the calling thread, which may stand where it is kept, without a machine and its driver.
 
     What is granted at once needs no decision, and both cost as much as a lock of the kernel. Whatever else happens is
-    left to the machine, which asks again. Nobody of this process is overtaken.
+    left to the machine, which has the place in the queue, and asks again.
 
     @param limit  how long the thread may stand
     @param stop   ends that, as if the time were over
@@ -25,7 +45,7 @@ namespace core {
     @return `beyond` where nothing is held and it takes a machine to go on
 */
 taking take_at_once(provider_state& provider, const claim& who, timeout limit, const std::stop_token& stop,
-                    std::unique_ptr<link>& keeper) noexcept;
+                    lone_place& place, std::unique_ptr<link>& keeper) noexcept;
 
 /** Gives back what such a link keeps, and the link to its name.
     @param how what it has come to, unless that is success

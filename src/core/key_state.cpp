@@ -48,12 +48,22 @@ key_state::admission key_state::enter(ticket& who, notifier& owner) {
     return who.has_turn ? admission::turn : admission::queued;
 }
 
-bool key_state::enter_alone(ticket& who) {
+bool key_state::enter_alone(ticket& who, bool standing) {
     const std::lock_guard guard(mutex_);
     if (first_ != nullptr) return false;
     first_ = last_ = &who;
-    who.queued = who.has_turn = who.waiting = true;
+    who.queued = who.has_turn = true;
+    who.waiting = standing;
     return true;
+}
+
+void key_state::bequeath(ticket& from, ticket& heir, notifier& owner) {
+    const std::lock_guard guard(mutex_);
+    heir = from;
+    heir.owner = &owner;
+    (heir.previous == nullptr ? first_ : heir.previous->next) = &heir;
+    (heir.next == nullptr ? last_ : heir.next->previous) = &heir;
+    from = ticket();
 }
 
 void key_state::stand(ticket& who) {

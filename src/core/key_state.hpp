@@ -48,8 +48,10 @@ public:
 
     /// Joins the queue. After `queued`, `owner` is notified with `signal_turn` or `signal_turn_refused`.
     admission enter(ticket& who, notifier& owner);
-    /// Joins the queue if nobody is in it, with the turn, and stands. It is never notified.
-    bool enter_alone(ticket& who);
+    /// Joins the queue if nobody is in it, with the turn. It is never notified. @param standing as after `stand`
+    bool enter_alone(ticket& who, bool standing);
+    /// @p heir, of @p owner, has the place of @p from, which has the turn.
+    void bequeath(ticket& from, ticket& heir, notifier& owner);
     /// The one who has the turn was refused by the backend and stays: tries behind it are refused from now on.
     void stand(ticket& who);
     /// Leaves the queue, from wherever it stands; the turn passes on.

@@ -30,8 +30,6 @@ void describe(const provider_state& provider, const resource& target, const outc
     diag->state = how.state;
 }
 
-constexpr const char* forked_text = "this was made before a fork and cannot be used in the child";
-
 /// An outcome of ours, that no operation has come to.
 outcome refusal(errc code, const char* text) {
     outcome how;
@@ -185,7 +183,7 @@ void release_sync(const hold& held, std::unique_ptr<link> keeper, Failed failed)
 template <class Failed>
 void release_held(const std::shared_ptr<hold>& held, Failed failed) {
     if (held == nullptr) return;
-    if (held->provider().forked()) return failed(refusal(errc::invalid_state, forked_text));
+    if (held->provider().forked()) return failed(refusal(errc::invalid_state, provider_state::forked_text));
     std::unique_ptr<link> keeper;
     if (held->begin_release(keeper)) release_sync(*held, std::move(keeper), failed);
 }
@@ -202,7 +200,7 @@ lock_handle acquire_sync(const std::shared_ptr<provider_state>& shared, const st
                          access mode, timeout limit, std::stop_token stop, Failed failed) {
     provider_state& provider = *shared;
     if (provider.forked()) {
-        failed(refusal(errc::invalid_state, forked_text));
+        failed(refusal(errc::invalid_state, provider_state::forked_text));
         return {};
     }
     if (stop.stop_requested()) {
@@ -216,8 +214,10 @@ lock_handle acquire_sync(const std::shared_ptr<provider_state>& shared, const st
     const bool watched = provider.observer() != nullptr;
     const auto began = watched || !limit.is_infinite() ? boottime::now() : boottime::time_point();
     // An observer is told of waits, of which the short way knows nothing.
+    std::optional<lone_place> place;
     if (provider.traits().answers_at_once && !watched) {
-        switch (take_at_once(provider, who, limit, stop, keeper)) {
+        place.emplace(who);
+        switch (take_at_once(provider, who, limit, stop, *place, keeper)) {
             case taking::granted: {
                 static const outcome granted;
                 return make_handle(shared, std::move(who), std::move(keeper), granted);
@@ -232,7 +232,7 @@ lock_handle acquire_sync(const std::shared_ptr<provider_state>& shared, const st
     }
     acquire_operation operation(who, provider.traits(), limit);
     run_sync(provider, operation, who, std::move(stop), keeper,
-             lease ? link_keeps::nothing : link_keeps::lock_on_success);
+             lease ? link_keeps::nothing : link_keeps::lock_on_success, place ? place->place() : nullptr);
     const outcome& how = operation.result();
     tell(provider, *target, how, began);
     if (!how.succeeded) {
@@ -364,7 +364,8 @@ void primitive_ref::async_acquire(access mode, timeout limit, diagnostics* diag,
     if (diag != nullptr) diag->clear();
     core::provider_state& provider = *provider_;
     if (provider.forked()) {
-        done->complete(core::fail(provider, *target_, errc::invalid_state, core::forked_text, diag), {});
+        done->complete(core::fail(provider, *target_, errc::invalid_state, core::provider_state::forked_text, diag),
+                       {});
         return;
     }
     std::make_shared<core::async_acquire>(provider_, target_, mode, limit, diag, std::move(done))->begin();
@@ -380,7 +381,7 @@ int primitive_ref::current_count(error_code& code, diagnostics* diag) const {
         return 0;
     }
     if (provider.forked()) {
-        code = core::fail(provider, target, errc::invalid_state, core::forked_text, diag);
+        code = core::fail(provider, target, errc::invalid_state, core::provider_state::forked_text, diag);
         return 0;
     }
     const core::claim who{target_, access::ticket, {}};
@@ -438,7 +439,7 @@ boottime::time_point lock_handle::valid_until() const noexcept {
 
 std::stop_token lock_handle::lost_token() const {
     if (hold_ == nullptr) throw error(errc::invalid_state, "an empty handle has no lost token");
-    if (hold_->provider().forked()) throw error(errc::invalid_state, core::forked_text);
+    if (hold_->provider().forked()) throw error(errc::invalid_state, core::provider_state::forked_text);
     return hold_->lost_token();
 }
 
@@ -481,8 +482,8 @@ void lock_handle::start_release(std::shared_ptr<core::hold> hold, diagnostics* d
     if (hold == nullptr) {
         done->complete({}, {});
     } else if (hold->provider().forked()) {
-        const auto code =
-            core::fail(hold->provider(), *hold->who().target, errc::invalid_state, core::forked_text, diag);
+        const auto code = core::fail(hold->provider(), *hold->who().target, errc::invalid_state,
+                                     core::provider_state::forked_text, diag);
         done->complete(code, {});
     } else if (!hold->begin_release(keeper)) {
         done->complete({}, {});
@@ -524,8 +525,9 @@ void upgradeable_lock_handle::upgrade(timeout limit, std::stop_token stop, error
     }
     std::unique_ptr<core::link> keeper;
     if (provider.forked() || !held->begin_upgrade(keeper)) {
-        code = core::fail(provider, target, errc::invalid_state,
-                          provider.forked() ? core::forked_text : "the handle has been upgraded already", diag);
+        code = core::fail(
+            provider, target, errc::invalid_state,
+            provider.forked() ? core::provider_state::forked_text : "the handle has been upgraded already", diag);
         return;
     }
     core::acquire_operation operation(held->who(), provider.traits(), limit, core::verb::convert);
@@ -562,7 +564,7 @@ void upgradeable_lock_handle::start_upgrade(std::shared_ptr<core::hold> hold, ti
         return;
     }
     if (const bool forked = hold->provider().forked(); forked || !hold->begin_upgrade(keeper)) {
-        const char* const text = forked ? core::forked_text : "the handle has been upgraded already";
+        const char* const text = forked ? core::provider_state::forked_text : "the handle has been upgraded already";
         done->complete(core::fail(hold->provider(), *hold->who().target, errc::invalid_state, text, diag), {});
         return;
     }

@@ -1,4 +1,5 @@
 // Where threads sleep: poll(2) and an eventfd.
+#include <core/fork.hpp>
 #include <core/parker.hpp>
 
 #include <poll.h>
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace holdfast {
 inline namespace v0 {
@@ -26,12 +28,19 @@ public:
 
     /// -1 when the process has no descriptor left.
     int descriptor() noexcept {
-        if (descriptor_ < 0) descriptor_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        // What a forked child has inherited is the parent's event too: a ring for one of them would be taken by the
+        // other.
+        if (descriptor_ >= 0 && generation_ != fork_generation()) ::close(std::exchange(descriptor_, -1));
+        if (descriptor_ < 0) {
+            generation_ = fork_generation();
+            descriptor_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        }
         return descriptor_;
     }
 
 private:
     int descriptor_ = -1;
+    unsigned generation_ = 0;
 };
 
 thread_local thread_event this_thread_event;

@@ -9,8 +9,14 @@ namespace holdfast {
 inline namespace v0 {
 namespace {
 
+/// What a child has inherited may be locked by a thread that is not there.
+void refuse_forked(const core::provider_state& state) {
+    if (state.forked()) throw error(errc::invalid_state, core::provider_state::forked_text);
+}
+
 detail::primitive_ref make(const std::shared_ptr<core::provider_state>& state, core::primitive_kind kind,
                            bool supported, const char* what, std::string_view name, int max_count = 1) {
+    refuse_forked(*state);
     if (!supported) {
         throw error(errc::unsupported,
                     std::string("the ") + std::string(state->backend().name()) + " backend has no " + what);
@@ -54,11 +60,13 @@ semaphore provider::make_semaphore(std::string_view name, int max_count) const {
 
 std::vector<lock_entry> provider::list(const list_query& query) const {
     if (query.timeout.count() <= 0) throw error(errc::invalid_argument, "list needs a timeout above zero");
+    refuse_forked(*state_);
     return state_->backend().list(query);
 }
 
 std::vector<finding> provider::examine(const examination& how) const {
     if (how.timeout.count() <= 0) throw error(errc::invalid_argument, "examine needs a timeout above zero");
+    refuse_forked(*state_);
     return state_->backend().examine(how);
 }
 

@@ -40,6 +40,8 @@ public:
     /// The user's executor, or that of the library's thread, started now if it is not running.
     boost::asio::any_io_executor executor();
 
+    static constexpr const char* forked_text = "this was made before a fork and cannot be used in the child";
+
     /// True in a child forked since the provider was made: nothing of it may be used.
     bool forked() const noexcept { return generation_ != fork_generation(); }
 

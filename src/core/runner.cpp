@@ -53,6 +53,12 @@ runner::~runner() {
     leave_queue();
 }
 
+void runner::inherit(ticket* place) {
+    if (place == nullptr) return;
+    who_.target->key->bequeath(*place, ticket_, *this);
+    entered_ = true;
+}
+
 void runner::leave_queue() noexcept {
     // A release never entered, and the queue has a mutex.
     if (std::exchange(entered_, false)) who_.target->key->leave(ticket_);
@@ -104,6 +110,10 @@ bool runner::carry_out(action& next, event& happened, const moment& now) {
     }
     switch (next.kind) {
         case action_kind::await_turn:
+            if (entered_) {
+                happened.kind = event_kind::turn;
+                return true;
+            }
             ticket_.mode = who_.mode;
             ticket_.only_try = next.only_try;
             entered_ = true;
@@ -302,8 +312,10 @@ namespace {
 
 class sync_runner final : public runner {
 public:
-    sync_runner(provider_state& provider, operation& op, const claim& who, std::unique_ptr<link> keeper) noexcept
-        : runner(provider, op, who, std::move(keeper)) {}
+    sync_runner(provider_state& provider, operation& op, const claim& who, std::unique_ptr<link> keeper, ticket* place)
+        : runner(provider, op, who, std::move(keeper)) {
+        inherit(place);
+    }
 
     void run(bool interruptible, link_keeps what) {
         interruptible_ = interruptible;
@@ -335,8 +347,8 @@ private:
 }  // namespace
 
 void run_sync(provider_state& provider, operation& op, const claim& who, std::stop_token stop,
-              std::unique_ptr<link>& keeper, link_keeps what) {
-    sync_runner driver(provider, op, who, std::move(keeper));
+              std::unique_ptr<link>& keeper, link_keeps what, ticket* place) {
+    sync_runner driver(provider, op, who, std::move(keeper), place);
     const bool interruptible = stop.stop_possible();
     if (interruptible) {
         const std::stop_callback cancelled(std::move(stop), [&driver] { driver.notify(signal_cancel); });

@@ -48,6 +48,8 @@ protected:
     enum class status { complete, waiting };
     /// Goes on as far as possible.
     status step(wait& next);
+    /// Has @p place, where it was not null: of somebody who had the turn, and tried.
+    void inherit(ticket* place);
     /// The descriptor that `wait` named is ready.
     void descriptor_ready() noexcept { pending_ |= signal_progress; }
     /// Leaves queue and watch; a link that keeps no lock goes back to its pool.
@@ -106,9 +108,10 @@ enum class link_keeps { nothing, lock_on_success, lock_always };
 /** Runs @p op on the calling thread.
     @param stop cancels it
     @param keeper in: the link to work on, or null; out: the link it ended with, if that keeps a lock
+    @param place  in the queue, with the turn, that it is to have; null where it has to join
 */
 void run_sync(provider_state& provider, operation& op, const claim& who, std::stop_token stop,
-              std::unique_ptr<link>& keeper, link_keeps what);
+              std::unique_ptr<link>& keeper, link_keeps what, ticket* place = nullptr);
 
 /// A base, so that it outlives the runner and every operation of a derived class that refers to it.
 struct own_claim {

@@ -103,17 +103,14 @@ bool lock_file::open(failure& why) {
         const int flags = access | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
         if (open_once(flags) >= 0) return check_opened(why);
         const int error = errno;
+        if (error != EINTR && error != ENOENT && directory_ != nullptr) {
+            // It may be another directory's error by now, or come from having this one open. What the path says counts.
+            forget_directory();
+            knows_directory = false;
+            continue;
+        }
         switch (error) {
             case EINTR: continue;
-            case EMFILE:
-            case ENFILE:
-                // A lock needs one descriptor, and shall not fail for want of a second one.
-                if (std::exchange(knows_directory, false)) {
-                    forget_directory();
-                    continue;
-                }
-                why = explain(error, "cannot open");
-                return false;
             case ENOENT:
                 if (directories_left-- == 0) {
                     why = explain(error, "cannot open");
@@ -180,6 +177,8 @@ void lock_file::discard(bool locked) noexcept {
         if (locked && there && settings_.deletes()) delete_file();
         forget_directory();
     }
+    // Not left to the close: a child that is forked in between has a descriptor of it for a moment.
+    if (locked) sys.flock(descriptor(), LOCK_UN);
     close();
 }
 
@@ -235,7 +234,11 @@ lock_file::result lock_file::try_lock(failure& why) {
 }
 
 lock_file::result lock_file::stand_and_lock() noexcept {
-    return sys.flock(descriptor(), LOCK_EX) == 0 ? result::locked : result::failed;
+    while (sys.flock(descriptor(), LOCK_EX) != 0) {
+        // A signal of the user's ends nobody's wait, nor costs the place in the process.
+        if (errno != EINTR) return result::failed;
+    }
+    return result::locked;
 }
 
 bool lock_file::is_current() const noexcept {

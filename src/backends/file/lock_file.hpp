@@ -55,7 +55,7 @@ public:
     bool open(failure& why);
     /// Tries to lock what is open. `busy` also where the path leads elsewhere by now; see `is_current`.
     result try_lock(failure& why);
-    /// Locks what is open, and stands in the kernel until it can; `failed` also when a signal came in between.
+    /// Locks what is open, and stands in the kernel until it can.
     result stand_and_lock() noexcept;
     /// True while the path leads to what is open.
     bool is_current() const noexcept;

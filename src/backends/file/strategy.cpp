@@ -138,7 +138,10 @@ public:
     /// Without a file it costs next to nothing; an open one is worth keeping where the next acquire finds it in place.
     bool reusable() const noexcept override {
         if (locked_) return false;
-        if (file_.descriptor() < 0) return true;
+        if (file_.descriptor() < 0) {
+            if (std::exchange(counted_, false)) spares.fetch_sub(1, std::memory_order_relaxed);
+            return true;
+        }
         if (settings_->deletes()) return false;
         if (counted_) return true;
         if (spares.fetch_add(1, std::memory_order_relaxed) < most_spares) {

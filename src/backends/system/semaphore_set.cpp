@@ -277,6 +277,8 @@ std::shared_ptr<void> open_set::on_removal(std::function<void()> removed) {
     const std::size_t id = next_id_++;
     on_removal_.emplace_back(id, std::move(removed));
     return {static_cast<void*>(this), [self = shared_from_this(), id](void*) {
+                // In a forked child the mutex may be somebody's who is not there.
+                if (self->generation_ != core::fork_generation()) return;
                 const std::lock_guard inner(self->mutex_);
                 std::erase_if(self->on_removal_, [id](const auto& each) { return each.first == id; });
             }};

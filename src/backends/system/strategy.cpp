@@ -5,6 +5,7 @@
 #include <kernel/wait_threads.hpp>
 #include <names/text.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <mutex>
@@ -27,6 +28,8 @@ constexpr std::chrono::microseconds shortest_retry{50};
 constexpr std::chrono::microseconds longest_retry{2000};
 // Less than the core waits for an answer, so that the error says why.
 constexpr std::chrono::seconds directory_patience{4};
+// Whoever does not wait for the lock, waits for others to be done with the directory.
+constexpr std::chrono::seconds least_patience{1};
 
 // Where there is neither a thread nor a stop left for a wait: how often to look.
 constexpr std::chrono::milliseconds shortest_probe{10};
@@ -46,7 +49,8 @@ public:
         who_ = cmd.who;
         given_up_ = false;
         retry_ = shortest_retry;
-        if (!me_.has_place()) give_up_at_ = boottime::now() + directory_patience;
+        reconnect_until_ = cmd.reconnect_until;
+        if (!me_.has_place()) give_up_at_ = give_up_time();
         return advance();
     }
 
@@ -81,6 +85,11 @@ private:
     void release();
     void fail(int error, const char* what);
 
+    /// When to look for the place no more: not long after the caller's time is over.
+    boottime::time_point give_up_time() const noexcept {
+        const auto now = boottime::now();
+        return std::min(std::max(reconnect_until_, now + least_patience), now + directory_patience);
+    }
     /// True when there is a slot to ask; otherwise how far it has got.
     bool find_place(progress& how);
 
@@ -92,6 +101,7 @@ private:
     contender me_;
     system_watch* watch_ = nullptr;
     std::chrono::microseconds retry_ = shortest_retry;
+    boottime::time_point reconnect_until_ = never;
     boottime::time_point give_up_at_ = never;
     bool given_up_ = false;
     /// What was granted has been accepted.
@@ -227,7 +237,11 @@ progress system_link::try_acquire() {
         } else if (!me_.is_inside()) {
             error = me_.try_enter();
         }
-        if (error == EIDRM) continue;
+        if (error == EIDRM) {
+            // To be found anew, for which there is as much time as for a new link.
+            give_up_at_ = give_up_time();
+            continue;
+        }
         if (error == 0) {
             held_ = true;
             set_reply(verdict::granted);
@@ -259,8 +273,10 @@ public:
     int stand(contender& who, core::parker& self, boottime::time_point until) {
         if (!self.begin_other(*this)) return EAGAIN;
         const int error = who.stand(until, index_);
-        if (self.end_other()) set_->rearm(*index_);
-        return error;
+        if (!self.end_other()) return error;
+        set_->rearm(*index_);
+        // Roused in the same moment as a signal came.
+        return error == EINTR ? EAGAIN : error;
     }
 
 private:
@@ -276,13 +292,14 @@ core::taking system_link::take(const core::claim& who, timeout limit, core::park
     }
     me_.want(who.mode);
     const auto until = limit.is_infinite() ? never : boottime::now() + limit.duration();
-    int error = 0;
+    // A signal of the user's costs the place in the kernel's line, but neither that in the process nor a writer's gate.
+    int error = EINTR;
     if (limit.is_zero()) {
         error = me_.try_enter();
     } else if (self == nullptr) {
-        error = me_.stand(until, std::nullopt);
+        while (error == EINTR) error = me_.stand(until, std::nullopt);
     } else if (wait_stop stop(me_.place()->set); stop) {
-        error = stop.stand(me_, *self, until);
+        while (error == EINTR) error = stop.stand(me_, *self, until);
     } else {
         return core::taking::beyond;
     }
@@ -297,13 +314,17 @@ core::taking system_link::take(const core::claim& who, timeout limit, core::park
 
 progress system_link::count() {
     progress how{true, never};
-    if (!find_place(how)) return how;
-    const slot& place = *me_.place();
-    const int free = place.set->value(place.first);
-    if (free < 0) {
-        set_failure(errc::unavailable, EIDRM, "the semaphores were removed in this moment");
-        return how;
+    int free = -1;
+    while (free < 0) {
+        if (!find_place(how)) return how;
+        free = me_.place()->set->value(me_.place()->first);
+        // Removed, by ipcrm(1) for one: the name has others by now, or none. What a look still finds can be read again.
+        if (free < 0 && me_.place()->set->look()) {
+            set_failure(errc::unavailable, 0, "the semaphore cannot be read");
+            return how;
+        }
     }
+    const slot& place = *me_.place();
     const int taken = std::min(place.max_count, most_tickets) - free;
     set_reply(verdict::granted).count = std::max(0, who_->target->max_count - taken);
     return how;
