@@ -25,10 +25,11 @@ TEST(SystemList, ShowsAHeldLockWhateverComesAndGoes) {
     });
     for (int round = 0; round < 300; ++round) {
         const auto found = locks.list();
-        ASSERT_TRUE(std::any_of(found.begin(), found.end(), [&](const lock_entry& each) {
-            return each.key == target.mapped_name() && each.state == lock_entry::status::held;
-        })) << "missing in round "
-            << round;
+        ASSERT_TRUE(std::any_of(found.begin(), found.end(),
+                                [&](const lock_entry& each) {
+                                    return each.key == target.mapped_name() && each.state == lock_entry::status::held;
+                                }))
+            << "missing in round " << round;
     }
 }
 
