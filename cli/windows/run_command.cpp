@@ -43,15 +43,14 @@ public:
     explicit owned_handle(HANDLE handle) noexcept : handle_(handle) {}
     owned_handle(const owned_handle&) = delete;
     owned_handle& operator=(const owned_handle&) = delete;
-    ~owned_handle() { reset(); }
-
-    HANDLE get() const noexcept { return handle_; }
-    void reset() noexcept {
-        if (const HANDLE closing = std::exchange(handle_, nullptr)) ::CloseHandle(closing);
+    ~owned_handle() {
+        if (handle_ != nullptr) ::CloseHandle(handle_);
     }
 
+    HANDLE get() const noexcept { return handle_; }
+
 private:
-    HANDLE handle_;
+    const HANDLE handle_;
 };
 
 bool is_batch_file(const std::wstring& program) {
@@ -72,6 +71,17 @@ HANDLE make_job() {
         return nullptr;
     }
     return job;
+}
+
+/// Ends what the command has left running, which would go on without the lock, and returns when it is gone: an ended
+/// process may be at work for a moment.
+void end_all_in(HANDLE job) noexcept {
+    ::TerminateJobObject(job, 1);
+    JOBOBJECT_BASIC_ACCOUNTING_INFORMATION about{};
+    while (::QueryInformationJobObject(job, JobObjectBasicAccountingInformation, &about, sizeof about, nullptr) &&
+           about.ActiveProcesses > 0) {
+        ::Sleep(1);
+    }
 }
 
 std::wstring environment_for(const std::vector<lock_request>& locks) {
@@ -99,7 +109,7 @@ int run_held(const run_options& options, run_reporter& report) {
             exit_code::not_executable,
             shown_command + ": cmd.exe would read the arguments anew; write it as: cmd /c " + shown_command);
     }
-    owned_handle job(make_job());
+    const owned_handle job(make_job());
     if (job.get() == nullptr) {
         throw start_failure(exit_code::os_error, "cannot make a job object: " + core::system_message(::GetLastError()));
     }
@@ -131,8 +141,7 @@ int run_held(const run_options& options, run_reporter& report) {
     DWORD status = 0;
     ::GetExitCodeProcess(process.get(), &status);
     report.exited(status);
-    // What it has left running would go on without the lock.
-    job.reset();
+    end_all_in(job.get());
     return static_cast<int>(status);
 }
 

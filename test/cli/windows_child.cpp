@@ -163,6 +163,22 @@ int main() {
     if (verb == L"lend") return lend({arguments, arguments + count});
     if (verb == L"read-now") return ::SetEvent(reading_event()) ? 0 : 1;
     if (verb == L"complain") return std::fputs("complaint\n", stderr) < 0 ? 1 : 0;
+    // Leaves itself behind once more, asleep.
+    if (verb == L"leave") {
+        std::wstring line = std::wstring(L"\"") + arguments[0] + L"\" sleep";
+        STARTUPINFOW how{};
+        how.cb = sizeof how;
+        PROCESS_INFORMATION made{};
+        if (!::CreateProcessW(nullptr, line.data(), nullptr, nullptr, FALSE, 0, nullptr, nullptr, &how, &made))
+            return 2;
+        std::printf("left %lu\n", made.dwProcessId);
+        return 0;
+    }
+    if (verb == L"is-gone") {
+        const HANDLE process = ::OpenProcess(SYNCHRONIZE, FALSE, std::wcstoul(arguments[2], nullptr, 10));
+        std::puts(process == nullptr || ::WaitForSingleObject(process, 0) == WAIT_OBJECT_0 ? "gone" : "still there");
+        return 0;
+    }
     // Whether there is a handle of that number.
     if (verb == L"has") {
         DWORD flags = 0;

@@ -206,6 +206,15 @@ class Run(Case):
             self.background(*arguments)
             self.assert_status(holdfast("run", "--try", *arguments, "--", CHILD, "exit", "0"), 75)
 
+    def test_what_the_command_leaves_is_gone_when_the_lock_is_free(self):
+        holder = Running(HOLDFAST, "run", "--url", "system:", "left", "--", CHILD, "leave")
+        self.addCleanup(holder.kill)
+        left = holder.await_line("output", b"left ").strip().decode()
+        # As soon as the lock is free.
+        result = run("left", "--", CHILD, "is-gone", left)
+        self.assertEqual(result.stdout, b"gone\r\n", result)
+        self.assert_status(holder.wait(), 0)
+
     def test_the_command_dies_with_a_killed_holdfast(self):
         result = Running(os.environ["CHILD"], "kill", "Z:" + HOLDFAST.replace("/", "\\")).wait()
         self.assertEqual((result.returncode, result.stdout), (0, b"ended\r\n"), result)
