@@ -58,17 +58,15 @@ public:
         auto& names = kind == L"Event" ? events_ : semaphores_;
         return names.insert(std::wstring(L"Global\\").append(view(each.name))).second;
     }
-    global_names all() const {
-        return {{events_.begin(), events_.end()}, {semaphores_.begin(), semaphores_.end()}};
-    }
+    global_names all() const { return {{events_.begin(), events_.end()}, {semaphores_.begin(), semaphores_.end()}}; }
 
 private:
     std::set<std::wstring> events_;
     std::set<std::wstring> semaphores_;
 };
 
-/// By one call, which sees the directory as it is at one moment. False where that is not to be had: Wine 8 gives out one
-/// entry at a time.
+/// By one call, which sees the directory as it is at one moment. False where that is not to be had: Wine 8 gives out
+/// one entry at a time.
 bool read_at_once(query_directory* read, HANDLE directory, name_collector& names) {
     constexpr LONG more_entries = 0x105;
     constexpr std::size_t most = std::size_t{1} << 26;
