@@ -248,7 +248,8 @@ class Events(Case):
 
     def test_conflict_and_errors_are_told(self):
         self.background("--url", "system:", "told")
-        result = run("--timeout", "10ms", "--json-fd", "1", "told", "--", CHILD)
+        # Long enough for a first try on a busy machine: without time left there would be no wait to tell of.
+        result = run("--timeout", "2s", "--json-fd", "1", "told", "--", CHILD)
         self.assertEqual([each["event"] for each in self.events(result.stdout)], ["waiting", "conflict"], result)
         result = run("--json-fd", "1", "x", "--", "no-such-program")
         self.assertEqual([each["event"] for each in self.events(result.stdout)], ["acquired", "released", "error"])
