@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include <winternl.h>
 
@@ -51,12 +52,11 @@ std::wstring_view view(const UNICODE_STRING& text) noexcept {
 /// Names of objects, once each.
 class name_collector {
 public:
-    /// @return whether it is new
-    bool add(const directory_entry& each) {
+    void add(const directory_entry& each) {
         const std::wstring_view kind = view(each.type);
-        if (kind != L"Event" && kind != L"Semaphore") return false;
+        if (kind != L"Event" && kind != L"Semaphore") return;
         auto& names = kind == L"Event" ? events_ : semaphores_;
-        return names.insert(std::wstring(L"Global\\").append(view(each.name))).second;
+        names.insert(std::wstring(L"Global\\").append(view(each.name)));
     }
     global_names all() const { return {{events_.begin(), events_.end()}, {semaphores_.begin(), semaphores_.end()}}; }
 
@@ -82,18 +82,33 @@ bool read_at_once(query_directory* read, HANDLE directory, name_collector& names
     return false;
 }
 
-/// One entry after the other. @return whether any was new
-bool read_one_by_one(query_directory* read, HANDLE directory, name_collector& names) {
+/// One entry after the other. @return all names, in the order they came
+std::vector<std::wstring> read_one_by_one(query_directory* read, HANDLE directory, name_collector& names) {
     // UNICODE_STRING's length is a USHORT: the name and that of its kind fit.
     alignas(directory_entry) std::array<char, sizeof(directory_entry) + 2 * 65536> buffer{};
     const auto size = static_cast<ULONG>(buffer.size());
-    bool found = false;
+    std::vector<std::wstring> found;
     ULONG next = 0;
     for (BOOLEAN restart = TRUE; read(directory, buffer.data(), size, TRUE, restart, &next, nullptr) == 0;
          restart = FALSE) {
-        if (names.add(*reinterpret_cast<const directory_entry*>(buffer.data()))) found = true;
+        const auto& each = *reinterpret_cast<const directory_entry*>(buffer.data());
+        names.add(each);
+        found.emplace_back(view(each.name));
     }
     return found;
+}
+
+/// They are counted: when one goes, those behind it move up, and the next one is passed over. What one round misses is
+/// found by another, of which there are the more the more comes and goes.
+void read_in_rounds(query_directory* read, HANDLE directory, name_collector& names) {
+    constexpr int most = 30;
+    constexpr int enough_alike = 4;
+    std::vector<std::wstring> before;
+    for (int round = 0, alike = 1; round < most && alike < enough_alike; ++round) {
+        std::vector<std::wstring> found = read_one_by_one(read, directory, names);
+        alike = found == before ? alike + 1 : 1;
+        before = std::move(found);
+    }
 }
 
 }  // namespace
@@ -127,14 +142,7 @@ global_names list_global_names() {
         throw error(errc::unsupported, "this Windows does not tell which kernel objects there are");
     }
     name_collector names;
-    if (!read_at_once(read, directory, names)) {
-        // They are counted: when one goes, those behind it move up, and the next one is passed over. What one round
-        // misses is found by another.
-        constexpr int fewest = 4;
-        constexpr int most = 20;
-        for (int round = 1; (read_one_by_one(read, directory, names) || round < fewest) && round < most; ++round) {
-        }
-    }
+    if (!read_at_once(read, directory, names)) read_in_rounds(read, directory, names);
     ::CloseHandle(directory);
     return names.all();
 }

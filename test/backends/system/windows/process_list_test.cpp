@@ -23,7 +23,7 @@ TEST(SystemList, ShowsAHeldLockWhateverComesAndGoes) {
             const lock_handle passing = locks.make_lock("passing-" + own + "-" + std::to_string(count % 50)).acquire();
         }
     });
-    for (int round = 0; round < 300; ++round) {
+    for (int round = 0; round < 100; ++round) {
         const auto found = locks.list();
         ASSERT_TRUE(std::any_of(found.begin(), found.end(),
                                 [&](const lock_entry& each) {
