@@ -131,7 +131,7 @@ void acquisition::make_entry(const lock_request& request) {
         }
     }
     // A file answers at once. A server is asked twice only for those who want to know that there is a wait.
-    made.try_first = made.is_file || options_.verbose || options_.json_descriptor;
+    made.try_first = made.is_file || options_.verbose || options_.events;
     made.can_be_lost = source.capabilities().loss_detection != loss_detection::none;
     entries_.push_back(std::move(made));
 }
@@ -181,8 +181,10 @@ bool acquisition::acquire_one(entry& target, std::optional<boottime::time_point>
     // A server may take long to answer even a try, and a signal must get through meanwhile.
     bool got = target.try_first && attempt(timeout::zero(), target.is_file ? std::stop_token() : stop());
     if (!got && !(target.try_first && deadline && remaining().is_zero())) {
+        // Before anybody is told that there is a wait: a signal ends it from then on.
+        std::stop_token interrupted = stop();
         if (target.try_first) listener_.waiting(target.name, holder_of(*target.source, target.key));
-        got = attempt(remaining(), stop());
+        got = attempt(remaining(), std::move(interrupted));
     }
     if (got) {
         const auto token = target.handle.fencing_token();

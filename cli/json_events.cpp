@@ -1,15 +1,8 @@
 #include "json_events.hpp"
 
-#include "run_options.hpp"
-
-#include <cerrno>
+#include <chrono>
 #include <cstdio>
-#include <ctime>
-#include <system_error>
-
-#include <fcntl.h>
-#include <poll.h>
-#include <unistd.h>
+#include <utility>
 
 namespace holdfast::cli {
 namespace {
@@ -37,13 +30,15 @@ std::size_t sequence_length(std::string_view text) {
 }
 
 std::string time_now() {
-    timespec now{};
-    clock_gettime(CLOCK_REALTIME, &now);
-    tm parts{};
-    gmtime_r(&now.tv_sec, &parts);
+    const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+    const auto today = std::chrono::floor<std::chrono::days>(now);
+    const std::chrono::year_month_day date(today);
+    const std::chrono::hh_mm_ss time(now - today);
     char text[64];
-    const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-    std::snprintf(text + length, sizeof text - length, ".%06ldZ", now.tv_nsec / 1000);
+    std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ", static_cast<int>(date.year()),
+                  static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                  static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
+                  static_cast<int>(time.seconds().count()), static_cast<int>(time.subseconds().count()));
     return text;
 }
 
@@ -94,30 +89,13 @@ std::string json_event::line() && {
     return std::move(text_) + "}\n";
 }
 
-json_events::json_events(int descriptor) {
-    const std::string option = "--json-fd " + std::to_string(descriptor);
-    const int mode = fcntl(descriptor, F_GETFL);
-    if (mode < 0) {
-        throw usage_error(option + ": not open; open it with a redirection: " + std::to_string(descriptor) + ">events");
-    }
-    if ((mode & O_ACCMODE) == O_RDONLY) throw usage_error(option + ": not open for writing");
-    // A copy has its own close-on-exec flag, so that standard output and error stay open for the command.
-    descriptor_ = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
-    if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), option);
-    if (descriptor >= 3) close(descriptor);
-}
+json_events::json_events(const event_target& target) : sink_(open_event_sink(target)) {}
 
 void json_events::write(json_event event) {
-    if (descriptor_ < 0) return;
-    if (dropped_ > 0) event.add("dropped", dropped_);
-    const std::string line = std::move(event).line();
-    pollfd room{descriptor_, POLLOUT, 0};
-    if (poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0 ||
-        ::write(descriptor_, line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
-        ++dropped_;
-        return;
-    }
-    dropped_ = 0;
+    if (!sink_) return;
+    const std::int64_t lost = sink_->take_lost();
+    if (lost > 0) event.add("dropped", lost);
+    sink_->write(std::move(event).line(), lost);
 }
 
 }  // namespace holdfast::cli

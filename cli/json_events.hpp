@@ -2,7 +2,10 @@
 #ifndef HOLDFAST_CLI_JSON_EVENTS_HPP
 #define HOLDFAST_CLI_JSON_EVENTS_HPP
 
+#include "event_sink.hpp"
+
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -26,25 +29,23 @@ private:
     std::string text_;
 };
 
-/** Writes events to a descriptor.
+/** Writes events, a line each.
 
-    A reader that does not read must not keep us from our work: an event that does not fit into the pipe at once is
-    dropped, and the next one that does says how many were.
+    A reader that does not read must not keep us from our work: an event for which there is no room is dropped, and the
+    next one that gets through says how many were.
 */
 class json_events {
 public:
     /// Writes nothing.
     json_events() = default;
-    /** @param descriptor open for writing; 3 and above are closed for the command, 1 and 2 are its own too
-        @throws usage_error otherwise */
-    explicit json_events(int descriptor);
+    /// @throws usage_error where it is not open for writing
+    explicit json_events(const event_target& target);
 
-    bool enabled() const noexcept { return descriptor_ >= 0; }
+    bool enabled() const noexcept { return sink_ != nullptr; }
     void write(json_event event);
 
 private:
-    int descriptor_ = -1;
-    std::int64_t dropped_ = 0;
+    std::unique_ptr<event_sink> sink_;
 };
 
 }  // namespace holdfast::cli

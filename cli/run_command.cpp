@@ -4,9 +4,9 @@
 #include "default_directory.hpp"
 #include "exit_codes.hpp"
 #include "guardian.hpp"
-#include "json_events.hpp"
 #include "process_tree.hpp"
 #include "run_options.hpp"
+#include "run_reporter.hpp"
 #include "signals.hpp"
 #include "supervisor.hpp"
 
@@ -29,101 +29,10 @@
 namespace holdfast::cli {
 namespace {
 
-void say(const std::string& text) {
-    const std::string line = "holdfast: " + text + '\n';
-    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
-}
-
-/// For a message of one line, whatever the name holds.
-std::string quoted(const std::string& name) {
-    constexpr std::size_t longest = 120;
-    std::string text = json_string(name.substr(0, longest));
-    if (name.size() > longest) text.insert(text.size() - 1, "...");
-    return text;
-}
-
-std::string seconds(nanoseconds time) {
-    const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
-    std::string fraction = std::to_string(milliseconds % 1000);
-    fraction.insert(0, 3 - fraction.size(), '0');
-    return std::to_string(milliseconds / 1000) + '.' + fraction + " s";
-}
-
 int exit_code_of(const error& failure) {
     if (failure.diag().native_code == EMFILE || failure.diag().native_code == ENFILE) return exit_code::os_error;
     return exit_code::of(failure);
 }
-
-/// Steps as JSON lines and, with -v, as text.
-class reporter final : public acquisition_listener {
-public:
-    explicit reporter(const run_options& options) : verbose_(options.verbose) {
-        if (options.json_descriptor) events_ = json_events(*options.json_descriptor);
-    }
-
-    void waiting(const std::string& name, const std::string& holder) override {
-        if (verbose_) say("waiting for " + quoted(name) + (holder.empty() ? "" : ", held by " + holder));
-        if (!events_.enabled()) return;
-        json_event event("waiting");
-        event.add("name", name);
-        if (!holder.empty()) event.add("holder", holder);
-        events_.write(std::move(event));
-    }
-    void acquired(const std::string& name, std::optional<std::uint64_t> fencing, nanoseconds after) override {
-        if (verbose_) say("acquired " + quoted(name) + " after " + seconds(after));
-        if (!events_.enabled()) return;
-        json_event event("acquired");
-        event.add("name", name).add("waited_ns", after.count());
-        if (fencing) event.add_unsigned("fencing_token", *fencing);
-        events_.write(std::move(event));
-    }
-    void released(const std::string& name) override {
-        if (verbose_) say("released " + quoted(name));
-        if (events_.enabled()) events_.write(std::move(json_event("released").add("name", name)));
-    }
-    void release_failed(const std::string& name, const std::string& reason) override {
-        say("releasing " + quoted(name) + ": " + reason);
-        if (!events_.enabled()) return;
-        events_.write(std::move(json_event("release_failed").add("name", name).add("message", reason)));
-    }
-    void conflict(const std::string& name) {
-        if (verbose_) say(quoted(name) + " is held elsewhere; gave up");
-        if (events_.enabled()) events_.write(std::move(json_event("conflict").add("name", name)));
-    }
-    void interrupted(int signal) {
-        if (events_.enabled()) events_.write(std::move(json_event("interrupted").add("signal", signal)));
-    }
-    void started(pid_t command) {
-        if (verbose_) say("started process " + std::to_string(command));
-        if (events_.enabled()) events_.write(std::move(json_event("started").add("pid", command)));
-    }
-    void lost(const std::string& name) {
-        say("the lock " + quoted(name) + " was lost; ending the command");
-        if (events_.enabled()) events_.write(std::move(json_event("lost").add("name", name)));
-    }
-    void exited(int status) {
-        const bool by_signal = WIFSIGNALED(status);
-        const int value = by_signal ? WTERMSIG(status) : WEXITSTATUS(status);
-        if (verbose_)
-            say(std::string("the command ") + (by_signal ? "died of signal " : "exited with ") + std::to_string(value));
-        if (!events_.enabled()) return;
-        events_.write(std::move(json_event("exited").add(by_signal ? "signal" : "status", value)));
-    }
-    int failed(int code, const std::string& message) {
-        say(message);
-        if (events_.enabled()) {
-            events_.write(std::move(json_event("error").add("exit_code", code).add("message", message)));
-        }
-        return code;
-    }
-
-    /// Whether anybody wants to know of the command's start.
-    bool wants_start() const noexcept { return verbose_ || events_.enabled(); }
-
-private:
-    bool verbose_;
-    json_events events_;
-};
 
 /// Nothing that we open may become the command's standard input, output or error, should those be closed.
 void reserve_standard_descriptors() noexcept {
@@ -189,7 +98,7 @@ private:
 /// From the held locks to the released ones.
 class held_run {
 public:
-    held_run(const program_arguments& all, const run_options& options, acquisition& locks, reporter& report,
+    held_run(const program_arguments& all, const run_options& options, acquisition& locks, run_reporter& report,
              const inherited_signals& signals, int signal_descriptor)
         : options_(options),
           locks_(locks),
@@ -242,7 +151,13 @@ private:
 
     int conclude(const command_end& end) {
         using kind = command_end::kind;
-        if (end.what == kind::exited || end.what == kind::lost) report_.exited(end.status);
+        if (end.what == kind::exited || end.what == kind::lost) {
+            if (WIFSIGNALED(end.status)) {
+                report_.died_of(WTERMSIG(end.status));
+            } else {
+                report_.exited(WEXITSTATUS(end.status));
+            }
+        }
         // Those who inherited the descriptors keep the locks, and unlocking ours would take them away.
         if (!options_.keep_until_children_exit || end.what != kind::exited) locks_.release();
         switch (end.what) {
@@ -261,14 +176,14 @@ private:
 
     const run_options& options_;
     acquisition& locks_;
-    reporter& report_;
+    run_reporter& report_;
     const int signals_;
     command_environment environment_;
     command_plan plan_;
 };
 
 int acquire_and_run(const program_arguments& all, const run_options& options, std::optional<std::string> url,
-                    reporter& report) {
+                    run_reporter& report) {
     const inherited_signals signals = block_signals();
     const int descriptor = open_signal_descriptor();
     if (descriptor < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
@@ -290,7 +205,7 @@ int run_command(const program_arguments& all, int first) {
     reserve_standard_descriptors();
     run_options options;
     std::optional<std::string> url;
-    std::optional<reporter> report;
+    std::optional<run_reporter> report;
     try {
         options = parse_run_options(all.count - first, all.values + first);
         if (options.help) {

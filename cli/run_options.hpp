@@ -21,6 +21,13 @@ struct lock_request {
     int tickets = 0;
 };
 
+/// Where events go.
+struct event_target {
+    int number = 0;
+    /// Windows: a handle; else a descriptor.
+    bool is_handle = false;
+};
+
 struct run_options {
     bool help = false;
     /// In the order given, which is that of acquisition.
@@ -32,7 +39,7 @@ struct run_options {
     time_limit kill_after = std::chrono::seconds(5);
     int conflict_exit_code = exit_code::conflict;
     bool verbose = false;
-    std::optional<int> json_descriptor;
+    std::optional<event_target> events;
     bool keep_files = false;
     bool keep_until_children_exit = false;
     bool close_descriptors = false;

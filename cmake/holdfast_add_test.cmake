@@ -86,7 +86,9 @@ function(holdfast_add_command_test)
     if(arg_ARGUMENTS)
         set(command "${arg_SCRIPT}" ${arg_ARGUMENTS})
     endif()
-    add_test(NAME ${arg_NAME} COMMAND Python3::Interpreter ${command} WORKING_DIRECTORY "${folder}")
+    # The program and not the target Python3::Interpreter, which CMake would hand to the emulator: Wine starts a program
+    # of the system's own, but tells nobody how it ended, and does not wait for it.
+    add_test(NAME ${arg_NAME} COMMAND "${Python3_EXECUTABLE}" ${command} WORKING_DIRECTORY "${folder}")
     set_tests_properties(${arg_NAME} PROPERTIES ${_properties} LABELS "${_labels}" ENVIRONMENT "${_environment}")
 endfunction()
 

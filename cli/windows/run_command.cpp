@@ -5,6 +5,7 @@
 #include "../exit_codes.hpp"
 #include "../run_command.hpp"
 #include "../run_options.hpp"
+#include "../run_reporter.hpp"
 #include "command_line.hpp"
 
 #include <core/windows/wide.hpp>
@@ -13,8 +14,9 @@
 #include <cstdio>
 #include <exception>
 #include <optional>
+#include <stdexcept>
 #include <string>
-#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -26,36 +28,14 @@ namespace {
 /// What Windows itself ends a program with on Ctrl-C.
 constexpr int interrupted_status = static_cast<int>(0xC000013AU);
 
-int say(int code, const std::string& text) {
-    std::fprintf(stderr, "holdfast: %s\n", text.c_str());
-    return code;
-}
-
-std::string shown(const std::string& name) {
-    std::string text = "\"";
-    for (const char each : name) text += static_cast<unsigned char>(each) < 0x20 || each == 0x7f ? '?' : each;
-    return text + '"';
-}
-
-class reporter final : public acquisition_listener {
+/// The command could not be started.
+class start_failure : public std::runtime_error {
 public:
-    explicit reporter(bool verbose) : verbose_(verbose) {}
-
-    void waiting(const std::string& name, const std::string&) override { tell("waiting for " + shown(name)); }
-    void acquired(const std::string& name, std::optional<std::uint64_t>, nanoseconds after) override {
-        const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(after).count();
-        tell("acquired " + shown(name) + " after " + std::to_string(milliseconds) + " ms");
-    }
-    void released(const std::string& name) override { tell("released " + shown(name)); }
-    void release_failed(const std::string& name, const std::string& reason) override {
-        say(0, "releasing " + shown(name) + ": " + reason);
-    }
-    void tell(const std::string& text) const {
-        if (verbose_) say(0, text);
-    }
+    start_failure(int code, const std::string& text) : std::runtime_error(text), code_(code) {}
+    int code() const noexcept { return code_; }
 
 private:
-    const bool verbose_;
+    int code_;
 };
 
 class owned_handle {
@@ -63,15 +43,14 @@ public:
     explicit owned_handle(HANDLE handle) noexcept : handle_(handle) {}
     owned_handle(const owned_handle&) = delete;
     owned_handle& operator=(const owned_handle&) = delete;
-    ~owned_handle() { reset(); }
-
-    HANDLE get() const noexcept { return handle_; }
-    void reset() noexcept {
-        if (const HANDLE closing = std::exchange(handle_, nullptr)) ::CloseHandle(closing);
+    ~owned_handle() {
+        if (handle_ != nullptr) ::CloseHandle(handle_);
     }
 
+    HANDLE get() const noexcept { return handle_; }
+
 private:
-    HANDLE handle_;
+    const HANDLE handle_;
 };
 
 bool is_batch_file(const std::wstring& program) {
@@ -94,6 +73,17 @@ HANDLE make_job() {
     return job;
 }
 
+/// Ends what the command has left running, which would go on without the lock, and returns when it is gone: an ended
+/// process may be at work for a moment.
+void end_all_in(HANDLE job) noexcept {
+    ::TerminateJobObject(job, 1);
+    JOBOBJECT_BASIC_ACCOUNTING_INFORMATION about{};
+    while (::QueryInformationJobObject(job, JobObjectBasicAccountingInformation, &about, sizeof about, nullptr) &&
+           about.ActiveProcesses > 0) {
+        ::Sleep(1);
+    }
+}
+
 std::wstring environment_for(const std::vector<lock_request>& locks) {
     std::vector<std::wstring> added;
     for (std::size_t at = 0; at < locks.size(); ++at) {
@@ -106,21 +96,22 @@ std::wstring environment_for(const std::vector<lock_request>& locks) {
         added);
 }
 
-/// Runs the command to its end, and ends what it leaves behind. @return our exit status
-int run_held(const run_options& options, const reporter& report) {
+/// Runs the command to its end, and ends what it leaves behind. @return our exit status @throws start_failure
+int run_held(const run_options& options, run_reporter& report) {
     std::vector<std::wstring> arguments;
     for (char** each = options.command; *each != nullptr; ++each) arguments.push_back(core::to_wide(*each));
     const std::string shown_command = options.command[0];
     if (arguments.front().find(L'"') != std::wstring::npos) {
-        return say(exit_code::not_found, shown_command + ": a program's name cannot hold a double quote");
+        throw start_failure(exit_code::not_found, shown_command + ": a program's name cannot hold a double quote");
     }
     if (is_batch_file(arguments.front())) {
-        return say(exit_code::not_executable,
-                   shown_command + ": cmd.exe would read the arguments anew; write it as: cmd /c " + shown_command);
+        throw start_failure(
+            exit_code::not_executable,
+            shown_command + ": cmd.exe would read the arguments anew; write it as: cmd /c " + shown_command);
     }
-    owned_handle job(make_job());
+    const owned_handle job(make_job());
     if (job.get() == nullptr) {
-        return say(exit_code::os_error, "cannot make a job object: " + core::system_message(::GetLastError()));
+        throw start_failure(exit_code::os_error, "cannot make a job object: " + core::system_message(::GetLastError()));
     }
     std::wstring line = command_line(arguments);
     std::wstring environment = environment_for(options.locks);
@@ -133,62 +124,76 @@ int run_held(const run_options& options, const reporter& report) {
                           &made)) {
         const DWORD failed = ::GetLastError();
         const bool missing = failed == ERROR_FILE_NOT_FOUND || failed == ERROR_PATH_NOT_FOUND;
-        return say(missing ? exit_code::not_found : exit_code::not_executable,
-                   shown_command + ": " + core::system_message(failed));
+        throw start_failure(missing ? exit_code::not_found : exit_code::not_executable,
+                            shown_command + ": " + core::system_message(failed));
     }
     const owned_handle process(made.hProcess);
     const owned_handle thread(made.hThread);
     if (!::AssignProcessToJobObject(job.get(), process.get())) {
         const DWORD failed = ::GetLastError();
         ::TerminateProcess(process.get(), 1);
-        return say(exit_code::os_error, "cannot put the command into a job: " + core::system_message(failed));
+        throw start_failure(exit_code::os_error, "cannot put the command into a job: " + core::system_message(failed));
     }
-    report.tell("started process " + std::to_string(made.dwProcessId));
+    report.started(made.dwProcessId);
     leave_console_events_to_command();
     ::ResumeThread(thread.get());
     ::WaitForSingleObject(process.get(), INFINITE);
     DWORD status = 0;
     ::GetExitCodeProcess(process.get(), &status);
-    report.tell("the command exited with " + std::to_string(status));
-    // What it has left running would go on without the lock.
-    job.reset();
+    report.exited(status);
+    end_all_in(job.get());
     return static_cast<int>(status);
 }
 
-void refuse_what_is_missing(const run_options& options) {
-    if (options.json_descriptor) throw usage_error("--json-fd is not to be had on Windows");
-    if (options.keep_until_children_exit) throw usage_error("--keep-until-children-exit is not to be had on Windows");
+int acquire_and_run(const run_options& options, std::optional<std::string> url, run_reporter& report) {
+    acquisition locks(options, std::move(url), report);
+    take_console_events();
+    switch (locks.acquire(-1)) {
+        case acquisition::outcome::held: break;
+        case acquisition::outcome::conflict: report.conflict(locks.refused()); return options.conflict_exit_code;
+        case acquisition::outcome::interrupted: report.interrupted(locks.signal()); return interrupted_status;
+    }
+    try {
+        const int status = run_held(options, report);
+        locks.release();
+        return status;
+    } catch (const start_failure& failure) {
+        locks.release();
+        return report.failed(failure.code(), failure.what());
+    }
 }
 
 }  // namespace
 
 int run_command(const program_arguments& all, int first) {
     run_options options;
+    std::optional<std::string> url;
+    std::optional<run_reporter> report;
     try {
         options = parse_run_options(all.count - first, all.values + first);
         if (options.help) return std::fputs(run_help(), stdout) < 0 ? exit_code::os_error : exit_code::success;
-        refuse_what_is_missing(options);
-        reporter telling(options.verbose);
-        acquisition locks(options, chosen_url(options), telling);
-        take_console_events();
-        switch (locks.acquire(-1)) {
-            case acquisition::outcome::held: break;
-            case acquisition::outcome::conflict:
-                telling.tell(shown(locks.refused()) + " is held elsewhere; gave up");
-                return options.conflict_exit_code;
-            case acquisition::outcome::interrupted: return interrupted_status;
+        if (options.keep_until_children_exit) {
+            throw usage_error("--keep-until-children-exit is not to be had on Windows");
         }
-        const int status = run_held(options, telling);
-        locks.release();
-        return status;
+        url = chosen_url(options);
+        report.emplace(options);
     } catch (const usage_error& wrong) {
-        return say(exit_code::usage, std::string("run: ") + wrong.what() + "; see holdfast run --help");
+        say(std::string("run: ") + wrong.what() + "; see holdfast run --help");
+        return exit_code::usage;
+    } catch (const std::system_error& failure) {
+        say(failure.what());
+        return exit_code::os_error;
+    }
+    try {
+        return acquire_and_run(options, std::move(url), *report);
+    } catch (const usage_error& wrong) {
+        return report->failed(exit_code::usage, wrong.what());
     } catch (const directory_error& wrong) {
-        return say(exit_code::cannot_create, wrong.what());
+        return report->failed(exit_code::cannot_create, wrong.what());
     } catch (const error& failure) {
-        return say(exit_code::of(failure), failure.what());
+        return report->failed(exit_code::of(failure), failure.what());
     } catch (const std::exception& failure) {
-        return say(exit_code::internal, failure.what());
+        return report->failed(exit_code::internal, failure.what());
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include "run_command.hpp"
 
+#include <csignal>
 #include <mutex>
 
 #include <windows.h>
@@ -15,6 +16,12 @@ std::stop_source* waiting = nullptr;
 std::atomic<int>* caught_at = nullptr;
 bool command_runs = false;
 
+/// The number that the C runtime has for it.
+int signal_of(DWORD what) noexcept {
+    if (what == CTRL_C_EVENT) return SIGINT;
+    return what == CTRL_BREAK_EVENT ? SIGBREAK : SIGTERM;
+}
+
 /// On a thread of the system's.
 BOOL WINAPI on_console_event(DWORD what) {
     const std::lock_guard guard(mutex);
@@ -22,7 +29,7 @@ BOOL WINAPI on_console_event(DWORD what) {
     if (command_runs) return what == CTRL_C_EVENT || what == CTRL_BREAK_EVENT ? TRUE : FALSE;
     if (waiting == nullptr) return FALSE;
     // A second one ends us at once, should the cancellation hang.
-    if (caught_at->exchange(static_cast<int>(what) + 1) != 0) return FALSE;
+    if (caught_at->exchange(signal_of(what)) != 0) return FALSE;
     waiting->request_stop();
     return TRUE;
 }

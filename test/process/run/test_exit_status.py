@@ -62,6 +62,8 @@ class ExitStatus(RunCase):
             (["--semaphore", "3", "--", "true"], "--semaphore takes"),
             (["--json-fd", "57", "x", "--", "true"], "not open"),
             (["--json-fd", "0", "x", "--", "true"], "from 1 to"),
+            (["--json-handle", "3", "x", "--", "true"], "for Windows"),
+            (["--json-handle", "3", "--json-fd", "1", "x", "--", "true"], "exclude each other"),
             (["--no-such-option", "x", "--", "true"], "there is no option --no-such-option"),
             (["--verbose=yes", "x", "--", "true"], "takes no value"),
             (["x", "x", "--", "true"], "named twice"),
@@ -240,6 +242,34 @@ class Events(RunCase):
         done = self.run_it(["-v", "--json-fd", str(writer), "x"], ["sh", "-c", "exit 5"], pass_fds=(writer,))
         os.close(writer)
         self.assertEqual(done.returncode, 5)
+
+    def test_what_was_dropped_is_told(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        names = [f"{at} " + 200 * "x" for at in range(60)]
+        running = self.start(["--json-fd", str(writer), *names], ["sh", "-c", "echo go; read line"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(writer,))
+        os.close(writer)
+        self.assertEqual(running.stdout.readline(), b"go\n")
+        # All that the pipe had room for, until the command runs.
+        text = os.read(reader, 4096)
+        running.stdin.write(b"\n")
+        running.stdin.close()
+        self.assertEqual(running.wait(PATIENCE), 0)
+        while part := os.read(reader, 4096):
+            text += part
+        expected = [("acquired", each) for each in names] + [("started", None), ("exited", None)] + \
+                   [("released", each) for each in reversed(names)]
+        dropped = []
+        for event in map(json.loads, text.splitlines()):
+            if "dropped" in event:
+                dropped.append(event["dropped"])
+                del expected[:event["dropped"]]
+            self.assertEqual((event["event"], event.get("name")), expected.pop(0), event)
+        # Most of the first sort, and `started`; of what was dropped at the end nobody is left to tell.
+        self.assertEqual(len(dropped), 1)
+        self.assertGreater(dropped[0], 1)
 
     def test_verbose_tells_who_holds_the_lock(self):
         inner = self.arguments(["--url", self.url, "-v", "--timeout", "10ms", "x"], ["true"])

@@ -3,7 +3,11 @@
 #include <holdfast/error.hpp>
 
 #include <array>
+#include <cstddef>
+#include <memory>
+#include <set>
 #include <string_view>
+#include <utility>
 
 #include <winternl.h>
 
@@ -45,6 +49,68 @@ std::wstring_view view(const UNICODE_STRING& text) noexcept {
     return {text.Buffer, text.Length / sizeof(wchar_t)};
 }
 
+/// Names of objects, once each.
+class name_collector {
+public:
+    void add(const directory_entry& each) {
+        const std::wstring_view kind = view(each.type);
+        if (kind != L"Event" && kind != L"Semaphore") return;
+        auto& names = kind == L"Event" ? events_ : semaphores_;
+        names.insert(std::wstring(L"Global\\").append(view(each.name)));
+    }
+    global_names all() const { return {{events_.begin(), events_.end()}, {semaphores_.begin(), semaphores_.end()}}; }
+
+private:
+    std::set<std::wstring> events_;
+    std::set<std::wstring> semaphores_;
+};
+
+/// By one call, which sees the directory as it is at one moment. False where that is not to be had: Wine 8 gives out
+/// one entry at a time.
+bool read_at_once(query_directory* read, HANDLE directory, name_collector& names) {
+    constexpr LONG more_entries = 0x105;
+    constexpr std::size_t most = std::size_t{1} << 26;
+    for (std::size_t size = std::size_t{1} << 17; size <= most; size *= 2) {
+        const auto buffer = std::make_unique<directory_entry[]>(size / sizeof(directory_entry));
+        ULONG next = 0;
+        const LONG status = read(directory, buffer.get(), static_cast<ULONG>(size), FALSE, TRUE, &next, nullptr);
+        if (status == more_entries) continue;
+        if (status != 0) return false;
+        for (const directory_entry* each = buffer.get(); each->name.Buffer != nullptr; ++each) names.add(*each);
+        return true;
+    }
+    return false;
+}
+
+/// One entry after the other. @return all names, in the order they came
+std::vector<std::wstring> read_one_by_one(query_directory* read, HANDLE directory, name_collector& names) {
+    // UNICODE_STRING's length is a USHORT: the name and that of its kind fit.
+    alignas(directory_entry) std::array<char, sizeof(directory_entry) + 2 * 65536> buffer{};
+    const auto size = static_cast<ULONG>(buffer.size());
+    std::vector<std::wstring> found;
+    ULONG next = 0;
+    for (BOOLEAN restart = TRUE; read(directory, buffer.data(), size, TRUE, restart, &next, nullptr) == 0;
+         restart = FALSE) {
+        const auto& each = *reinterpret_cast<const directory_entry*>(buffer.data());
+        names.add(each);
+        found.emplace_back(view(each.name));
+    }
+    return found;
+}
+
+/// They are counted: when one goes, those behind it move up, and the next one is passed over. What one round misses is
+/// found by another, of which there are the more the more comes and goes.
+void read_in_rounds(query_directory* read, HANDLE directory, name_collector& names) {
+    constexpr int most = 30;
+    constexpr int enough_alike = 4;
+    std::vector<std::wstring> before;
+    for (int round = 0, alike = 1; round < most && alike < enough_alike; ++round) {
+        std::vector<std::wstring> found = read_one_by_one(read, directory, names);
+        alike = found == before ? alike + 1 : 1;
+        before = std::move(found);
+    }
+}
+
 }  // namespace
 
 std::optional<semaphore_counts> look_at_semaphore(HANDLE semaphore) noexcept {
@@ -75,21 +141,10 @@ global_names list_global_names() {
     if (open == nullptr || read == nullptr || open(&directory, directory_query, &which) < 0) {
         throw error(errc::unsupported, "this Windows does not tell which kernel objects there are");
     }
-    global_names made;
-    // One at a time, as its name and that of its kind; UNICODE_STRING's length is a USHORT, so they fit.
-    alignas(directory_entry) std::array<char, sizeof(directory_entry) + 2 * 65536> buffer{};
-    const auto size = static_cast<ULONG>(buffer.size());
-    ULONG next = 0;
-    for (BOOLEAN restart = TRUE; read(directory, buffer.data(), size, TRUE, restart, &next, nullptr) == 0;
-         restart = FALSE) {
-        const auto& each = *reinterpret_cast<const directory_entry*>(buffer.data());
-        const std::wstring_view kind = view(each.type);
-        if (kind != L"Event" && kind != L"Semaphore") continue;
-        auto& list = kind == L"Event" ? made.events : made.semaphores;
-        list.push_back(std::wstring(L"Global\\").append(view(each.name)));
-    }
+    name_collector names;
+    if (!read_at_once(read, directory, names)) read_in_rounds(read, directory, names);
     ::CloseHandle(directory);
-    return made;
+    return names.all();
 }
 
 }  // namespace system
