@@ -15,7 +15,8 @@ namespace file {
 /// A directory as it was found once, wherever its path may lead by now.
 class lock_directory {
 public:
-    /// Null, and errno, where there is none.
+    /// Null, and errno, where there is none at the absolute path @p path; ELOOP where it leads over a symbolic link
+    /// that others may have planted.
     static std::shared_ptr<const lock_directory> open(const std::string& path);
 
     int descriptor() const noexcept { return descriptor_.get(); }

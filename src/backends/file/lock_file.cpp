@@ -91,22 +91,31 @@ failure lock_file::explain(int error, const char* step) const {
 bool lock_file::open(failure& why) {
     follows_link_ = false;
     int directories_left = most_directories;
-    bool knows_directory = !settings_.opts.exact_paths;
+    bool walks = true;
+    bool walked = false;
     if (settings_.opts.private_directory && !check_directory(why)) return false;
     for (;;) {
         // Where it cannot be had, the whole path says why, or does as well. What is too long for that stays so.
-        if (directory_ == nullptr && knows_directory && path_.size() < PATH_MAX) {
-            directory_ = settings_.directory.find(parent_of(path_));
+        if (directory_ == nullptr && walks && path_.size() < PATH_MAX) {
+            const std::string parent = parent_of(path_);
+            directory_ = settings_.opts.exact_paths ? lock_directory::open(parent) : settings_.directory.find(parent);
+            walked = true;
+            if (directory_ == nullptr && errno == ELOOP) {
+                why = explain(ELOOP, "refused to open");
+                return false;
+            }
         }
         // NFS makes an exclusive flock a write lock, which needs a descriptor that can write.
         const int access = settings_.opts.allow_remote ? O_RDWR : O_RDONLY;
         const int flags = access | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
         if (open_once(flags) >= 0) return check_opened(why);
         const int error = errno;
-        if (error != EINTR && error != ENOENT && directory_ != nullptr) {
-            // It may be another directory's error by now, or come from having this one open. What the path says counts.
+        const bool exhausted = error == EMFILE || error == ENFILE;
+        if (directory_ != nullptr && (exhausted || (error != EINTR && error != ENOENT && !walked))) {
+            // It may be another directory's error by now: what the path says counts. Or it comes from having this one
+            // open: a lock needs one descriptor, and shall not fail for want of a second one.
             forget_directory();
-            knows_directory = false;
+            walks = !exhausted;
             continue;
         }
         switch (error) {
@@ -128,9 +137,10 @@ bool lock_file::open(failure& why) {
                 return false;
             case ELOOP: {
                 struct stat parent {};
-                const bool trusted = !settings_.opts.private_directory &&
-                                     sys.stat(parent_of(path_).c_str(), &parent) == 0 &&
-                                     (parent.st_mode & (S_IWOTH | S_ISVTX)) == 0;
+                const int looked = directory_ != nullptr ? sys.fstat(directory_->descriptor(), &parent)
+                                                         : sys.stat(parent_of(path_).c_str(), &parent);
+                const bool trusted =
+                    !settings_.opts.private_directory && looked == 0 && (parent.st_mode & (S_IWOTH | S_ISVTX)) == 0;
                 if (trusted && !follows_link_) {
                     follows_link_ = true;
                     if (open_once(flags & ~O_NOFOLLOW) >= 0) return check_opened(why);
@@ -241,17 +251,32 @@ lock_file::result lock_file::stand_and_lock() noexcept {
     return result::locked;
 }
 
-bool lock_file::is_current() const noexcept {
+lock_file::standing lock_file::look() const noexcept {
     struct stat found {};
-    const int status = follows_link_ ? sys.stat(path_.c_str(), &found) : sys.lstat(path_.c_str(), &found);
+    if ((follows_link_ ? sys.stat(path_.c_str(), &found) : sys.lstat(path_.c_str(), &found)) != 0) {
+        return errno == ENOENT || errno == ENOTDIR ? standing::replaced : standing::unknown;
+    }
     // The kernel tells of a deletion before the path has ceased to lead to the file, which has no link any more by
     // then.
     const bool deleted = counts_links_ && found.st_nlink == 0;
-    return status == 0 && found.st_dev == device_ && found.st_ino == inode_ && !deleted;
+    return found.st_dev == device_ && found.st_ino == inode_ && !deleted ? standing::current : standing::replaced;
+}
+
+bool lock_file::is_kept() const noexcept {
+    const standing seen = look();
+    if (seen != standing::unknown) return seen == standing::current;
+    // The process may have given up the right to look, which loses no lock. What is left is the file itself, and its
+    // name in the directory as it was.
+    struct stat found {};
+    if (sys.fstat(descriptor(), &found) != 0 || (counts_links_ && found.st_nlink == 0)) return false;
+    if (directory_ == nullptr) return true;
+    const place at = where();
+    if (::fstatat(at.directory, at.name, &found, follows_link_ ? 0 : AT_SYMLINK_NOFOLLOW) != 0) return errno != ENOENT;
+    return found.st_dev == device_ && found.st_ino == inode_;
 }
 
 bool lock_file::release() {
-    const bool ours = is_current();
+    const bool ours = is_kept();
     // What stands at the path by now, if it is not ours, is somebody else's lock.
     if (ours && settings_.deletes()) delete_file();
     sys.flock(descriptor(), LOCK_UN);

@@ -42,7 +42,7 @@ struct settings {
     be deleted by its holder, so whoever has locked one looks whether its path still leads there: if not, what was
     locked is no lock.
 
-    Thread safety: one thread at a time; `is_current` also beside others.
+    Thread safety: one thread at a time; `look` and `is_kept` also beside others.
 */
 class lock_file {
 public:
@@ -53,12 +53,18 @@ public:
 
     /// Opens what stands at the path now, making it if need be. @return false with `why`
     bool open(failure& why);
-    /// Tries to lock what is open. `busy` also where the path leads elsewhere by now; see `is_current`.
+    /// Tries to lock what is open. `busy` also where the path leads elsewhere by now; see `look`.
     result try_lock(failure& why);
     /// Locks what is open, and stands in the kernel until it can.
     result stand_and_lock() noexcept;
-    /// True while the path leads to what is open.
-    bool is_current() const noexcept;
+    enum class standing { current, replaced, unknown };
+    /// Whether the path leads to what is open; `unknown`, with errno, where it cannot be looked at.
+    standing look() const noexcept;
+    bool is_current() const noexcept { return look() == standing::current; }
+    /// For what is locked: false once the path certainly leads elsewhere.
+    bool is_kept() const noexcept;
+    /// What has made `look` say `unknown`.
+    failure explain_look(int error) const { return explain(error, "cannot look at"); }
     /** In .NET's order: delete the file (if it is still ours to delete), unlock, close.
 
         @return false when the path led elsewhere: the lock was lost before

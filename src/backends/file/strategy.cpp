@@ -119,8 +119,9 @@ public:
             const auto outcome = std::exchange(stands, false) ? file_.stand_and_lock() : file_.try_lock(why);
             if (outcome == lock_file::result::failed) return core::taking::beyond;
             // Locked or busy, it counts only for the file that the path leads to.
-            if (!file_.is_current()) {
+            if (const auto seen = file_.look(); seen != lock_file::standing::current) {
                 file_.discard(outcome == lock_file::result::locked);
+                if (seen == lock_file::standing::unknown) return core::taking::beyond;
                 continue;
             }
             if (outcome == lock_file::result::busy) {
@@ -152,7 +153,7 @@ public:
         return false;
     }
 
-    bool keeps(const core::claim&) const noexcept override { return file_.is_current(); }
+    bool keeps(const core::claim&) const noexcept override { return file_.is_kept(); }
     std::shared_ptr<void> watch_loss(const core::claim& held, std::function<void()> suspicion) override;
     std::optional<int> native_descriptor() const noexcept override { return file_.descriptor(); }
     void abandon() noexcept override { file_.close(); }
@@ -180,10 +181,14 @@ private:
             const auto outcome = file_.try_lock(why);
             if (outcome == lock_file::result::failed) break;
             // Locked or busy, it counts only for the file that the path leads to.
-            if (!file_.is_current()) {
+            const auto seen = file_.look();
+            const int error = errno;
+            if (seen != lock_file::standing::current) {
                 if (watch_ != nullptr) watch_->turn_away();
                 file_.discard(outcome == lock_file::result::locked);
-                continue;
+                if (seen == lock_file::standing::replaced) continue;
+                why = file_.explain_look(error);
+                break;
             }
             if (outcome == lock_file::result::busy && std::exchange(unheard, false)) {
                 watch_->listen(file_.descriptor());

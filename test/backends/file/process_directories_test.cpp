@@ -187,6 +187,46 @@ TEST(LockDirectory, OnAFullFileSystemIsAnError) {
               "");
 }
 
+TEST(LockDirectory, BehindALinkThatOthersMayHavePlantedIsRefused) {
+    NEEDS_ROOT();
+    const temporary_directory here;
+    constexpr uid_t stranger = 65534;
+    const std::string shared = here / "shared";
+    const std::string elsewhere = here / "elsewhere";
+    std::filesystem::create_directory(shared);
+    std::filesystem::create_directory(elsewhere);
+    for (const mode_t mode : {01777U, 0777U}) {
+        ASSERT_EQ(::chmod(shared.c_str(), mode), 0);
+        const std::string planted = shared + "/planted";
+        std::filesystem::create_symlink("../elsewhere", planted);
+        ASSERT_EQ(::lchown(planted.c_str(), stranger, stranger), 0);
+        EXPECT_REFUSED(in(planted), "x", errc::permission, "symbolic link");
+        EXPECT_REFUSED(in(planted + "/new/deep"), "x", errc::permission, "symbolic link");
+        EXPECT_REFUSED(exact(), planted + "/app.lock", errc::permission, "symbolic link");
+        EXPECT_TRUE(std::filesystem::is_empty(elsewhere));
+
+        // Whose is ours, or of whom the directory is, may be trusted.
+        ASSERT_EQ(::lchown(planted.c_str(), ::geteuid(), ::getegid()), 0);
+        EXPECT_TRUE(file::make_provider(in(planted)).make_lock("x").try_acquire());
+        ASSERT_EQ(::chown(shared.c_str(), stranger, stranger), 0);
+        ASSERT_EQ(::lchown(planted.c_str(), stranger, stranger), 0);
+        EXPECT_TRUE(file::make_provider(in(planted)).make_lock("x").try_acquire());
+        // Nobody else may write there.
+        ASSERT_EQ(::chmod(shared.c_str(), 0755), 0);
+        EXPECT_TRUE(file::make_provider(exact()).make_lock(planted + "/app.lock").try_acquire());
+        std::filesystem::remove(elsewhere + "/app.lock");
+        std::filesystem::remove(planted);
+        ASSERT_EQ(::chown(shared.c_str(), ::geteuid(), ::getegid()), 0);
+    }
+}
+
+TEST(LockDirectory, BehindLinksThatGoInCirclesIsRefused) {
+    const temporary_directory here;
+    std::filesystem::create_symlink(here / "two", here / "one");
+    std::filesystem::create_symlink(here / "one", here / "two");
+    EXPECT_REFUSED(in(here / "one"), "x", errc::permission, "symbolic link");
+}
+
 TEST(LockFile, WithoutADescriptorLeftIsAnError) {
     const temporary_directory here;
     EXPECT_EQ(in_child([&] {

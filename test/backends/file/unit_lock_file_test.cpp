@@ -220,6 +220,48 @@ TEST_F(InjectedFault, OfADeletionThatIsToldOfBeforeThePathIsGoneIsSeen) {
     EXPECT_EQ(held.state(), held_state::lost);
 }
 
+TEST_F(InjectedFault, OfAPathThatCannotBeLookedAtIsNoLoss) {
+    for (const int error : {EACCES, EIO, ENOMEM}) {
+        lock_handle held = make().acquire(1s);
+        const std::string path(make().mapped_name());
+        {
+            const injected kernel("lstat fails (EACCES, EIO or ENOMEM)");
+            error_ = error;
+            kernel->lstat = [](const char*, struct stat*) {
+                errno = error_;
+                return -1;
+            };
+            EXPECT_EQ(held.state(), held_state::held);
+            // Nobody may believe in a lock, though, of which it cannot be seen whether it is one.
+            expect_error(error == EACCES ? errc::permission : errc::unavailable, "cannot look at");
+            EXPECT_NO_THROW(held.release());
+        }
+        EXPECT_FALSE(std::filesystem::exists(path)) << "it was ours to delete";
+        EXPECT_TRUE(make().try_acquire());
+    }
+}
+
+TEST_F(InjectedFault, OfAPathThatCannotBeLookedAtHidesNoLossThatCanBeSeen) {
+    const injected kernel("lstat fails with EACCES");
+    const lock mine = make();
+    const std::string path(mine.mapped_name());
+    lock_handle held;
+    {
+        kernel->lstat = [](const char* name, struct stat* result) { return ::lstat(name, result); };
+        held = mine.acquire(1s);
+    }
+    kernel->lstat = [](const char*, struct stat*) {
+        errno = EACCES;
+        return -1;
+    };
+    std::filesystem::rename(path, path + ".away");
+    EXPECT_EQ(held.state(), held_state::lost);
+    error_code code;
+    held.release(code);
+    EXPECT_EQ(code, errc::lost);
+    EXPECT_TRUE(std::filesystem::exists(path + ".away"));
+}
+
 TEST_F(InjectedFault, OfAFileSystemThatCountsNoLinksIsNoLoss) {
     const injected kernel("fstat and lstat count no links");
     kernel->fstat = [](int file, struct stat* result) {
