@@ -1,7 +1,9 @@
 #include "raw_file.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@ namespace holdfast::bench {
 
 raw_file::~raw_file() {
     if (descriptor_ >= 0) ::close(descriptor_);
+    if (events_ >= 0) ::close(events_);
 }
 
 void raw_file::acquire() {
@@ -21,6 +24,32 @@ void raw_file::acquire() {
         ::flock(descriptor_, LOCK_EX);
         if (is_current()) return;
         ::close(descriptor_);
+    }
+}
+
+bool raw_file::try_acquire() {
+    if (descriptor_ < 0) descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), path_);
+    const bool locked = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
+    if (is_current()) return locked;
+    ::close(descriptor_);
+    descriptor_ = -1;
+    return try_acquire();
+}
+
+void raw_file::acquire_in_time() {
+    if (events_ < 0) events_ = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    while (!try_acquire()) {
+        const int watch = ::inotify_add_watch(events_, path_.c_str(), IN_CLOSE | IN_ATTRIB);
+        if (try_acquire()) return;
+        pollfd news{events_, POLLIN, 0};
+        const timespec limit{60, 0};
+        ::ppoll(&news, 1, &limit, nullptr);
+        char buffer[4096];
+        while (::read(events_, buffer, sizeof buffer) > 0) {
+        }
+        if (try_acquire()) return;
+        ::inotify_rm_watch(events_, watch);
     }
 }
 

@@ -24,11 +24,16 @@ public:
     void acquire_on_kept_descriptor();
     void release_on_kept_descriptor();
 
+    /// As `acquire`, but within a minute: flock(2) has no timeout, so inotify(7) and ppoll(2) wait for the next chance.
+    void acquire_in_time();
+
 private:
+    bool try_acquire();
     bool is_current() const;
 
     const std::string path_;
     int descriptor_ = -1;
+    int events_ = -1;
 };
 
 }  // namespace holdfast::bench
