@@ -9,7 +9,7 @@ inline namespace v0 {
 namespace core {
 namespace {
 
-class : public notifier {
+class deaf_notifier final : public notifier {
     void notify(unsigned) noexcept override {}
 } nobody;
 

@@ -74,7 +74,7 @@ public:
 
     Thread safety: safe.
 */
-class renewal_queue : private alarm {
+class renewal_queue final : private alarm {
 public:
     explicit renewal_queue(provider_state& owner) noexcept : owner_(owner) {}
     renewal_queue(const renewal_queue&) = delete;

@@ -521,10 +521,11 @@ TEST_F(postgres_restart, a_standby_is_refused) {
 TEST_F(postgres_fault, a_forked_child_neither_uses_nor_ends_the_parent_s_session) {
     const auto from = make();
     auto held = from.locks.make_lock("forked").acquire();
+    const auto other = from.locks.make_lock("forked too");
     EXPECT_EQ(test::in_child([&] {
                   test::require(held.state() == held_state::unknown, "the child says that it holds the lock");
                   error_code code;
-                  auto none = from.locks.make_lock("forked too").acquire(1s, {}, code);
+                  auto none = other.acquire(1s, {}, code);
                   test::require(code == errc::invalid_state, "the child can acquire: " + code.message());
                   // A provider of its own works.
                   const auto own = make();

@@ -193,9 +193,9 @@ class SharedServer(unittest.TestCase):
             print(f"\n        {each}", end=" ", flush=True)
         self.assertEqual(sum(each.overlaps for each in raced), 0)
         self.assertEqual(sum(each.entered for each in raced if each.mode == ""), int(entries))
-        # Else it was no race.
+        # Else it was no race. A loaded machine gives whoever runs more entries in a row.
         self.assertGreater(int(entries), until // 4)
-        self.assertGreater(int(changes), 100)
+        self.assertGreater(int(changes), int(entries) // 40)
         for each in raced:
             self.assertGreater(each.entered, 0)
             self.assertGreater(each.refused, 0)
