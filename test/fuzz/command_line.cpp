@@ -52,7 +52,8 @@ void check_arguments(std::vector<std::string> texts) {
         check_limit(options.kill_after);
         check(options.kill_after.has_value(), "no time to kill after");
         check(options.conflict_exit_code >= 0 && options.conflict_exit_code <= 255, "an exit code out of range");
-        check(options.json_descriptor.value_or(1) > 0, "a descriptor out of range");
+        check(!options.events || options.events->number > 0, "a descriptor out of range");
+        check(!options.events || !options.events->is_handle, "a handle where there are none");
         for (const lock_request& each : options.locks) {
             check((each.what == lock_request::kind::semaphore) == (each.tickets > 0), "tickets out of range");
         }
