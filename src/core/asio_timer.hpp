@@ -4,6 +4,8 @@
 
 #include <core/boottime_timer.hpp>
 
+#include <holdfast/error.hpp>
+
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>

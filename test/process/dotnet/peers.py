@@ -170,6 +170,22 @@ class SharedServer(unittest.TestCase):
             self.assertFalse(a.attempt(*mode_a))
             b.release()
 
+    def check_readers_are_in_together(self, first, second, url):
+        name = self.new_name()
+        a, other_a = (self.peer(first, which).make("rw", url, name) for which in (0, 1))
+        b, other_b = (self.peer(second, which).make("rw", url, name) for which in (0, 1))
+        self.assertTrue(a.attempt("read"))
+        self.assertTrue(b.attempt("read"))
+        self.assertFalse(other_a.attempt())
+        self.assertFalse(other_b.attempt())
+        a.release()
+        # The other side's reader is still there.
+        self.assertFalse(other_a.attempt())
+        self.assertFalse(other_b.attempt())
+        b.release()
+        self.assertTrue(other_a.attempt())
+        other_a.release()
+
     def race(self, kind, url, writers=2, readers=0, until=3000, seconds=15):
         """Lets peers of both sides hammer one lock, and looks whether ever two were in."""
         name = self.new_name()

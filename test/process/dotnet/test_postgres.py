@@ -118,20 +118,7 @@ class Postgres(peers.SharedServer):
 
     @both_ways
     def test_readers_are_in_together(self, first, second):
-        name = self.new_name()
-        a, other_a = (self.peer(first, which).make("rw", self.server.url, name) for which in (0, 1))
-        b, other_b = (self.peer(second, which).make("rw", self.server.url, name) for which in (0, 1))
-        self.assertTrue(a.attempt("read"))
-        self.assertTrue(b.attempt("read"))
-        self.assertFalse(other_a.attempt())
-        self.assertFalse(other_b.attempt())
-        a.release()
-        # The other side's reader is still there.
-        self.assertFalse(other_a.attempt())
-        self.assertFalse(other_b.attempt())
-        b.release()
-        self.assertTrue(other_a.attempt())
-        other_a.release()
+        self.check_readers_are_in_together(first, second, self.server.url)
 
     @both_ways
     def test_a_waiting_writer_holds_off_new_readers(self, first, second):

@@ -132,20 +132,7 @@ class OneServer(Redis):
 
     @both_ways
     def test_readers_are_in_together(self, first, second):
-        name = self.new_name()
-        a, other_a = (self.peer(first, which).make("rw", self.url, name) for which in (0, 1))
-        b, other_b = (self.peer(second, which).make("rw", self.url, name) for which in (0, 1))
-        self.assertTrue(a.attempt("read"))
-        self.assertTrue(b.attempt("read"))
-        self.assertFalse(other_a.attempt())
-        self.assertFalse(other_b.attempt())
-        a.release()
-        # The other side's reader is still there.
-        self.assertFalse(other_a.attempt())
-        self.assertFalse(other_b.attempt())
-        b.release()
-        self.assertTrue(other_a.attempt())
-        other_a.release()
+        self.check_readers_are_in_together(first, second, self.url)
 
     def begin_write_wait(self, side, name):
         """A writer that waits, once it has left its mark."""

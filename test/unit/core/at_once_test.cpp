@@ -48,7 +48,7 @@ public:
         return how_.takes;
     }
     core::progress start(const core::command& cmd, core::notifier&) override {
-        how_.asked.push_back(cmd.what == verb::release ? "give back" : "try");
+        how_.asked.emplace_back(cmd.what == verb::release ? "give back" : "try");
         how_.end = cmd.reconnect_until;
         if (how_.throws) throw std::bad_alloc();
         set_reply(cmd.what == verb::release ? how_.gives_back : how_.answers).code = errc::unavailable;

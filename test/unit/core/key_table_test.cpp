@@ -30,10 +30,13 @@ TEST_F(key_table_test, all_who_use_a_name_share_its_queue_and_others_do_not) {
 }
 
 TEST_F(key_table_test, a_queue_lives_as_long_as_its_last_user) {
-    struct spare final : core::link {
+    class spare final : public core::link {
+    public:
         explicit spare(bool& ended) : ended_(ended) {}
         ~spare() override { ended_ = true; }
         core::progress start(const core::command&, core::notifier&) override { return {true, core::never}; }
+
+    private:
         bool& ended_;
     };
     bool ended = false;
