@@ -638,6 +638,11 @@ bool multiplexer::may_go(const connection_ptr& where, const request_ptr& asked) 
 
 void multiplexer::pump(const connection_ptr& where) {
     if (where->over) return;
+    if (where->line->status() == session_wire::state::ended) {
+        // It may have ended as it began: then nothing will ever come that could tell of it.
+        ended(where);
+        return;
+    }
     if (where->line->status() == session_wire::state::ready && where->flying.empty() && !where->awaits_cancels() &&
         !where->pending.empty()) {
         std::deque<request_ptr> waiting;

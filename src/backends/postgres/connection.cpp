@@ -50,25 +50,6 @@ std::string_view trimmed(std::string_view text) {
     return text;
 }
 
-/// A failed connection has no SQLSTATE of its own; a verbose message has it in its text, and its place in the source.
-std::string without_details(std::string_view message, std::string& sqlstate) {
-    std::string made;
-    while (!message.empty()) {
-        const auto end = message.find('\n');
-        std::string line(message.substr(0, end));
-        message = end == std::string_view::npos ? std::string_view() : message.substr(end + 1);
-        if (line.starts_with("LOCATION:")) continue;
-        for (const std::string_view severity : {"FATAL:  ", "ERROR:  "}) {
-            const auto at = line.find(severity);
-            if (at == std::string::npos || line.size() < at + severity.size() + 6) continue;
-            sqlstate = line.substr(at + severity.size(), 5);
-            line.erase(at + severity.size(), 7);
-        }
-        made += (made.empty() ? "" : "\n") + line;
-    }
-    return std::string(trimmed(made));
-}
-
 /// When TCP asks whether the other end is there, so that three questions without an answer take as long as wanted.
 struct keepalive_times {
     explicit keepalive_times(std::chrono::milliseconds whole) {
@@ -95,10 +76,39 @@ errc code_of(std::string_view sqlstate) noexcept {
     if (sqlstate == "55P03") return errc::timed_out;
     if (sqlstate == "40P01") return errc::deadlock;
     if (sqlstate == "42501" || group == "28") return errc::permission;
-    if (group == "3D" || sqlstate == "42P01" || sqlstate == "42602") return errc::invalid_options;
+    // Among them settings that are none, or have no such value.
+    if (group == "3D" || sqlstate == "42P01" || sqlstate == "42602" || sqlstate == "42704" || sqlstate == "22023") {
+        return errc::invalid_options;
+    }
     if (sqlstate == "25006" || sqlstate == "42883" || sqlstate == "0A000") return errc::unsupported;
     if (group == "53" || group == "57" || group == "08" || group == "58" || sqlstate.empty()) return errc::unavailable;
     return errc::protocol;
+}
+
+std::string without_details(std::string_view message, std::string& sqlstate) {
+    std::string made;
+    while (!message.empty()) {
+        const auto end = message.find('\n');
+        std::string line(message.substr(0, end));
+        message = end == std::string_view::npos ? std::string_view() : message.substr(end + 1);
+        if (line.starts_with("LOCATION:")) continue;
+        for (const std::string_view severity : {"FATAL:  ", "ERROR:  "}) {
+            const auto at = line.find(severity);
+            if (at == std::string::npos || line.size() < at + severity.size() + 6) continue;
+            sqlstate = line.substr(at + severity.size(), 5);
+            line.erase(at + severity.size(), 7);
+        }
+        made += (made.empty() ? "" : "\n") + line;
+    }
+    return std::string(trimmed(made));
+}
+
+errc code_of_refusal(std::string_view sqlstate, std::string_view text) noexcept {
+    // What libpq says, untranslated, of options that it does not understand. It has no number for that.
+    constexpr std::string_view mistakes[] = {"invalid ", "definition of service", "service file", "could not match"};
+    const bool mistake = sqlstate.empty() && std::any_of(std::begin(mistakes), std::end(mistakes),
+                                                         [&](std::string_view each) { return text.starts_with(each); });
+    return mistake ? errc::invalid_options : code_of(sqlstate);
 }
 
 /// A statement's arguments, in binary form.
@@ -339,10 +349,10 @@ void connection::lose() {
     std::string sqlstate = error_state_.empty() ? said_state_ : error_state_;
     std::string text = error_text_.empty() ? said_ : error_text_;
     if (text.empty()) text = without_details(::PQerrorMessage(connection_), sqlstate);
-    if (!sqlstate.empty()) text = sqlstate + ": " + text;
     lacked_room_ = !opened_ && sqlstate.starts_with("53");
     const bool no_password = !opened_ && ::PQconnectionNeedsPassword(connection_) == 1;
-    const errc code = no_password ? errc::permission : opened_ ? errc::unavailable : code_of(sqlstate);
+    const errc code = no_password ? errc::permission : opened_ ? errc::unavailable : code_of_refusal(sqlstate, text);
+    if (!sqlstate.empty()) text = sqlstate + ": " + text;
     fail(code == errc::timed_out ? errc::unavailable : code, std::move(text));
 }
 

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace holdfast {
@@ -37,9 +38,10 @@ public:
         const char* const keywords[] = {"fallback_application_name", "connect_timeout", "dbname", nullptr};
         const char* const values[] = {"holdfast/inspection", limit.c_str(),
                                       opts.connection.empty() ? nullptr : opts.connection.c_str(), nullptr};
+        const auto began = clock::now();
         own_.reset(::PQconnectdbParams(keywords, values, 1));
         connection_ = own_.get();
-        if (::PQstatus(connection_) != CONNECTION_OK) fail(errc::unavailable);
+        if (::PQstatus(connection_) != CONNECTION_OK) fail_to_connect(clock::now() - began < quick_refusal);
         // What is set for a pooler's session is set for whoever has it next.
         const std::string ours = opts.pooler == pooler::session
                                      ? "true"
@@ -84,6 +86,9 @@ public:
 private:
     using clock = std::chrono::steady_clock;
 
+    /// To be refused once more costs no more than that.
+    static constexpr milliseconds quick_refusal{1000};
+
     struct finish {
         void operator()(PGconn* connection) const noexcept { ::PQfinish(connection); }
     };
@@ -99,7 +104,7 @@ private:
         }
         if (failed == nullptr) return;
         const char* const sqlstate = ::PQresultErrorField(failed.get(), PG_DIAG_SQLSTATE);
-        fail(code_of(sqlstate == nullptr ? "" : sqlstate));
+        fail(code_of(sqlstate == nullptr ? "" : sqlstate), sqlstate == nullptr ? "" : sqlstate);
     }
 
     PGresult* next_result() {
@@ -116,10 +121,26 @@ private:
         return ::PQgetResult(connection_);
     }
 
-    [[noreturn]] void fail(errc code) {
+    /// libpq tells the SQLSTATE of a refusal only where verbose messages were asked for, which needs a connection.
+    [[noreturn]] void fail_to_connect(bool ask_again) {
+        std::string sqlstate;
+        std::string text = without_details(::PQerrorMessage(connection_), sqlstate);
+        if (ask_again) {
+            ::PQsetErrorVerbosity(connection_, PQERRORS_VERBOSE);
+            ::PQreset(connection_);
+            // Nothing at all where it was not the server that refused.
+            const std::string verbose = without_details(::PQerrorMessage(connection_), sqlstate);
+            if (!verbose.empty()) text = verbose;
+        }
+        const bool no_password = ::PQconnectionNeedsPassword(connection_) == 1;
+        throw error(no_password ? errc::permission : code_of_refusal(sqlstate, text),
+                    "postgres: " + (sqlstate.empty() ? text : sqlstate + ": " + text));
+    }
+
+    [[noreturn]] void fail(errc code, const std::string& sqlstate = {}) {
         std::string text = ::PQerrorMessage(connection_);
         while (!text.empty() && text.back() == '\n') text.pop_back();
-        throw error(code, "postgres: " + text);
+        throw error(code, "postgres: " + (sqlstate.empty() ? text : sqlstate + ": " + text));
     }
 
     const clock::time_point until_;

@@ -501,6 +501,69 @@ TEST_F(postgres_restart, a_wrong_address_is_an_error_that_says_what_is_wrong) {
          "standby");
 }
 
+TEST_F(postgres_fault, an_address_that_fails_at_once_is_told_at_once) {
+    struct {
+        const char* url;
+        errc code;
+        const char* text;
+    } const addresses[] = {
+        {"postgres:///postgres?host=/nonexistent", errc::unavailable, "/nonexistent"},
+        {"postgres://postgres@nohost.invalid/postgres", errc::unavailable, "nohost.invalid"},
+        {"postgres:///?service=nosvc", errc::invalid_options, "nosvc"},
+        {"postgres://postgres@127.0.0.1:99999/postgres", errc::invalid_options, "99999"},
+        {"postgres://postgres@127.0.0.1/postgres?sslmode=bogus", errc::invalid_options, "bogus"},
+    };
+    for (const auto& each : addresses) {
+        registry schemes;
+        postgres::add_to(schemes);
+        const provider locks = schemes.open(each.url);
+        const lock one = locks.make_lock("name");
+        const auto told = [&](const error_code& code, const diagnostics& diag) {
+            EXPECT_EQ(code, each.code) << each.url << ": " << diag.message;
+            EXPECT_NE(diag.message.find(each.text), std::string::npos) << each.url << ": " << diag.message;
+        };
+        const auto from = std::chrono::steady_clock::now();
+        error_code code;
+        diagnostics diag;
+        EXPECT_FALSE(one.acquire(20s, {}, code, &diag));
+        told(code, diag);
+        EXPECT_FALSE(one.try_acquire(timeout::zero(), {}, code, &diag));
+        told(code, diag);
+        std::promise<error_code> done;
+        one.async_acquire(20s, diag, [&](error_code how, lock_handle) { done.set_value(how); });
+        told(done.get_future().get(), diag);
+        try {
+            (void)locks.list();
+            ADD_FAILURE() << each.url << ": what was there to list?";
+        } catch (const error& thrown) {
+            told(thrown.boost_code(), thrown.diag());
+        }
+        // A name server may take its time to say that there is no such host.
+        EXPECT_LT(std::chrono::steady_clock::now() - from, 4s) << each.url;
+    }
+}
+
+TEST_F(postgres_fault, looking_in_is_refused_with_the_codes_of_acquiring) {
+    const auto code_of_list = [](const std::string& url) {
+        registry schemes;
+        postgres::add_to(schemes);
+        try {
+            (void)schemes.open(url).list();
+        } catch (const error& thrown) {
+            return std::pair(thrown.boost_code(), thrown.diag().message);
+        }
+        return std::pair(error_code(), std::string());
+    };
+    const std::string host = "127.0.0.1:" + std::to_string(server().port());
+    const auto [missing, said] = code_of_list("postgres://postgres@" + host + "/nowhere");
+    EXPECT_EQ(missing, errc::invalid_options) << said;
+    EXPECT_NE(said.find("3D000: "), std::string::npos) << said;
+    const auto [denied, why] = code_of_list("postgres://nobody@" + host + "/postgres");
+    EXPECT_EQ(denied, errc::permission) << why;
+    const auto [unknown, setting] = code_of_list("postgres://postgres@" + host + "/postgres?options=-c%20bogus%3D1");
+    EXPECT_EQ(unknown, errc::invalid_options) << setting;
+}
+
 TEST_F(postgres_restart, a_standby_is_refused) {
     server_.stop(SIGINT);
     std::ofstream(server_.directory() + "/data/standby.signal").flush();
