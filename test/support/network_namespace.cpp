@@ -59,6 +59,13 @@ void network_namespace::cut() const {
         " chain out { type filter hook output priority 0; policy drop; }; }'");
 }
 
+void network_namespace::cut_from(const std::vector<std::uint16_t>& ports) const {
+    std::string all;
+    for (const std::uint16_t port : ports) all += (all.empty() ? "" : ", ") + std::to_string(port);
+    run("ip netns exec " + name_ + " nft 'table inet cut { chain in { type filter hook input priority 0; tcp sport { " +
+        all + " } drop; }; chain out { type filter hook output priority 0; tcp dport { " + all + " } drop; }; }'");
+}
+
 void network_namespace::mend() const {
     run("ip netns exec " + name_ + " nft delete table inet cut");
 }

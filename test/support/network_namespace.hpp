@@ -2,12 +2,14 @@
 #ifndef HOLDFAST_TEST_SUPPORT_NETWORK_NAMESPACE_HPP
 #define HOLDFAST_TEST_SUPPORT_NETWORK_NAMESPACE_HPP
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace holdfast::test {
 
-/** A namespace with one wire to us. Whoever is in it reaches `address_here()`, until the wire is cut: then all packets
-   are dropped, in both directions and without a word.
+/** A namespace with one wire to us. Whoever is in it reaches `address_here()`, until the wire is cut: then
+   packets are dropped, in both directions and without a word.
 
     Needs root, iproute2 and nftables.
 */
@@ -26,6 +28,8 @@ public:
     /// The calling thread, and those that it starts from now on, are in the namespace. For children only.
     void enter() const;
     void cut() const;
+    /// Only what goes to these TCP ports here, and what comes from them.
+    void cut_from(const std::vector<std::uint16_t>& ports) const;
     void mend() const;
 
 private:

@@ -190,7 +190,8 @@ void channel::heard(request& one, reply_value answer, boottime::time_point now) 
             fail(one, why);
             return;
         }
-        if (server_.sentinels != nullptr && (text.starts_with("READONLY") || text.starts_with("MASTERDOWN"))) {
+        const std::string_view cause = cause_of(text);
+        if (server_.sentinels != nullptr && (cause.starts_with("READONLY") || cause.starts_with("MASTERDOWN"))) {
             connection_->give_up("it is no master any more");
         }
         if (why.transient && now + shortest_pause < one.reconnect_until) {

@@ -81,6 +81,8 @@ failure meaning_of(std::string_view text, std::string_view quoted) {
         {"ERR Client sent AUTH", errc::permission, false, "the server has no password"},
         {"ERR AUTH <password> called", errc::permission, false, "the server has no password"},
         {"ERR invalid password", errc::permission, false, "the password is wrong"},
+        {"ERR value is not an integer", errc::invalid_options, false,
+         "the fencing counter's key (see docs/backends/redis.md) holds something else"},
         {"ERR DB index", errc::invalid_options, false, "the server has no database of that number"},
         {"DENIED", errc::permission, false, "the server is in protected mode"},
     };
@@ -93,8 +95,19 @@ failure meaning_of(std::string_view text, std::string_view quoted) {
 
 }  // namespace
 
+std::string_view cause_of(std::string_view text) noexcept {
+    // Servers before 7 put the place in the script before what they say, sometimes with the mark of an error:
+    // ERR Error running script (call to f_6b1b...): @user_script:1: -READONLY You can't write against a read only
+    // replica.
+    constexpr std::string_view place = "@user_script";
+    const auto at = text.starts_with("ERR Error running script") ? text.rfind(place) : std::string_view::npos;
+    if (at == std::string_view::npos) return text;
+    const auto begin = text.find_first_not_of(":0123456789 -", at + place.size());
+    return begin == std::string_view::npos ? text : text.substr(begin);
+}
+
 failure failure_of(std::string_view text) {
-    return meaning_of(text, text);
+    return meaning_of(cause_of(text), text);
 }
 
 failure secretive_failure_of(std::string_view text) {
@@ -301,6 +314,11 @@ void connection::greet() {
         greetings_.push_back({nullptr, false});
     }
     if (!greetings_.empty()) return;
+    open();
+}
+
+void connection::open() noexcept {
+    in_.trust();
     stage_ = stage::open;
     status_ = status::ready;
 }
@@ -322,8 +340,7 @@ void connection::hear_greeting() {
         if (status_ == status::failed) return;
         greetings_.erase(greetings_.begin());
     }
-    stage_ = stage::open;
-    status_ = status::ready;
+    open();
 }
 
 /// Sentinels may not know yet, or an old master may have come back as a replica.
@@ -465,8 +482,8 @@ bool connection::fill(int flags) {
         if (size > 0) {
             heard_ = true;
             if (!take_in(buffer.data(), static_cast<std::size_t>(size))) return true;
-            // One that leaves room has taken all there was.
-            if (size < static_cast<ssize_t>(buffer.size())) return true;
+            // One that leaves room has taken all there was. Who never ends must not be listened to for ever.
+            if (in_.full() || size < static_cast<ssize_t>(buffer.size())) return true;
             flags = MSG_DONTWAIT;
         } else if (size == 0) {
             fail_by_end();

@@ -82,6 +82,7 @@ private:
     void secure();
     void greet();
     void hear_greeting();
+    void open() noexcept;
     void identify(std::string_view info);
     void leave_roll() noexcept;
     bool flush();
@@ -141,6 +142,8 @@ private:
     bool welcome_ = false;
 };
 
+/// The part of an error reply that says what went wrong, without where in a script that was.
+std::string_view cause_of(std::string_view text) noexcept;
 /// What an error reply of the server amounts to.
 failure failure_of(std::string_view text);
 /// The same without the server's words, which may repeat what was sent: for what was sent with a secret.

@@ -6,10 +6,12 @@
 
 #include <hiredis/hiredis.h>
 
+#include <algorithm>
 #include <charconv>
 #include <iterator>
 #include <limits>
 #include <new>
+#include <utility>
 
 namespace holdfast {
 inline namespace v0 {
@@ -102,8 +104,38 @@ void reply_reader::deleter::operator()(redisReader* reader) const noexcept {
     redisReaderFree(reader);
 }
 
+/// Of one reply.
+struct reply_reader::bounds {
+    explicit bounds(const redisReplyObjectFunctions& parser) : own(parser) {}
+
+    /// Refuses before there is an object for each element.
+    static void* create_array(const redisReadTask* task, int elements) {
+        auto* const self = static_cast<bounds*>(task->privdata);
+        const auto more = static_cast<std::size_t>(std::max(elements, 0));
+        self->exceeded = self->exceeded || more > self->most_elements - self->elements;
+        if (self->exceeded) return nullptr;
+        self->elements += more;
+        return self->create(task, elements);
+    }
+
+    redisReplyObjectFunctions own;
+    void* (*create)(const redisReadTask*, int) = std::exchange(own.createArray, &create_array);
+    std::size_t most_bytes = std::size_t{256} << 10;
+    std::size_t most_elements = 4096;
+    std::size_t elements = 0;
+    bool exceeded = false;
+};
+
 reply_reader::reply_reader() : reader_(redisReaderCreate()) {
     if (reader_ == nullptr) throw std::bad_alloc();
+    bounds_ = std::make_shared<bounds>(*reader_->fn);
+    reader_->fn = &bounds_->own;
+    reader_->privdata = bounds_.get();
+}
+
+void reply_reader::trust() noexcept {
+    bounds_->most_bytes = std::size_t{64} << 20;
+    bounds_->most_elements = std::size_t{1} << 20;
 }
 
 void reply_reader::feed(const char* bytes, std::size_t size) {
@@ -112,11 +144,21 @@ void reply_reader::feed(const char* bytes, std::size_t size) {
 
 reply_value reply_reader::next() {
     void* made = nullptr;
-    if (redisReaderGetReply(reader_.get(), &made) != REDIS_OK) {
+    const bool done = redisReaderGetReply(reader_.get(), &made) == REDIS_OK;
+    // What has not come to an end stays in the parser's buffer.
+    if (bounds_->exceeded || (done && made == nullptr && full())) {
+        throw error(errc::protocol, "what answers there says more than a Redis server has to say");
+    }
+    if (!done) {
         if (reader_->err == REDIS_ERR_OOM) throw std::bad_alloc();
         throw error(errc::protocol, "what answers there does not speak the Redis protocol");
     }
+    if (made != nullptr) bounds_->elements = 0;
     return reply_value(static_cast<redisReply*>(made));
+}
+
+bool reply_reader::full() const noexcept {
+    return reader_->len - reader_->pos > bounds_->most_bytes;
 }
 
 bool reply_reader::empty() const noexcept {

@@ -45,15 +45,23 @@ inline std::string format(std::initializer_list<std::string_view> words) {
 /// The words of what `format` has made.
 std::vector<std::string_view> words_of(std::string_view command);
 
-/// Puts bytes together to replies.
+/** Puts bytes together to replies.
+
+    Whatever answers at an address may say anything, for ever. Until it has shown that it is the server that is meant, a
+    reply may be of 256 KiB with 4,096 elements; then of 64 MiB with a million.
+*/
 class reply_reader {
 public:
     reply_reader();
 
+    /// From now on for replies of the server that is meant.
+    void trust() noexcept;
     void feed(const char* bytes, std::size_t size);
     /// The next whole reply; null when there is none yet.
-    /// Throws @ref error with `errc::protocol` for what no Redis server says.
+    /// Throws @ref error with `errc::protocol` for what no Redis server says, and for a reply that is too large.
     reply_value next();
+    /// More than the largest reply: what is here is to be looked at before more is read.
+    bool full() const noexcept;
     /// Nothing is left over, not even the beginning of a reply.
     bool empty() const noexcept;
 
@@ -61,7 +69,10 @@ private:
     struct deleter {
         void operator()(redisReader* reader) const noexcept;
     };
+    struct bounds;
 
+    // Where the parser finds it, wherever the reader is moved to.
+    std::shared_ptr<bounds> bounds_;
     std::unique_ptr<redisReader, deleter> reader_;
 };
 

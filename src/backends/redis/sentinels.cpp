@@ -72,7 +72,8 @@ bool guide::hear() {
     const reply_value said = connection_->receive();
     if (said == nullptr) return false;
     if (is_error(*said)) {
-        next(secretive_failure_of(text_of(*said)).text);
+        const bool unknown = text_of(*said).starts_with("ERR unknown command");
+        next(unknown ? "the server is no sentinel" : secretive_failure_of(text_of(*said)).text);
         return false;
     }
     if (!is_array(*said) || size_of(*said) != 2) {

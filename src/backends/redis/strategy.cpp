@@ -118,7 +118,17 @@ strategy::strategy(const options& opts)
       counter_(opts.fencing ? opts.key_prefix + std::string(counter_key) : std::string()) {}
 
 std::string strategy::key_of(core::primitive_kind kind, std::string_view name) const {
-    if (kind != core::primitive_kind::reader_writer_lock) return options_.key_prefix + names::redis(name);
+    if (kind != core::primitive_kind::reader_writer_lock) {
+        std::string key = options_.key_prefix + names::redis(name);
+        // Also without `fencing` here: other processes may have it.
+        if (const std::string_view own = std::string_view(key).substr(options_.key_prefix.size());
+            own == counter_key || (own.starts_with(counter_key) && own.substr(counter_key.size()).starts_with(":{"))) {
+            throw error(
+                errc::invalid_name,
+                "redis: 'holdfast:fencing' is the key of the fencing tokens; a lock of that name would end them");
+        }
+        return key;
+    }
     // A reader-writer lock is known by its writer's key, so that a lock of that very name shares its queue.
     std::string key = options_.key_prefix + names::redis_rw(name).writer;
     const std::string_view ending = std::string_view(key).substr(options_.key_prefix.size() + name.size());

@@ -1,6 +1,7 @@
 #include <contract/environment.hpp>
 #include <support/certificates.hpp>
 #include <support/redis_cluster.hpp>
+#include <support/redis_sentinels.hpp>
 #include <support/redis_server.hpp>
 
 #include <holdfast/backends/redis.hpp>
@@ -38,6 +39,12 @@ const test::redis_cluster& the_cluster() {
     return made;
 }
 
+/// Nothing fails here, so its first server stays the master.
+test::redis_sentinels& the_sentinels() {
+    static test::redis_sentinels made;
+    return made;
+}
+
 struct layout {
     std::string name;
     redis::options opts = {};
@@ -45,6 +52,7 @@ struct layout {
     bool by_socket = false;
     bool by_tls = false;
     bool by_cluster = false;
+    bool by_sentinels = false;
 };
 
 class redis_environment final : public environment {
@@ -55,6 +63,11 @@ public:
             // Which tells of the others.
             opts_.servers.push_back({.port = the_cluster().node(0).port()});
             opts_.cluster = true;
+            return;
+        }
+        if (how.by_sentinels) {
+            for (const std::uint16_t port : the_sentinels().ports()) opts_.servers.push_back({.port = port});
+            opts_.sentinel_master = "shop";
             return;
         }
         for (std::size_t number = 0; number < servers_; ++number) {
@@ -92,6 +105,7 @@ public:
 
 private:
     const test::redis_server& server(std::size_t number) const {
+        if (!opts_.sentinel_master.empty()) return the_sentinels().server(0);
         return by_tls_ ? the_tls_server() : the_server(number);
     }
 
@@ -117,10 +131,14 @@ std::vector<environment_variant> environment_variants() {
     redis::options prefixed;
     prefixed.key_prefix = "app:";
     prefixed.database = 3;
+    redis::options counting;
+    counting.fencing = true;
     return {
         variant({.name = "socket_prefix_database", .opts = prefixed, .by_socket = true}),
         variant({.name = "tls", .by_tls = true}),
         variant({.name = "cluster", .by_cluster = true}),
+        variant({.name = "sentinels", .by_sentinels = true}),
+        variant({.name = "tokens", .opts = counting}),
         variant({.name = "three_servers", .servers = 3}),
         variant({.name = "five_servers", .servers = 5}),
     };
