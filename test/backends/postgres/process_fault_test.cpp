@@ -44,28 +44,34 @@ struct loss {
 };
 
 TEST_F(postgres_fault, a_killed_holder_s_lock_goes_to_the_waiter) {
-    const test::signal_pipe ready;
-    test::forked_child holder([&] {
-        const auto from = make();
-        const auto held = from.locks.make_lock("killed").acquire(10s);
-        ready.notify();
-        ::pause();
-    });
-    ready.await();
+    // The server sees the end of the socket at once; on a loaded machine one of several shows it.
+    auto soonest = std::chrono::steady_clock::duration::max();
     const auto from = make();
-    std::chrono::steady_clock::time_point granted;
-    auto waiting = std::async(std::launch::async, [&] {
-        auto got = from.locks.make_lock("killed").acquire(30s);
-        granted = std::chrono::steady_clock::now();
-        return got;
-    });
-    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
-    const auto killed = std::chrono::steady_clock::now();
-    ::kill(holder.id(), SIGKILL);
-    EXPECT_EQ(waiting.get().state(), held_state::held);
-    // A millisecond or two where nothing else runs: the server sees the end of the socket at once.
-    std::cout << "granted after " << std::chrono::duration<double, std::milli>(granted - killed).count() << " ms\n";
-    EXPECT_LT(granted - killed, 5s);
+    for (int round = 0; round < 5; ++round) {
+        const test::signal_pipe ready;
+        test::forked_child holder([&] {
+            const auto own = make();
+            const auto held = own.locks.make_lock("killed").acquire(10s);
+            ready.notify();
+            ::pause();
+        });
+        ready.await();
+        std::chrono::steady_clock::time_point granted;
+        auto waiting = std::async(std::launch::async, [&] {
+            auto got = from.locks.make_lock("killed").acquire(30s);
+            granted = std::chrono::steady_clock::now();
+            return got;
+        });
+        ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+        const auto killed = std::chrono::steady_clock::now();
+        ::kill(holder.id(), SIGKILL);
+        auto got = waiting.get();
+        EXPECT_EQ(got.state(), held_state::held);
+        soonest = std::min(soonest, granted - killed);
+        got.release();
+    }
+    std::cout << "granted after " << std::chrono::duration<double, std::milli>(soonest).count() << " ms\n";
+    EXPECT_LT(soonest, 10ms);
 }
 
 TEST_F(postgres_fault, a_killed_waiter_leaves_the_line) {
