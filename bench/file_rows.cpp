@@ -115,8 +115,8 @@ void handoff_rows(const std::string& directory, const std::function<void(const r
             const auto floor = [&] { return raw_contender(raw_path + ".raw", keep, true); };
             const auto measured = measure_rounds([&] { return measure_handoff(ours, pinned, per_round); },
                                                  [&] { return measure_handoff(floor, pinned, per_round); }, rounds);
-            report(make_row("file", keep ? "lock, kept file" : "lock, deleted file", "sync hand-off" + where, measured, 0,
-                            "inotify, ppoll, flock"));
+            report(make_row("file", keep ? "lock, kept file" : "lock, deleted file", "sync hand-off" + where, measured,
+                            0, "inotify, ppoll, flock"));
         }
     }
     const auto ours = [&] { return our_contender(directory, true, acquire_blocking); };
