@@ -3,6 +3,7 @@
 #include "crowd.hpp"
 #include "handoff.hpp"
 #include "lock_bodies.hpp"
+#include "wait_ends.hpp"
 
 #include <holdfast/backends/system.hpp>
 #include <holdfast/core.hpp>
@@ -21,7 +22,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <ctime>
 #include <memory>
+#include <stdexcept>
 #include <stop_token>
 #include <system_error>
 
@@ -45,6 +49,20 @@ public:
     void release() const noexcept { change(1); }
     contender as_contender() const {
         return {[this] { acquire(); }, [this] { release(); }};
+    }
+
+    /// How much later than after @p limit waits for what is taken end.
+    samples late_ends(std::chrono::milliseconds limit, int count) const {
+        samples made;
+        for (int i = 0; i < count; ++i) {
+            sembuf step{used, -1, SEM_UNDO};
+            const timespec wait{0, std::chrono::nanoseconds(limit).count()};
+            const auto from = std::chrono::steady_clock::now();
+            if (::semtimedop(id_, &step, 1, &wait) == 0) throw std::logic_error("the semaphore was not taken");
+            made.push_back(
+                std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - from - limit).count());
+        }
+        return made;
     }
 
 private:
@@ -198,6 +216,38 @@ void handoff_rows(const std::string& directory, const std::function<void(const r
     report(make_row("system", "lock", "killed holder, two processors", crash, 1.5, "blocking semop"));
 }
 
+void end_rows(const std::string& directory, const std::function<void(const row&)>& report) {
+    constexpr int rounds = 3;
+    constexpr int per_round = 25;
+    constexpr auto limit = 20ms;
+    // What a user is promised, whatever the kernel's own waits do.
+    constexpr double promised_us = 5000;
+    const provider holder = open_in(directory);
+    const auto held = holder.make_lock("ends").acquire();
+    const lock taken = open_in(directory).make_lock("ends");
+    boost::asio::io_context io(1);
+    provider_settings settings;
+    settings.executor = io.get_executor();
+    const lock async_taken = open_in(directory, settings).make_lock("ends");
+    const raw_semaphore raw(0);
+    const auto promised = [] { return samples{promised_us}; };
+    const auto late = [&] { return late_ends(taken, limit, per_round); };
+    report(make_row("system", "lock", "a wait of 20 ms ends late by, sync", measure_rounds(late, promised, rounds), 1,
+                    "5 ms"));
+    report(make_row("system", "lock", "a wait of 20 ms ends late by, sync",
+                    measure_rounds(
+                        late, [&] { return raw.late_ends(limit, per_round); }, rounds),
+                    0, "semtimedop"));
+    report(make_row("system", "lock", "a wait of 20 ms ends late by, async",
+                    measure_rounds([&] { return late_ends(async_taken, limit, per_round, io); }, promised, rounds), 1,
+                    "5 ms"));
+    report(make_row("system", "lock", "a cancelled wait ends after, sync",
+                    measure_rounds([&] { return cancelled_ends(taken, per_round); }, promised, rounds), 1, "5 ms"));
+    report(make_row("system", "lock", "a cancelled wait ends after, async",
+                    measure_rounds([&] { return cancelled_ends(async_taken, per_round, io); }, promised, rounds), 1,
+                    "5 ms"));
+}
+
 double median_of(std::vector<crowd_result> of, double crowd_result::*what) {
     std::sort(of.begin(), of.end(), [what](const auto& a, const auto& b) { return a.*what < b.*what; });
     return of[of.size() / 2].*what;
@@ -238,6 +288,7 @@ void system_rows(const std::string& directory, const std::function<void(const ro
     const auto held = stays.make_lock("stays").acquire();
     pair_rows(directory, report);
     handoff_rows(directory, report);
+    end_rows(directory, report);
     crowd_rows(directory, report);
 }
 

@@ -59,11 +59,16 @@ function(holdfast_add_library component)
     if(APPLE)
         set(rpath "@loader_path")
     endif()
+    # Before 1.0 a minor version may change anything, so each has a name of its own for the loader.
+    set(soversion ${PROJECT_VERSION_MAJOR})
+    if(PROJECT_VERSION_MAJOR EQUAL 0)
+        set(soversion ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+    endif()
     set_target_properties(${target} PROPERTIES
         INSTALL_RPATH "${rpath}"
         EXPORT_NAME ${component}
         VERSION ${PROJECT_VERSION}
-        SOVERSION ${PROJECT_VERSION_MAJOR}
+        SOVERSION ${soversion}
     )
     set_property(GLOBAL APPEND PROPERTY HOLDFAST_COMPONENTS ${component})
     set_property(GLOBAL PROPERTY HOLDFAST_PACKAGES_${component} ${arg_PACKAGES})

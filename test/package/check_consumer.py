@@ -2,18 +2,21 @@
 """Uses Holdfast as its users do: installs or includes it, builds a small program with it, and runs that.
 
   static         installs the given build tree, then find_package and pkg-config
-  shared         builds and installs shared libraries, then the same
+  shared         builds and installs shared libraries, then the same, and looks at what they export
   subdirectory   add_subdirectory of the sources
 """
 
 import argparse
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
+
+import exports
 
 
 def run(*command, **options):
@@ -51,6 +54,13 @@ def check_pkg_config(arguments, prefix, work):
     run(work / "by_pkg_config", work / "locks")
 
 
+def check_exports(arguments, prefix, work):
+    version = re.search(r"project\(holdfast\s+VERSION (\S+)", (arguments.source / "CMakeLists.txt").read_text())[1]
+    programs = (work / "consumer" / "consumer", work / "consumer" / "consumer_of_all", work / "by_pkg_config")
+    if wrong := exports.check(arguments.source, prefix, version, programs):
+        sys.exit("\n".join(wrong))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=("static", "shared", "subdirectory"))
@@ -81,6 +91,8 @@ def main():
             run("cmake", "--install", work / "holdfast", stdout=subprocess.DEVNULL)
         check_find_package(arguments, prefix, work)
         check_pkg_config(arguments, prefix, work)
+        if arguments.kind == "shared":
+            check_exports(arguments, prefix, work)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 // Never two at once: processes with and without Holdfast pass through one section in shared memory.
 //
-// HOLDFAST_OVERLAP_TOTAL says how often; the long test asks for 100,000.
+// HOLDFAST_OVERLAP_TOTAL says how often in all; the long test asks for 100,000 for each of four.
 #include "process/foreign_lockers.hpp"
 #include "process/overlap_section.hpp"
 #include "support/file_waiters.hpp"

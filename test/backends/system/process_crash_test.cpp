@@ -1,4 +1,5 @@
 // Holders, waiters and makers that are killed, users that are strangers, and many processes at once.
+#include "children.hpp"
 #include "published.hpp"
 
 #include <support/second_process.hpp>
@@ -8,9 +9,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 #include <atomic>
 #include <cstdio>
@@ -20,112 +18,15 @@
 #include <functional>
 #include <future>
 #include <memory>
-#include <new>
 #include <optional>
 #include <random>
 #include <thread>
-#include <utility>
 #include <vector>
 
 namespace holdfast::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// Memory that forked children share with us.
-template <class Value>
-class shared {
-public:
-    shared() : value_(new (map()) Value()) {}
-    shared(const shared&) = delete;
-    shared& operator=(const shared&) = delete;
-    ~shared() { ::munmap(value_, sizeof(Value)); }
-    Value& operator*() const noexcept { return *value_; }
-    Value* operator->() const noexcept { return value_; }
-
-private:
-    static void* map() {
-        return ::mmap(nullptr, sizeof(Value), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    }
-    Value* value_;
-};
-
-/// A child that runs until it is killed, or is over.
-class child {
-public:
-    explicit child(const std::function<void()>& body) : id_(::fork()) {
-        if (id_ != 0) return;
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        try {
-            body();
-        } catch (const std::exception& failed) {
-            std::fprintf(stderr, "child: %s\n", failed.what());
-            ::_exit(1);
-        }
-        ::_exit(0);
-    }
-    child(const child&) = delete;
-    child& operator=(const child&) = delete;
-    ~child() { kill(); }
-
-    pid_t id() const noexcept { return id_; }
-    void kill() noexcept {
-        if (id_ <= 0) return;
-        ::kill(id_, SIGKILL);
-        wait();
-    }
-    int wait() noexcept {
-        int status = -1;
-        ::waitpid(std::exchange(id_, -1), &status, 0);
-        return status;
-    }
-
-private:
-    pid_t id_;
-};
-
-[[noreturn]] void stay() {
-    for (;;) ::pause();
-}
-
-/// One way of holding something, and what the name is in the kernel.
-struct kind {
-    const char* name;
-    const char* mapped;
-    std::function<lock_handle(const provider&, timeout, error_code&)> acquire;
-    std::function<lock_handle(const provider&, std::stop_token)> acquire_until_stopped;
-    std::function<void(const provider&, std::function<void(error_code, lock_handle)>)> acquire_async;
-};
-std::ostream& operator<<(std::ostream& out, const kind& one) {
-    return out << one.name;
-}
-
-const kind kinds[] = {
-    {"lock", "lock:x",
-     [](const provider& at, timeout limit, error_code& code) { return at.make_lock("x").acquire(limit, {}, code); },
-     [](const provider& at, std::stop_token stop) { return at.make_lock("x").acquire(timeout::infinite(), stop); },
-     [](const provider& at, auto done) { at.make_lock("x").async_acquire(timeout::infinite(), std::move(done)); }},
-    {"ticket", "semaphore:x",
-     [](const provider& at, timeout limit, error_code& code) {
-         return at.make_semaphore("x", 1).acquire(limit, {}, code);
-     },
-     [](const provider& at, std::stop_token stop) {
-         return at.make_semaphore("x", 1).acquire(timeout::infinite(), stop);
-     },
-     [](const provider& at, auto done) {
-         at.make_semaphore("x", 1).async_acquire(timeout::infinite(), std::move(done));
-     }},
-    {"write", "readers:x",
-     [](const provider& at, timeout limit, error_code& code) {
-         return at.make_reader_writer_lock("x").acquire_write(limit, {}, code);
-     },
-     [](const provider& at, std::stop_token stop) {
-         return at.make_reader_writer_lock("x").acquire_write(timeout::infinite(), stop);
-     },
-     [](const provider& at, auto done) {
-         at.make_reader_writer_lock("x").async_acquire_write(timeout::infinite(), std::move(done));
-     }},
-};
 
 class Killed : public testing::TestWithParam<kind> {
 protected:
@@ -301,36 +202,6 @@ TEST(Fork, LeavesTheChildWithoutTheLock) {
     EXPECT_EQ(held.state(), held_state::held);
     held.release();
     EXPECT_TRUE(place.open().make_lock("x").try_acquire());
-}
-
-TEST(Line, IsFirstComeFirstServedBetweenProcesses) {
-    const published_sets place;
-    constexpr int waiters = 8;
-    struct log {
-        std::atomic<int> count{0};
-        std::atomic<int> order[waiters];
-    };
-    const shared<log> seen;
-    const provider locks = place.open();
-    auto held = locks.make_semaphore("x", 1).acquire();
-    std::vector<std::unique_ptr<child>> line;
-    for (int who = 0; who < waiters; ++who) {
-        line.push_back(std::make_unique<child>([&, who] {
-            const provider there = place.open();
-            const semaphore same = there.make_semaphore("x", 1);
-            std::stop_source stop;
-            // All ways of standing are in one line.
-            auto got = who % 3 == 0   ? same.acquire()
-                       : who % 3 == 1 ? same.acquire(1h)
-                                      : same.acquire(timeout::infinite(), stop.get_token());
-            seen->order[seen->count++] = who;
-        }));
-        ASSERT_TRUE(eventually([&] { return place.waiters("semaphore:x") == who + 1; }));
-    }
-    held.release();
-    for (const auto& each : line) EXPECT_EQ(each->wait(), 0);
-    ASSERT_EQ(seen->count, waiters);
-    for (int who = 0; who < waiters; ++who) EXPECT_EQ(seen->order[who], who);
 }
 
 TEST(TwoUsers, ShareWhatIsTheMachines) {

@@ -70,8 +70,9 @@ public:
         return {};
     }
     /// How many of the kernel's waiters stand there.
-    int waiters(const std::string& mapped) const {
-        const auto found = find(mapped);
+    int waiters(const std::string& mapped) const { return waiters(find(mapped)); }
+    /// The same, without looking for the name again.
+    static int waiters(const system::set_directory::used_name& found) {
         int count = 0;
         for (int at = 0; at < 2; ++at) {
             if (at == 1 && found.kind == system::set_kind::tickets) break;
