@@ -18,6 +18,7 @@
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <optional>
 #include <random>
@@ -49,7 +50,7 @@ protected:
         }
     }
     const temporary_directory here_;
-    static inline int calls_ = 0;
+    static inline std::atomic<int> calls_ = 0;
     static inline int error_ = 0;
     static inline long type_ = 0;
 };
@@ -111,6 +112,36 @@ TEST_F(InjectedFault, OfAnInterruptedWaitGoesOnWithIt) {
     };
     make().acquire().release();
     EXPECT_EQ(calls, (std::vector<std::string>{"try", "wait", "wait", "wait", "wait"}));
+}
+
+TEST_F(InjectedFault, OfAnInterruptedWaitLetsNobodyOvertake) {
+    const injected kernel("flock that waits is interrupted (EINTR) once, and somebody else has come to wait meanwhile");
+    static const lock* mine;
+    static std::promise<bool>* second;
+    static std::atomic<bool> first_has_had_it;
+    const lock same = make();
+    std::promise<bool> after_the_first;
+    mine = &same;
+    second = &after_the_first;
+    first_has_had_it = false;
+    calls_ = 0;
+    kernel->flock = [](int file, int operation) {
+        // The first one tries, and waits; then the second one comes.
+        if (const int call = calls_++; call < 2) {
+            if (call == 1) {
+                mine->async_acquire(timeout::infinite(),
+                                    [](error_code code, lock_handle) { second->set_value(!code && first_has_had_it); });
+            }
+            errno = call == 0 ? EWOULDBLOCK : EINTR;
+            return -1;
+        }
+        return ::flock(file, operation);
+    };
+    {
+        const auto held = same.acquire();
+        first_has_had_it = true;
+    }
+    EXPECT_TRUE(after_the_first.get_future().get());
 }
 
 TEST_F(InjectedFault, OfAForeignFileInAStickyDirectoryIsOpenedWithoutMakingIt) {

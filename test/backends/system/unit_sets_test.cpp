@@ -488,7 +488,8 @@ TEST(SystemLoss, OfTheWholeDirectoryIsToldOnceAnotherIsMade) {
     // Those who waited may have been served before it, or are after it, and never beside it.
     --inside;
     next.release();
-    waiting.clear();
+    // Not left to their destructors, which would cancel those that still wait.
+    for (auto& each : waiting) each.join();
     EXPECT_EQ(served, 2);
     for (const int id : {tickets, readers}) EXPECT_EQ(::semctl(id, 0, GETVAL), -1);
 }
