@@ -237,11 +237,11 @@ TEST(ForkedThread, SleepsApartFromItsParent) {
         forked_child child(
             [&] {
                 begin.notify();
-                take_turns(5000);
+                take_turns(2000);
             },
             20s);
         begin.await();
-        take_turns(5000);
+        take_turns(2000);
         require(child.result().empty(), "the child has not ended");
     };
     EXPECT_EQ(in_child(parent_and_child, 25s), "");

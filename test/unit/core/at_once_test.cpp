@@ -98,7 +98,7 @@ protected:
 class at_once_shared : public at_once {
 protected:
     /// One more that comes while others are at it, without a thread.
-    class newcomer : private core::notifier {
+    class newcomer final : private core::notifier {
     public:
         newcomer(core::key_state& queue, access mode, bool only_try) : queue_(queue) {
             place_.mode = mode;
