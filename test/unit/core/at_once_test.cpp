@@ -50,7 +50,7 @@ public:
         return how_.takes;
     }
     core::progress start(const core::command& cmd, core::notifier&) override {
-        how_.asked.push_back(cmd.what == verb::release ? "give back" : "try");
+        how_.asked.emplace_back(cmd.what == verb::release ? "give back" : "try");
         how_.end = cmd.reconnect_until;
         if (how_.throws) throw std::bad_alloc();
         set_reply(cmd.what == verb::release ? how_.gives_back : how_.answers).code = errc::unavailable;
@@ -236,7 +236,7 @@ TEST_F(at_once, the_machine_has_the_place_of_who_tried) {
     // Else whoever came meanwhile would be first, and the machine would wait behind it.
     const auto state = core::provider_state::make(std::make_shared<scripted_backend>(how_), {});
     const auto target = state->make_resource(core::primitive_kind::lock, "name", 1);
-    struct : core::notifier {
+    struct listener final : core::notifier {
         void notify(unsigned bits) noexcept override { told |= bits; }
         unsigned told = 0;
     } next;
