@@ -129,8 +129,12 @@ TEST_F(InjectedFault, OfAnInterruptedWaitLetsNobodyOvertake) {
         // The first one tries, and waits; then the second one comes.
         if (const int call = calls_++; call < 2) {
             if (call == 1) {
-                mine->async_acquire(timeout::infinite(),
-                                    [](error_code code, lock_handle) { second->set_value(!code && first_has_had_it); });
+                mine->async_acquire(timeout::infinite(), [](error_code code, lock_handle held) {
+                    const bool in_order = !code && first_has_had_it;
+                    // Before the kernel's calls are put back.
+                    held.release();
+                    second->set_value(in_order);
+                });
             }
             errno = call == 0 ? EWOULDBLOCK : EINTR;
             return -1;
