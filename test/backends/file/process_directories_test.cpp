@@ -1,5 +1,7 @@
 // Directories and paths as real kernels have them: each obstacle is an error that says what is wrong, never "held by
 // somebody else".
+#include "support/file_waiters.hpp"
+#include "support/notices.hpp"
 #include "support/second_process.hpp"
 
 #include <holdfast/backends/file.hpp>
@@ -128,6 +130,88 @@ TEST(LockDirectory, WithoutPermissionIsAnError) {
                   expect_error(in(here / "closed/below"), "x", errc::permission, "Permission denied");
                   expect_error(in(here / "readable"), "x", errc::permission, "Permission denied");
                   expect_error(in(here / "readable/new"), "x", errc::permission, "Permission denied");
+              }),
+              "");
+}
+
+/// What a waiter of each kind meets whose lock directory is changed under it, by a user whom the kernel's rules bind.
+class ChangedDirectory : public testing::TestWithParam<way> {
+protected:
+    ChangedDirectory() { require(::chmod(here_.path().c_str(), 0777) == 0, "chmod"); }
+
+    const temporary_directory here_;
+    const std::string path_ = here_ / "locks";
+    const std::string moved_ = here_ / "moved";
+};
+
+INSTANTIATE_TEST_SUITE_P(Files, ChangedDirectory, testing::ValuesIn(all_ways),
+                         [](const auto& one) { return name_of(one.param); });
+
+TEST_P(ChangedDirectory, ThatIsMovedAwayAndClosedIsLeftByAll) {
+    NEEDS_ROOT();
+    EXPECT_EQ(in_child([&] {
+                  become_somebody();
+                  const auto seen = std::make_shared<notices>();
+                  provider_settings settings;
+                  settings.observer = seen;
+                  const provider holders = file::make_provider(in(path_));
+                  const provider waiters = file::make_provider(in(path_), settings);
+                  auto held = holders.make_lock("x").acquire();
+                  waiter_thread waiter(GetParam(), waiters.make_lock("x"));
+                  require(seen->await_waiting(1), "does not wait");
+                  std::filesystem::rename(path_, moved_);
+                  require(::chmod(moved_.c_str(), 0) == 0, "chmod");
+                  require(held.state() == held_state::lost, "held by a path that leads nowhere");
+                  error_code code;
+                  held.release(code);
+                  require(code == errc::lost, "release: " + code.message());
+                  ended_wait end = waiter.get();
+                  require(!end.code, "the waiter: " + end.code.message() + ", " + end.diag.message);
+                  require(end.held.state() == held_state::held, "the waiter has lost it again");
+                  // All meet in the new directory, also those who knew the old one.
+                  require(std::filesystem::exists(std::string(holders.make_lock("x").mapped_name())), "elsewhere");
+                  for (const provider& each : {holders, waiters, file::make_provider(in(path_))}) {
+                      require(!each.make_lock("x").try_acquire(), "two have it");
+                      require(each.make_lock("y").try_acquire().has_value(), "another one is not to be had");
+                  }
+              }),
+              "");
+}
+
+TEST_P(ChangedDirectory, ThatIsClosedEndsEachWaitInItsTimeAndLosesNobodysLock) {
+    NEEDS_ROOT();
+    EXPECT_EQ(in_child([&] {
+                  become_somebody();
+                  const auto seen = std::make_shared<notices>();
+                  provider_settings settings;
+                  settings.observer = seen;
+                  const provider holders = file::make_provider(in(path_));
+                  const lock mine = file::make_provider(in(path_), settings).make_lock("x");
+                  auto held = holders.make_lock("x").acquire();
+                  const auto lost = held.lost_token();
+                  waiter_thread waiter(GetParam(), mine, 400ms);
+                  require(seen->await_waiting(1), "does not wait");
+                  require(::chmod(path_.c_str(), 0) == 0, "chmod");
+                  // Whoever comes now is told at once.
+                  for (const timeout limit : {timeout::zero(), timeout(300ms), timeout::infinite()}) {
+                      error_code code;
+                      diagnostics diag;
+                      const auto began = boottime::now();
+                      require(!holders.make_lock("x").try_acquire(limit, {}, code, &diag), "two have it");
+                      require(code == errc::permission, "code " + code.message() + ", text " + diag.message);
+                      require(diag.message.find("Permission denied") != std::string::npos, diag.message);
+                      require(boottime::now() - began < 1s, "it has waited");
+                  }
+                  require(held.state() == held_state::held && !lost.stop_requested(), "believed lost");
+                  const bool endless = GetParam() == way::sync_infinite || GetParam() == way::sync_stop;
+                  if (!endless) require(waiter.is_over_within(5s), "the wait goes on after its time");
+                  held.release();
+                  const ended_wait end = waiter.get();
+                  require(end.code == errc::permission || (!endless && end.code == errc::timed_out),
+                          "the waiter: " + end.code.message() + ", " + end.diag.message);
+                  require(!end.held, "the waiter believes that it has it");
+                  require(::chmod(path_.c_str(), 0700) == 0, "chmod");
+                  require(mine.try_acquire().has_value(), "somebody has it still");
               }),
               "");
 }

@@ -3,6 +3,8 @@
 #include "support/notices.hpp"
 #include "support/second_process.hpp"
 
+#include <core/parker.hpp>
+
 #include <gtest/gtest.h>
 
 #include <boost/asio/io_context.hpp>
@@ -216,6 +218,54 @@ TEST_P(Fork, WhileThreadsWaitHarmsNeitherSide) {
         held.release();
         EXPECT_FALSE(waiter.get().code);
     }
+}
+
+/// The event that a thread has slept at before is the child's too, and with one of them for both, the wake-ups of one
+/// are taken by the other, which then sleeps for ever.
+TEST(ForkedThread, SleepsApartFromItsParent) {
+    // What is looked for hangs: so not in this process, and for a while only.
+    const auto take_turns = [](int rounds) {
+        for (int round = 0; round < rounds; ++round) {
+            core::parker self;
+            std::jthread rouses([&self] { self.rouse(); });
+            self.park(boottime::now() + 10s);
+        }
+    };
+    const auto parent_and_child = [&] {
+        take_turns(10);
+        const signal_pipe begin;
+        forked_child child(
+            [&] {
+                begin.notify();
+                take_turns(2000);
+            },
+            20s);
+        begin.await();
+        take_turns(2000);
+        require(child.result().empty(), "the child has not ended");
+    };
+    EXPECT_EQ(in_child(parent_and_child, 25s), "");
+}
+
+/// The same by a lock that each of the two has for itself.
+TEST(ForkedThread, WaitsForALockOfItsOwn) {
+    const temporary_directory here;
+    const auto wait_often = [&](const std::string& name) {
+        file::options options;
+        options.directory = here / "locks";
+        const lock mine = file::make_provider(options).make_lock(name);
+        std::jthread other([&](const std::stop_token& stop) {
+            while (!stop.stop_requested()) (void)mine.try_acquire(10s);
+        });
+        for (int round = 0; round < 2000; ++round) require(mine.try_acquire(10s).has_value(), "not had");
+    };
+    const auto parent_and_child = [&] {
+        wait_often("parent");
+        forked_child child([&] { wait_often("child"); }, 20s);
+        wait_often("parent");
+        require(child.result().empty(), "the child has not ended");
+    };
+    EXPECT_EQ(in_child(parent_and_child, 25s), "");
 }
 
 /// What acquires without end, until told otherwise.

@@ -1,5 +1,7 @@
 // The file backend with a kernel that answers what ours would not: every injected state is printed.
+#include "support/file_waiters.hpp"
 #include "support/injected.hpp"
+#include "support/notices.hpp"
 #include "support/second_process.hpp"
 
 #include <names/names.hpp>
@@ -12,11 +14,16 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <future>
+#include <memory>
 #include <optional>
 #include <random>
 #include <set>
+#include <system_error>
 
 namespace holdfast::test {
 namespace {
@@ -25,11 +32,13 @@ using namespace std::chrono_literals;
 
 class InjectedFault : public testing::Test {
 protected:
-    lock make(bool remote = false) const {
+    lock make(bool remote = false, const std::shared_ptr<observer>& seen = nullptr) const {
         file::options options;
         options.directory = here_.path();
         options.allow_remote = remote;
-        return file::make_provider(options).make_lock("x");
+        provider_settings settings;
+        settings.observer = seen;
+        return file::make_provider(options, settings).make_lock("x");
     }
     void expect_error(errc code, const std::string& words) const {
         for (const timeout limit : {timeout::zero(), timeout(50ms)}) {
@@ -41,7 +50,7 @@ protected:
         }
     }
     const temporary_directory here_;
-    static inline int calls_ = 0;
+    static inline std::atomic<int> calls_ = 0;
     static inline int error_ = 0;
     static inline long type_ = 0;
 };
@@ -87,6 +96,56 @@ TEST_F(InjectedFault, OfAnInterruptedCallIsTriedAgain) {
     held->release();
     // Interrupted unlocking does not count either, since the descriptor is closed.
     EXPECT_TRUE(mine.try_acquire());
+}
+
+// A wait that began anew would be asked for as at its beginning.
+TEST_F(InjectedFault, OfAnInterruptedWaitGoesOnWithIt) {
+    const injected kernel("flock that waits is interrupted (EINTR) three times");
+    static std::vector<std::string> calls;
+    kernel->flock = [](int file, int operation) {
+        if (operation == LOCK_UN) return ::flock(file, operation);
+        const bool tries = (operation & LOCK_NB) != 0;
+        calls.emplace_back(tries ? "try" : "wait");
+        if (calls.size() > 4) return ::flock(file, operation);
+        errno = tries ? EWOULDBLOCK : EINTR;
+        return -1;
+    };
+    make().acquire().release();
+    EXPECT_EQ(calls, (std::vector<std::string>{"try", "wait", "wait", "wait", "wait"}));
+}
+
+TEST_F(InjectedFault, OfAnInterruptedWaitLetsNobodyOvertake) {
+    const injected kernel("flock that waits is interrupted (EINTR) once, and somebody else has come to wait meanwhile");
+    static const lock* mine;
+    static std::promise<bool>* second;
+    static std::atomic<bool> first_has_had_it;
+    const lock same = make();
+    std::promise<bool> after_the_first;
+    mine = &same;
+    second = &after_the_first;
+    first_has_had_it = false;
+    calls_ = 0;
+    kernel->flock = [](int file, int operation) {
+        // The first one tries, and waits; then the second one comes.
+        if (const int call = calls_++; call < 2) {
+            if (call == 1) {
+                mine->async_acquire(timeout::infinite(), [](error_code code, lock_handle held) {
+                    const bool in_order = !code && first_has_had_it;
+                    // Before the kernel's calls are put back.
+                    held.release();
+                    second->set_value(in_order);
+                });
+            }
+            errno = call == 0 ? EWOULDBLOCK : EINTR;
+            return -1;
+        }
+        return ::flock(file, operation);
+    };
+    {
+        const auto held = same.acquire();
+        first_has_had_it = true;
+    }
+    EXPECT_TRUE(after_the_first.get_future().get());
 }
 
 TEST_F(InjectedFault, OfAForeignFileInAStickyDirectoryIsOpenedWithoutMakingIt) {
@@ -189,8 +248,10 @@ TEST_F(InjectedFault, OfAFileThatIsDeletedOrReplacedBeforeItIsLockedIsSeen) {
         const injected kernel("the file is deleted, or replaced, between open and flock");
         static bool replaces;
         replaces = replace;
-        calls_ = 0;
+        static int unlocks;
+        calls_ = unlocks = 0;
         kernel->flock = [](int file, int operation) {
+            if (operation == LOCK_UN) ++unlocks;
             if (operation != LOCK_UN && calls_++ < 3) {
                 ::unlink(path.c_str());
                 if (replaces) ::close(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0666));
@@ -199,6 +260,7 @@ TEST_F(InjectedFault, OfAFileThatIsDeletedOrReplacedBeforeItIsLockedIsSeen) {
         };
         const auto held = make().acquire(1s);
         EXPECT_EQ(calls_, 4);
+        EXPECT_EQ(unlocks, 3) << "left to the close, a child that is forked just then would keep what is no lock";
         // Whoever opens the path now meets the lock.
         const int other = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
         EXPECT_GE(other, 0);
@@ -279,6 +341,89 @@ TEST_F(InjectedFault, OfAFileSystemThatCountsNoLinksIsNoLoss) {
     held.release();
 }
 
+/// A directory that closes while somebody waits for a file in it: what the waiter needs then is to open another one.
+class ClosedDirectory : public InjectedFault {
+protected:
+    ClosedDirectory() {
+        error_now_ = 0;
+        kernel_->open = [](int directory, const char* path, int flags, mode_t mode) {
+            if (const int error = error_now_; error != 0) {
+                errno = error;
+                return -1;
+            }
+            return ::openat(directory, path, flags, mode);
+        };
+    }
+    static errc code_of(int error) { return error == EACCES ? errc::permission : errc::unavailable; }
+    void expect_free() {
+        error_now_ = 0;
+        EXPECT_TRUE(make().try_acquire()) << "who has failed holds nothing";
+    }
+
+    const injected kernel_{"open fails with EACCES, ENOSPC, EROFS, ESTALE or EIO from some moment on"};
+    static inline std::atomic<int> error_now_ = 0;
+    static constexpr int errors[] = {EACCES, ENOSPC, EROFS, ESTALE, EIO};
+};
+
+TEST_F(ClosedDirectory, IsAClearErrorForWhoComesAndNoLossForWhoHolds) {
+    for (const int error : errors) {
+        lock_handle held = make().acquire(1s);
+        const auto token = held.lost_token();
+        error_now_ = error;
+        const auto began = boottime::now();
+        expect_error(code_of(error), std::generic_category().message(error));
+        EXPECT_LT(boottime::now() - began, 1s) << "there is nothing to wait for";
+        EXPECT_EQ(held.state(), held_state::held);
+        EXPECT_FALSE(token.stop_requested());
+        EXPECT_NO_THROW(held.release());
+        expect_free();
+    }
+}
+
+TEST_F(ClosedDirectory, IsAClearErrorForEachWhoWaits) {
+    const auto seen = std::make_shared<notices>();
+    int waits = 0;
+    for (const int error : errors) {
+        for (const way how : all_ways) {
+            lock_handle held = make().acquire(1s);
+            waiter_thread waiter(how, make(false, seen));
+            ASSERT_TRUE(seen->await_waiting(++waits));
+            error_now_ = error;
+            EXPECT_FALSE(waiter.is_over_within(0ms)) << "the file is still there to be waited for";
+            EXPECT_NO_THROW(held.release());
+            const ended_wait end = waiter.get();
+            EXPECT_EQ(end.code, code_of(error)) << name_of(how) << ": " << end.diag.message;
+            EXPECT_NE(end.diag.message.find(std::generic_category().message(error)), std::string::npos)
+                << end.diag.message;
+            EXPECT_FALSE(end.held);
+            expect_free();
+        }
+    }
+}
+
+TEST_F(ClosedDirectory, IsAClearErrorForWhoStandsInTheKernelWithoutAnObserver) {
+    static std::string path;
+    path = make().mapped_name();
+    kernel_->flock = [](int file, int operation) {
+        if (operation == LOCK_UN) return ::flock(file, operation);
+        if ((operation & LOCK_NB) != 0 && error_now_ == 0) {
+            errno = EWOULDBLOCK;
+            return -1;
+        }
+        // Granted, and not the lock any more.
+        ::unlink(path.c_str());
+        error_now_ = ESTALE;
+        return ::flock(file, operation);
+    };
+    error_code code;
+    diagnostics diag;
+    EXPECT_FALSE(make().acquire(timeout::infinite(), {}, code, &diag));
+    EXPECT_EQ(code, errc::unavailable);
+    EXPECT_NE(diag.message.find(std::generic_category().message(ESTALE)), std::string::npos) << diag.message;
+    kernel_->flock = ::flock;
+    expect_free();
+}
+
 /// The directory is kept open, and may be another one by the time of the next lock.
 class KnownDirectory : public testing::Test {
 protected:
@@ -351,6 +496,32 @@ TEST_F(KnownDirectory, WithAFileInItsPlaceIsAnError) {
     EXPECT_TRUE(std::filesystem::is_empty(moved_));
 }
 
+TEST_F(KnownDirectory, ThatIsMovedAndCannotBeUsedAnyMoreIsLeftForTheNewOne) {
+    static ino_t closed;
+    static int error;
+    for (const int each : {EACCES, ENOSPC, EROFS, ESTALE, EIO, ENOTDIR}) {
+        struct stat found {};
+        ASSERT_EQ(::stat(path_.c_str(), &found), 0);
+        closed = found.st_ino;
+        error = each;
+        const injected kernel(
+            "open fails in a directory that is known (EACCES, ENOSPC, EROFS, ESTALE, EIO or ENOTDIR)");
+        kernel->open = [](int directory, const char* path, int flags, mode_t mode) {
+            struct stat in {};
+            if (::fstat(directory, &in) == 0 && in.st_ino == closed) {
+                errno = error;
+                return -1;
+            }
+            return ::openat(directory, path, flags, mode);
+        };
+        std::filesystem::rename(path_, moved_);
+        std::filesystem::create_directory(path_);
+        EXPECT_NO_THROW(expect_exclusion()) << std::generic_category().message(error);
+        EXPECT_TRUE(std::filesystem::is_empty(moved_));
+        std::filesystem::remove(moved_);
+    }
+}
+
 TEST_F(KnownDirectory, OfALongPathIsNoWayAroundTheLongestOne) {
     // What it is opened by is short enough; what it is looked up by is not.
     std::string deep = here_.path();
@@ -363,6 +534,38 @@ TEST_F(KnownDirectory, OfALongPathIsNoWayAroundTheLongestOne) {
     diagnostics diag;
     EXPECT_FALSE(source.make_lock(std::string(100, 'n')).try_acquire(timeout::zero(), {}, code, &diag));
     EXPECT_EQ(code, errc::invalid_name) << diag.message;
+}
+
+/// True while this process has @p path open.
+bool is_open(std::string_view path) {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return std::any_of(begin(all), end(all), [path](const auto& each) {
+        std::error_code gone;
+        return std::filesystem::read_symlink(each.path(), gone) == path;
+    });
+}
+
+TEST(IdleFiles, ThatAreLostMakeRoomForOthers) {
+    const temporary_directory here;
+    file::options options;
+    options.directory = here.path();
+    options.keep_files = true;
+    const provider source = file::make_provider(options);
+    std::vector<lock> all;
+    for (int count = 0; count < 100; ++count) all.push_back(source.make_lock(std::to_string(count)));
+    for (const lock& each : all) each.acquire().release();
+    const lock more = source.make_lock("more");
+    more.acquire().release();
+    ASSERT_FALSE(is_open(more.mapped_name())) << "there is a limit to what is kept open";
+    for (const lock& each : all) {
+        auto held = each.acquire();
+        std::filesystem::remove(each.mapped_name());
+        error_code code;
+        held.release(code);
+        EXPECT_EQ(code, errc::lost);
+    }
+    more.acquire().release();
+    EXPECT_TRUE(is_open(more.mapped_name()));
 }
 
 /// Text of all kinds, with whatever could lead out of a directory in it.

@@ -2,6 +2,7 @@
 #include "children.hpp"
 #include "published.hpp"
 
+#include <support/notices.hpp>
 #include <support/second_process.hpp>
 
 #include <gtest/gtest.h>
@@ -204,6 +205,40 @@ TEST(Fork, LeavesTheChildWithoutTheLock) {
     EXPECT_TRUE(place.open().make_lock("x").try_acquire());
 }
 
+/// The set's own thread tells of its loss in the moment of the fork: what it has locked stays locked in the child.
+TEST(Fork, WhileALossIsToldDoesNotHinderTheChild) {
+    const published_sets place;
+    system::set_directory directory(place.opts());
+    std::shared_ptr<system::slot> found;
+    system::failure why;
+    ASSERT_EQ(directory.find(system::set_kind::tickets, "lock:x", 1, found, why),
+              system::set_directory::resolution::found);
+    std::promise<void> tells;
+    std::promise<void> enough;
+    auto slow = found->set->on_removal([&, until = enough.get_future().share()] {
+        tells.set_value();
+        until.wait();
+    });
+    auto other = found->set->on_removal([] {});
+    place.remove();
+    tells.get_future().wait();
+    EXPECT_EQ(in_child([&] { other.reset(); }, 5s), "");
+    enough.set_value();
+}
+
+/// With a watch for its loss.
+TEST(Fork, LeavesTheParentsWatchForItsLossAlone) {
+    const published_sets place;
+    const provider locks = place.open();
+    auto held = std::make_unique<lock_handle>(locks.make_lock("x").acquire());
+    const std::stop_token lost = held->lost_token();
+    EXPECT_EQ(in_child([&] { held.reset(); }), "");
+    EXPECT_FALSE(lost.stop_requested());
+    EXPECT_FALSE(place.open().make_lock("x").try_acquire());
+    place.remove();
+    EXPECT_TRUE(eventually([&] { return lost.stop_requested(); }));
+}
+
 TEST(TwoUsers, ShareWhatIsTheMachines) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs the right to become somebody else";
     constexpr uid_t stranger = 65534;
@@ -354,6 +389,54 @@ TEST(Directory, ThatIsKeptLockedIsAClearError) {
     }
     jams.kill();
     EXPECT_TRUE(place.open().make_lock("x").try_acquire());
+}
+
+TEST(Directory, ThatIsKeptLockedEndsACallWithItsTime) {
+    const published_sets place;
+    ASSERT_TRUE(place.open().make_lock("x").try_acquire());
+    const int directory = ::open(place.directory().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ASSERT_EQ(::flock(directory, LOCK_EX), 0);
+    // Others are done with it in no time, so that a second is patient even for who does not want to wait.
+    for (const auto& [limit, expected] : {std::pair{0ms, 1000ms}, {100ms, 1000ms}, {1500ms, 1500ms}}) {
+        const lock mine = place.open().make_lock("x");
+        error_code code;
+        diagnostics diag;
+        const auto began = boottime::now();
+        EXPECT_FALSE(mine.acquire(limit, {}, code, &diag));
+        const auto took = boottime::now() - began;
+        EXPECT_EQ(code, errc::unavailable);
+        EXPECT_NE(diag.message.find(place.directory()), std::string::npos) << diag.message;
+        EXPECT_LT(took, expected + 1500ms) << "of a limit of " << limit.count() << " ms";
+    }
+    ::close(directory);
+}
+
+/// Whoever has to look for the set anew has the time for that, however long ago it looked for the first one.
+TEST(Directory, ThatIsLockedWhenASetIsGoneIsWaitedForAsynchronously) {
+    const published_sets place;
+    const provider locks = place.open();
+    const auto seen = std::make_shared<notices>();
+    provider_settings settings;
+    settings.observer = seen;
+    const lock waiting = place.open(settings).make_lock("x");
+    const lock coming = place.open().make_lock("x");
+    const auto held = locks.make_lock("x").acquire();
+    EXPECT_FALSE(waiting.try_acquire());
+    EXPECT_FALSE(coming.try_acquire());
+    // The time that a try has to find its set.
+    std::this_thread::sleep_until(std::chrono::steady_clock::now() + 1100ms);
+    std::promise<error_code> ends[2];
+    waiting.async_acquire(timeout::infinite(), [&](error_code code, lock_handle) { ends[0].set_value(code); });
+    ASSERT_TRUE(seen->await_waiting(1));
+    ASSERT_TRUE(eventually([&] { return place.waiters("lock:x") == 1; }));
+    const int directory = ::open(place.directory().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ASSERT_EQ(::flock(directory, LOCK_EX), 0);
+    place.remove();
+    coming.async_acquire(timeout::infinite(), [&](error_code code, lock_handle) { ends[1].set_value(code); });
+    std::future<error_code> ended[] = {ends[0].get_future(), ends[1].get_future()};
+    for (auto& each : ended) EXPECT_EQ(each.wait_for(100ms), std::future_status::timeout);
+    ::close(directory);
+    for (auto& each : ended) EXPECT_FALSE(each.get());
 }
 
 int wanted_from(const char* variable, int otherwise) {

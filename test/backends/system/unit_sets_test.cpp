@@ -389,6 +389,50 @@ TEST(SystemLoss, OfTheSetLetsAWaiterIn) {
     }
 }
 
+TEST(SystemLoss, OfTheSetLetsAsynchronousWaitersInOneByOne) {
+    const published_sets place;
+    const auto seen = std::make_shared<notices>();
+    provider_settings settings;
+    settings.observer = seen;
+    const provider locks = place.open();
+    auto held = locks.make_lock("x").acquire();
+    std::vector<provider> others;
+    std::vector<std::promise<error_code>> ends(6);
+    std::atomic<int> inside{0};
+    for (auto& end : ends) {
+        // Two of each provider: one stands, one is behind it.
+        if (others.size() < 3) others.push_back(place.open(settings));
+        const auto at = static_cast<std::size_t>(&end - ends.data()) % others.size();
+        others[at].make_lock("x").async_acquire(timeout::infinite(), [&](error_code code, lock_handle got) {
+            EXPECT_EQ(++inside, 1);
+            EXPECT_EQ(got.state(), held_state::held);
+            --inside;
+            got.release();
+            end.set_value(code);
+        });
+    }
+    ASSERT_TRUE(seen->await_waiting(3));
+    place.remove();
+    for (auto& end : ends) EXPECT_FALSE(end.get_future().get());
+    EXPECT_EQ(held.state(), held_state::lost);
+    EXPECT_TRUE(locks.make_lock("x").try_acquire());
+}
+
+TEST(SystemLoss, OfTheSetIsSeenInTheCount) {
+    const published_sets place;
+    const provider locks = place.open();
+    const provider others = place.open();
+    const semaphore tickets = locks.make_semaphore("x", 3);
+    auto held = others.make_semaphore("x", 3).acquire();
+    EXPECT_EQ(tickets.current_count(), 2);
+    place.remove();
+    // Without anybody who acquires one first.
+    EXPECT_EQ(tickets.current_count(), 3);
+    EXPECT_EQ(held.state(), held_state::lost);
+    const auto next = others.make_semaphore("x", 3).acquire();
+    EXPECT_EQ(tickets.current_count(), 2);
+}
+
 TEST(SystemLoss, OfTheFileIsToldOnceAnotherIsMade) {
     const published_sets place;
     const provider locks = place.open();
@@ -444,7 +488,8 @@ TEST(SystemLoss, OfTheWholeDirectoryIsToldOnceAnotherIsMade) {
     // Those who waited may have been served before it, or are after it, and never beside it.
     --inside;
     next.release();
-    waiting.clear();
+    // Not left to their destructors, which would cancel those that still wait.
+    for (auto& each : waiting) each.join();
     EXPECT_EQ(served, 2);
     for (const int id : {tickets, readers}) EXPECT_EQ(::semctl(id, 0, GETVAL), -1);
 }
@@ -527,16 +572,35 @@ TEST_F(WithoutStops, ALossIsSeenByLooking) {
     EXPECT_TRUE(eventually([&] { return lost.stop_requested(); }));
 }
 
-std::atomic<int> signals_handled{0};
+/// A handler of the user's, which no system call goes on after.
+class users_signal {
+public:
+    users_signal() {
+        struct sigaction own {};
+        own.sa_handler = [](int) { ++handled_; };
+        require(::sigaction(SIGUSR1, &own, &before_) == 0, "sigaction");
+    }
+    users_signal(const users_signal&) = delete;
+    users_signal& operator=(const users_signal&) = delete;
+    ~users_signal() { ::sigaction(SIGUSR1, &before_, nullptr); }
+
+    /// Comes back when it has been handled.
+    static bool send(std::jthread& to) {
+        const int handled = handled_;
+        ::pthread_kill(to.native_handle(), SIGUSR1);
+        return eventually([&] { return handled_ == handled + 1; });
+    }
+
+private:
+    struct sigaction before_ {};
+    static inline std::atomic<int> handled_{0};
+};
 
 TEST(SystemSignals, OfTheUsersAreTheUsersAndEndNoWait) {
     const published_sets place;
     const provider locks = place.open();
     const provider others = place.open();
-    struct sigaction own {};
-    struct sigaction before {};
-    own.sa_handler = [](int) { ++signals_handled; };
-    ASSERT_EQ(::sigaction(SIGUSR1, &own, &before), 0);
+    const users_signal signal;
     for (const bool cancellable : {false, true}) {
         auto held = locks.make_lock("x").acquire();
         std::atomic<bool> got{false};
@@ -547,16 +611,75 @@ TEST(SystemSignals, OfTheUsersAreTheUsersAndEndNoWait) {
         });
         const auto stands = [&] { return place.waiters("lock:x") == 1; };
         ASSERT_TRUE(eventually(stands));
-        const int handled = signals_handled;
-        ::pthread_kill(waiting.native_handle(), SIGUSR1);
-        EXPECT_TRUE(eventually([&] { return signals_handled == handled + 1; }));
+        EXPECT_TRUE(signal.send(waiting));
         EXPECT_TRUE(eventually(stands));
         EXPECT_FALSE(got);
         held.release();
         waiting.join();
         EXPECT_TRUE(got);
     }
-    ::sigaction(SIGUSR1, &before, nullptr);
+}
+
+TEST(SystemSignals, OfTheUsersCostNobodyItsPlaceInTheProcess) {
+    const published_sets place;
+    const provider locks = place.open();
+    const provider others = place.open();
+    const lock mine = others.make_lock("x");
+    // From here on the name is known, and a wait needs no machine.
+    mine.acquire().release();
+    const users_signal signal;
+    for (const bool cancellable : {false, true}) {
+        auto held = locks.make_lock("x").acquire();
+        std::atomic<bool> first_had_it{false};
+        std::jthread first([&](const std::stop_token& stop) {
+            const lock_handle got = mine.acquire(timeout::infinite(), cancellable ? stop : std::stop_token());
+            first_had_it = true;
+        });
+        const auto stands = [&] { return place.waiters("lock:x") == 1; };
+        ASSERT_TRUE(eventually(stands));
+        std::promise<bool> second;
+        mine.async_acquire(timeout::infinite(),
+                           [&](error_code code, lock_handle) { second.set_value(!code && first_had_it); });
+        for (int count = 0; count < 3; ++count) {
+            EXPECT_TRUE(signal.send(first));
+            EXPECT_TRUE(eventually(stands));
+        }
+        held.release();
+        EXPECT_TRUE(second.get_future().get()) << "the one behind was served first";
+    }
+}
+
+TEST(SystemSignals, OfTheUsersOpenNoGateOfAWaitingWriter) {
+    const published_sets place;
+    const reader_writer_lock theirs = place.open().make_reader_writer_lock("x");
+    const reader_writer_lock others = place.open().make_reader_writer_lock("x");
+    const reader_writer_lock mine = place.open().make_reader_writer_lock("x");
+    mine.acquire_write().release();
+    others.acquire_read().release();
+    const users_signal signal;
+    int readers_let_in = 0;
+    for (int round = 0; round < 100; ++round) {
+        auto held = theirs.acquire_read();
+        std::jthread writer([&](const std::stop_token& stop) {
+            mine.acquire_write(timeout::infinite(), round % 2 == 0 ? stop : std::stop_token()).release();
+        });
+        const auto stands = [&] { return place.waiters("readers:x") == 1; };
+        ASSERT_TRUE(eventually(stands));
+        std::atomic<bool> begun{false};
+        std::jthread reader([&](const std::stop_token& stop) {
+            while (!stop.stop_requested()) {
+                readers_let_in += others.try_acquire_read() ? 1 : 0;
+                begun = true;
+            }
+        });
+        ASSERT_TRUE(eventually([&] { return begun.load(); }));
+        EXPECT_TRUE(signal.send(writer));
+        EXPECT_TRUE(eventually(stands));
+        reader.request_stop();
+        reader.join();
+        held.release();
+    }
+    EXPECT_EQ(readers_let_in, 0);
 }
 
 /// How many stops of a set are somebody's.

@@ -1,4 +1,5 @@
 // The short way of blocking calls, where a backend answers at once.
+#include <core/key_state.hpp>
 #include <core/provider_state.hpp>
 
 #include <holdfast/provider.hpp>
@@ -15,6 +16,7 @@
 namespace holdfast {
 namespace {
 
+using core::access;
 using core::taking;
 using core::verb;
 using core::verdict;
@@ -65,7 +67,7 @@ public:
 
     std::string_view name() const noexcept override { return "scripted"; }
     const holdfast::capabilities& capabilities() const noexcept override {
-        static const holdfast::capabilities mine{.lock = true};
+        static const holdfast::capabilities mine{.lock = true, .reader_writer_lock = true, .semaphore = true};
         return mine;
     }
     const core::backend_traits& traits() const noexcept override {
@@ -90,6 +92,57 @@ protected:
 
     script how_;
     const lock lock_ = open().make_lock("name");
+};
+
+/// What several may have, and who else of this process wants it.
+class at_once_shared : public at_once {
+protected:
+    /// One more that comes while others are at it, without a thread.
+    class newcomer final : private core::notifier {
+    public:
+        newcomer(core::key_state& queue, access mode, bool only_try) : queue_(queue) {
+            place_.mode = mode;
+            place_.only_try = only_try;
+            how_ = queue_.enter(place_, *this);
+        }
+        newcomer(const newcomer&) = delete;
+        newcomer& operator=(const newcomer&) = delete;
+        ~newcomer() { queue_.leave(place_); }
+
+        core::key_state::admission how() const noexcept { return how_; }
+        bool has_turn() const noexcept { return place_.has_turn; }
+
+    private:
+        void notify(unsigned) noexcept override {}
+
+        core::key_state& queue_;
+        core::ticket place_;
+        core::key_state::admission how_ = core::key_state::admission::refused;
+    };
+    using admission = core::key_state::admission;
+
+    /// How a try fares that comes while somebody is asking, for each time that the backend is asked.
+    std::vector<admission> tries_meanwhile(const core::resource& target, access mode) {
+        auto seen = std::make_shared<std::vector<admission>>();
+        how_.while_taking = [seen, &target, mode] { seen->push_back(newcomer(*target.key, mode, true).how()); };
+        error_code code;
+        if (target.kind == core::primitive_kind::semaphore) {
+            (void)provider_.make_semaphore("name", target.max_count).acquire(20s, {}, code);
+        } else if (mode == access::shared) {
+            (void)provider_.make_reader_writer_lock("name").acquire_read(20s, {}, code);
+        } else {
+            (void)provider_.make_reader_writer_lock("name").acquire_write(20s, {}, code);
+        }
+        how_.while_taking = [] {};
+        return *seen;
+    }
+    std::shared_ptr<const core::resource> make(core::primitive_kind kind, int tickets = 1) {
+        return state_->make_resource(kind, "name", tickets);
+    }
+
+    const std::shared_ptr<core::provider_state> state_ =
+        core::provider_state::make(std::make_shared<scripted_backend>(how_), {});
+    const provider provider_{state_};
 };
 
 TEST_F(at_once, what_is_granted_and_given_back_is_asked_for_once) {
@@ -177,6 +230,93 @@ TEST_F(at_once, nobody_in_the_process_overtakes_who_stands_or_is_overtaken_by_it
     EXPECT_EQ(tries, 1);
     // And afterwards the place is free again.
     EXPECT_TRUE(lock_.try_acquire());
+}
+
+TEST_F(at_once, the_machine_has_the_place_of_who_tried) {
+    // Else whoever came meanwhile would be first, and the machine would wait behind it.
+    const auto state = core::provider_state::make(std::make_shared<scripted_backend>(how_), {});
+    const auto target = state->make_resource(core::primitive_kind::lock, "name", 1);
+    struct listener final : core::notifier {
+        void notify(unsigned bits) noexcept override { told |= bits; }
+        unsigned told = 0;
+    } next;
+    core::ticket place;
+    how_.takes = taking::beyond;
+    how_.while_taking = [&] { EXPECT_EQ(target->key->enter(place, next), core::key_state::admission::queued); };
+    error_code code;
+    const auto held = provider(state).make_lock("name").acquire(1s, {}, code);
+    EXPECT_FALSE(code) << code.message();
+    EXPECT_EQ(how_.asked, (asked{"take for 1000", "try"}));
+    EXPECT_EQ(next.told, core::signal_turn) << "once the one before it has its answer";
+    target->key->leave(place);
+}
+
+TEST_F(at_once, the_place_is_given_up_whatever_becomes_of_the_machine) {
+    how_.takes = taking::beyond;
+    for (const bool throws : {false, true}) {
+        for (const verdict answer : {verdict::failed, verdict::refused}) {
+            how_.answers = answer;
+            how_.throws = throws;
+            error_code code;
+            EXPECT_FALSE(lock_.acquire(1ms, {}, code));
+            EXPECT_TRUE(code);
+            how_.throws = false;
+            how_.asked.clear();
+            how_.answers = verdict::granted;
+            EXPECT_TRUE(lock_.try_acquire());
+            EXPECT_EQ(how_.asked, (asked{"take for 0", "try", "give back"})) << "it is asked for at once";
+        }
+    }
+}
+
+TEST_F(at_once_shared, a_try_of_a_ticket_is_not_refused_before_somebody_stands) {
+    const auto tickets = make(core::primitive_kind::semaphore, 3);
+    EXPECT_EQ(tries_meanwhile(*tickets, access::ticket), (std::vector{admission::queued}));
+    EXPECT_EQ(how_.asked.front(), "take for 0");
+    how_.asked.clear();
+    how_.takes = taking::refused;
+    EXPECT_EQ(tries_meanwhile(*tickets, access::ticket), (std::vector{admission::queued, admission::refused}));
+    EXPECT_EQ(how_.asked, (asked{"take for 0", "take for 20000"}));
+}
+
+TEST_F(at_once_shared, a_try_to_read_is_not_refused_before_a_reader_stands) {
+    const auto table = make(core::primitive_kind::reader_writer_lock);
+    EXPECT_EQ(tries_meanwhile(*table, access::shared), (std::vector{admission::turn}));
+    EXPECT_EQ(how_.asked.front(), "take for 0");
+    how_.asked.clear();
+    how_.takes = taking::refused;
+    EXPECT_EQ(tries_meanwhile(*table, access::shared), (std::vector{admission::turn, admission::refused}));
+    EXPECT_EQ(how_.asked, (asked{"take for 0", "take for 20000"}));
+}
+
+TEST_F(at_once_shared, a_try_beside_one_who_has_it_alone_is_refused_at_once) {
+    for (const auto kind : {core::primitive_kind::semaphore, core::primitive_kind::reader_writer_lock}) {
+        how_.asked.clear();
+        const auto target = make(kind);
+        EXPECT_EQ(tries_meanwhile(*target, access::exclusive), (std::vector{admission::refused}));
+        EXPECT_EQ(how_.asked.front(), "take for 20000") << "and stands in one go";
+    }
+}
+
+TEST_F(at_once_shared, who_has_been_refused_and_can_be_cancelled_stands_before_the_others) {
+    how_.takes = taking::refused;
+    const auto tickets = make(core::primitive_kind::semaphore, 3);
+    std::vector<admission> seen;
+    how_.while_taking = [&] { seen.push_back(newcomer(*tickets->key, access::ticket, true).how()); };
+    std::stop_source stop;
+    error_code code;
+    (void)provider_.make_semaphore("name", 3).acquire(20s, stop.get_token(), code);
+    EXPECT_EQ(seen, (std::vector{admission::queued, admission::refused}));
+    EXPECT_EQ(how_.asked, (asked{"take for 0", "take for 20000, until roused"}));
+}
+
+TEST_F(at_once_shared, whoever_queued_behind_a_ticket_has_the_turn_once_it_is_had) {
+    const auto tickets = make(core::primitive_kind::semaphore, 3);
+    std::unique_ptr<newcomer> behind;
+    how_.while_taking = [&] { behind = std::make_unique<newcomer>(*tickets->key, access::ticket, true); };
+    const auto held = provider_.make_semaphore("name", 3).acquire();
+    ASSERT_NE(behind, nullptr);
+    EXPECT_TRUE(behind->has_turn());
 }
 
 TEST_F(at_once, a_release_that_finds_nothing_says_lost) {

@@ -104,6 +104,88 @@ TEST_F(key_state_test, leaving_twice_or_without_having_entered_changes_nothing) 
     EXPECT_TRUE(second.has_turn());
 }
 
+TEST_F(key_state_test, who_enters_alone_finds_nobody_there_and_has_the_turn) {
+    core::ticket first;
+    core::ticket second;
+    ASSERT_TRUE(queue_.enter_alone(first, false));
+    EXPECT_TRUE(first.has_turn);
+    EXPECT_FALSE(queue_.enter_alone(second, true));
+    EXPECT_FALSE(second.queued);
+    const asker& next = enter(access::exclusive);
+    EXPECT_EQ(last_, admission::queued);
+    queue_.leave(first);
+    EXPECT_TRUE(next.has_turn());
+    EXPECT_FALSE(queue_.enter_alone(second, true)) << "somebody has the turn";
+}
+
+TEST_F(key_state_test, a_try_is_refused_behind_one_that_entered_alone_only_where_that_one_stands) {
+    for (const bool stands : {false, true}) {
+        core::ticket alone;
+        ASSERT_TRUE(queue_.enter_alone(alone, stands));
+        asker& early_try = enter(access::ticket, true);
+        EXPECT_EQ(last_, stands ? admission::refused : admission::queued);
+        queue_.stand(alone);
+        EXPECT_NE(early_try.was_refused(), stands) << "told once, in one way";
+        enter(access::ticket, true);
+        EXPECT_EQ(last_, admission::refused);
+        queue_.leave(alone);
+    }
+}
+
+TEST_F(key_state_test, readers_join_one_that_entered_alone_until_it_stands) {
+    core::ticket alone;
+    alone.mode = access::shared;
+    ASSERT_TRUE(queue_.enter_alone(alone, false));
+    asker& beside = enter(access::shared, true);
+    EXPECT_EQ(last_, admission::turn);
+    queue_.leave(beside.place);
+    queue_.stand(alone);
+    enter(access::shared);
+    EXPECT_EQ(last_, admission::queued);
+    queue_.leave(alone);
+}
+
+TEST_F(key_state_test, an_heir_has_the_place_and_nobody_has_two) {
+    for (const bool stands : {false, true}) {
+        core::ticket first;
+        ASSERT_TRUE(queue_.enter_alone(first, stands));
+        const asker& second = enter(access::exclusive);
+        asker heir(access::shared);
+        queue_.bequeath(first, heir.place, heir);
+        EXPECT_TRUE(heir.place.queued && heir.place.has_turn);
+        EXPECT_EQ(heir.place.mode, access::exclusive);
+        EXPECT_EQ(heir.place.waiting, stands);
+        EXPECT_EQ(heir.told, 0U) << "it knows that it has the turn";
+        EXPECT_FALSE(first.queued);
+        queue_.leave(first);
+        EXPECT_FALSE(second.has_turn()) << "who has bequeathed a place has none to give up";
+        enter(access::exclusive, true);
+        EXPECT_EQ(last_, stands ? admission::refused : admission::queued);
+        queue_.leave(heir.place);
+        EXPECT_TRUE(second.has_turn());
+        for (auto& each : askers_) queue_.leave(each->place);
+    }
+}
+
+TEST_F(key_state_test, an_heir_stands_between_the_same_two_neighbours) {
+    // Of three readers that ask together each may be the one.
+    for (std::size_t which = 0; which < 3; ++which) {
+        askers_.clear();
+        for (int count = 0; count < 3; ++count) enter(access::shared);
+        const asker& writer = enter(access::exclusive);
+        asker heir(access::exclusive);
+        queue_.bequeath(askers_[which]->place, heir.place, heir);
+        for (std::size_t other = 0; other < 3; ++other) queue_.leave(askers_[other]->place);
+        EXPECT_FALSE(writer.has_turn()) << "the heir of reader " << which << " still has its turn";
+        queue_.leave(heir.place);
+        EXPECT_TRUE(writer.has_turn());
+        queue_.leave(askers_[3]->place);
+        core::ticket alone;
+        EXPECT_TRUE(queue_.enter_alone(alone, true)) << "nobody is left";
+        queue_.leave(alone);
+    }
+}
+
 /// The queue as its documentation tells it, without haste.
 class model {
 public:
@@ -163,11 +245,14 @@ public:
 
     void step() {
         const auto& line = expected_.line();
-        const unsigned kind = random_() % 8;
+        const auto kind = static_cast<unsigned>(random_() % 9);
         if (line.empty() || kind < 4) return enter();
         const auto& one = line[random_() % line.size()];
         const int id = one.id;
-        if (kind < 5 && one.turn && !one.only_try) {
+        if (kind == 8) {
+            // Of which the others see nothing.
+            if (one.turn) bequeath(askers_[static_cast<std::size_t>(id)]);
+        } else if (kind < 5 && one.turn && !one.only_try) {
             expected_.stand(id);
             queue_.stand(askers_[static_cast<std::size_t>(id)]->place);
         } else {
@@ -188,6 +273,12 @@ public:
     }
 
 private:
+    void bequeath(std::unique_ptr<asker>& from) {
+        auto heir = std::make_unique<asker>(access::exclusive);
+        heir->told = from->told;
+        queue_.bequeath(from->place, heir->place, *heir);
+        from = std::move(heir);
+    }
     void enter() {
         static constexpr access modes[] = {access::exclusive, access::shared, access::shared, access::upgradeable,
                                            access::ticket};
