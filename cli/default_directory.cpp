@@ -13,6 +13,12 @@ std::string because(int error) {
     return std::generic_category().message(error);
 }
 
+/** Whether @p error says that a base is not there for this user, in every run alike. Whatever else went wrong may pass,
+    and a run that took another directory because of it would exclude nobody. */
+bool is_lasting(int error) {
+    return error == ENOENT || error == ENOTDIR || error == EACCES || error == EPERM;
+}
+
 /// Throws unless @p path is a directory that nobody else can change.
 void check_trusted(const std::string& path, uid_t user) {
     struct stat status {};
@@ -45,7 +51,12 @@ std::string default_lock_directory() {
             check_trusted(path, user);
             return path;
         }
-        attempts += std::string(attempts.empty() ? "" : ", ") + path + " (" + because(errno) + ")";
+        const int failure = errno;
+        if (!is_lasting(failure)) {
+            throw directory_error(path + " cannot be made: " + because(failure) +
+                                  "; put that right, or say with --url file:///... where lock files are to be");
+        }
+        attempts += std::string(attempts.empty() ? "" : ", ") + path + " (" + because(failure) + ")";
     }
     throw directory_error("no directory for lock files can be made: " + attempts +
                           "; say with --url file:///... where they are to be");

@@ -205,9 +205,10 @@ private:
 
     void begin_to_lose() {
         losing_ = true;
-        report_loss();
         keeper_.terminate();
         give_up_at_ = boot_time() + plan_.grace + guardian_grace;
+        // Afterwards: writing may block, and the command must not run on for as long.
+        report_loss();
     }
 
     void report_loss() {
