@@ -10,6 +10,7 @@
 #include <holdfast/inspection.hpp>
 #include <holdfast/lock.hpp>
 #include <holdfast/lock_handle.hpp>
+#include <holdfast/lock_request.hpp>
 #include <holdfast/memory.hpp>
 #include <holdfast/observer.hpp>
 #include <holdfast/open.hpp>

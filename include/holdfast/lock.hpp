@@ -13,6 +13,8 @@
 namespace holdfast {
 inline namespace v0 {
 
+class lock_request;
+
 /** @brief A lock that at most one holder has at a time, among all processes that use its name on its backend.
 
     Made by @ref provider::make_lock; cheap to copy. Not reentrant: a second acquire in the same process waits like any
@@ -106,6 +108,8 @@ public:
     }
 
 private:
+    friend class lock_request;
+
     static constexpr detail::access mode = detail::access::exclusive;
 
     detail::primitive_ref target_;

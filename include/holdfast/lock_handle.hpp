@@ -4,6 +4,7 @@
 
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/completion.hpp>
+#include <holdfast/detail/result_adapter.hpp>
 #include <holdfast/error.hpp>
 #include <holdfast/fencing_token.hpp>
 #include <holdfast/timeout.hpp>
@@ -21,6 +22,8 @@ inline namespace v0 {
 namespace core {
 class hold;
 }  // namespace core
+
+class composite_handle;
 
 /** @brief A held lock, read lock, write lock or semaphore ticket.
 
@@ -167,6 +170,8 @@ protected:
                                 std::unique_ptr<detail::completion<detail::no_result>> done);
 
 private:
+    friend class composite_handle;
+
     template <class CompletionToken>
     auto release_into(diagnostics* diag, CompletionToken&& token) {
         return boost::asio::async_initiate<CompletionToken, void(error_code)>(
@@ -235,6 +240,26 @@ public:
         return upgrade_into(limit, &diag, std::forward<CompletionToken>(token));
     }
 
+    /** @brief As @ref async_upgrade, but tells by its result whether the upgrade succeeded within @p limit.
+
+        @par Handler signature
+        `void(error_code, bool)`: true once upgraded; false without an error where readers stayed until the end of
+        @p limit; false with an error otherwise, as @ref upgrade has them.
+        @par Thread safety
+        The handler runs on its associated executor.
+        @par Cancellation
+        All types; ends with `errc::cancelled`, and the upgradeable read lock stays held.
+    */
+    template <class CompletionToken>
+    auto async_try_upgrade(timeout limit, CompletionToken&& token) {
+        return try_upgrade_into(limit, nullptr, std::forward<CompletionToken>(token));
+    }
+    /// @copydoc async_try_upgrade
+    template <class CompletionToken>
+    auto async_try_upgrade(timeout limit, diagnostics& diag, CompletionToken&& token) {
+        return try_upgrade_into(limit, &diag, std::forward<CompletionToken>(token));
+    }
+
 private:
     template <class CompletionToken>
     auto upgrade_into(timeout limit, diagnostics* diag, CompletionToken&& token) {
@@ -243,6 +268,17 @@ private:
                 const auto executor = executor_of(hold);
                 start_upgrade(std::move(hold), until, details,
                               detail::erase_completion<detail::no_result>(std::move(handler), executor));
+            },
+            token, shared_hold(), limit, diag);
+    }
+    template <class CompletionToken>
+    auto try_upgrade_into(timeout limit, diagnostics* diag, CompletionToken&& token) {
+        return boost::asio::async_initiate<CompletionToken, void(error_code, bool)>(
+            [](auto handler, std::shared_ptr<core::hold> hold, timeout until, diagnostics* details) {
+                const auto executor = executor_of(hold);
+                detail::result_adapter<bool, decltype(handler)> convert{std::move(handler)};
+                start_upgrade(std::move(hold), until, details,
+                              detail::erase_completion<detail::no_result>(std::move(convert), executor));
             },
             token, shared_hold(), limit, diag);
     }

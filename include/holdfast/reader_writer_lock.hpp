@@ -13,6 +13,8 @@
 namespace holdfast {
 inline namespace v0 {
 
+class lock_request;
+
 /** @brief A lock that many readers share, or one writer has alone.
 
     Made by @ref provider::make_reader_writer_lock; cheap to copy. Not reentrant, and a read lock does not become a
@@ -169,6 +171,8 @@ public:
     }
 
 private:
+    friend class lock_request;
+
     detail::primitive_ref target_;
 };
 

@@ -13,6 +13,8 @@
 namespace holdfast {
 inline namespace v0 {
 
+class lock_request;
+
 /** @brief A number of tickets, each held by at most one holder, among all processes that use its name on its backend.
 
     Made by @ref provider::make_semaphore; cheap to copy. All participants must agree on the number. Within a process
@@ -48,6 +50,25 @@ public:
     }
     /// @copydoc current_count
     int current_count(error_code& code, diagnostics* diag = nullptr) const { return target_.current_count(code, diag); }
+
+    /** @brief @ref current_count without blocking.
+
+        @par Handler signature
+        `void(error_code, int)`, with the errors of @ref current_count; 0 after an error.
+        @par Thread safety
+        The handler runs on its associated executor, never from within this call.
+        @par Cancellation
+        All types: ends with `errc::cancelled`.
+    */
+    template <class CompletionToken>
+    auto async_current_count(CompletionToken&& token) const {
+        return target_.async_current_count_as(nullptr, std::forward<CompletionToken>(token));
+    }
+    /// @copydoc async_current_count
+    template <class CompletionToken>
+    auto async_current_count(diagnostics& diag, CompletionToken&& token) const {
+        return target_.async_current_count_as(&diag, std::forward<CompletionToken>(token));
+    }
 
     /** @brief Waits until a ticket is ours.
 
@@ -120,6 +141,8 @@ public:
     }
 
 private:
+    friend class lock_request;
+
     static constexpr detail::access mode = detail::access::ticket;
 
     detail::primitive_ref target_;

@@ -13,6 +13,8 @@
 namespace holdfast {
 inline namespace v0 {
 
+class lock_request;
+
 /** @brief A reader-writer lock with a third way in: a read lock that can later become the write lock.
 
     At most one upgradeable read lock is held at a time, beside any number of plain readers; so two holders can never
@@ -243,6 +245,8 @@ public:
     }
 
 private:
+    friend class lock_request;
+
     detail::primitive_ref target_;
 };
 

@@ -281,6 +281,33 @@ private:
     std::unique_ptr<detail::completion<detail::no_result>> done_;
 };
 
+class async_count final : public async_runner {
+public:
+    async_count(const std::shared_ptr<provider_state>& provider, std::shared_ptr<const resource> target,
+                diagnostics* diag, std::unique_ptr<detail::completion<int>> done)
+        : async_runner(provider, operation_, claim{std::move(target), access::ticket, {}}, nullptr),
+          operation_(who_, shared_provider_->traits(), verb::count, shared_provider_->traits().reply_grace),
+          diag_(diag),
+          done_(std::move(done)) {}
+
+    void begin() {
+        done_->connect(weak_from_this());
+        start();
+    }
+
+private:
+    void finish(detail::delivery how_told) override {
+        settle(false);
+        const outcome& how = operation_.result();
+        if (!how.succeeded) describe(*shared_provider_, *who_.target, how, diag_);
+        done_->complete(code_of(how), how.succeeded ? how.count : 0, how_told);
+    }
+
+    query_operation operation_;
+    diagnostics* const diag_;
+    std::unique_ptr<detail::completion<int>> done_;
+};
+
 /// Waits for the end of a hold.
 class lost_wait final : public detail::cancellable, public std::enable_shared_from_this<lost_wait> {
 public:
@@ -371,19 +398,29 @@ void primitive_ref::async_acquire(access mode, timeout limit, diagnostics* diag,
     std::make_shared<core::async_acquire>(provider_, target_, mode, limit, diag, std::move(done))->begin();
 }
 
-int primitive_ref::current_count(error_code& code, diagnostics* diag) const {
-    code.clear();
+error_code primitive_ref::refuse(errc code, const char* text, diagnostics* diag) const {
+    return core::fail(*provider_, *target_, code, text, diag);
+}
+
+error_code primitive_ref::cannot_count(diagnostics* diag) const {
     if (diag != nullptr) diag->clear();
+    if (!provider_->backend().capabilities().current_count) {
+        return refuse(errc::unsupported, "this backend cannot count free tickets", diag);
+    }
+    if (provider_->forked()) return refuse(errc::invalid_state, core::provider_state::forked_text, diag);
+    return {};
+}
+
+void primitive_ref::async_current_count(diagnostics* diag, std::unique_ptr<completion<int>> done) const {
+    if (const error_code code = cannot_count(diag)) return done->complete(code, 0);
+    std::make_shared<core::async_count>(provider_, target_, diag, std::move(done))->begin();
+}
+
+int primitive_ref::current_count(error_code& code, diagnostics* diag) const {
+    code = cannot_count(diag);
+    if (code) return 0;
     core::provider_state& provider = *provider_;
     const core::resource& target = *target_;
-    if (!provider.backend().capabilities().current_count) {
-        code = core::fail(provider, target, errc::unsupported, "this backend cannot count free tickets", diag);
-        return 0;
-    }
-    if (provider.forked()) {
-        code = core::fail(provider, target, errc::invalid_state, core::provider_state::forked_text, diag);
-        return 0;
-    }
     const core::claim who{target_, access::ticket, {}};
     core::query_operation operation(who, provider.traits(), core::verb::count, provider.traits().reply_grace);
     std::unique_ptr<core::link> keeper;

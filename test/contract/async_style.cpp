@@ -23,13 +23,10 @@ void async_state::cancel() {
     asio::post(executor_, [self = shared_from_this()] { self->signal_.emit(self->type_); });
 }
 
-void async_state::report(error_code code, held handle) {
-    outcome how;
-    how.code = code;
-    how.handle = std::move(handle);
+void async_state::report(outcome how) {
     if (takes_diagnostics) {
         how.diag = diag;
-        expect_cleared(how);
+        expect_cleared(how, refused);
     }
     finish(std::move(how));
 }

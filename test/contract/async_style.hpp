@@ -40,20 +40,26 @@ public:
     asio::io_context::executor_type executor() const { return executor_; }
 
     /// The end of a call, whatever it gives.
-    void ended(error_code code) { report(code, held()); }
-    void ended(error_code code, lock_handle handle) { report(code, held(std::move(handle))); }
-    void ended(error_code code, upgradeable_lock_handle handle) { report(code, held(std::move(handle))); }
+    void ended(error_code code) { report({.code = code}); }
+    template <class Handle>
+    void ended(error_code code, Handle handle) {
+        report({.code = code, .handle = held(std::move(handle))});
+    }
     template <class Handle>
     void ended(error_code code, std::optional<Handle> handle) {
-        report(code, handle ? held(std::move(*handle)) : held());
+        report({.code = code, .handle = handle ? held(std::move(*handle)) : held()});
     }
+    void ended(error_code code, bool upgraded) { report({.code = code, .upgraded = upgraded}); }
+    void ended(error_code code, int count) { report({.code = code, .count = count}); }
 
     diagnostics diag = poisoned_diagnostics();
     /// Releases and the like take no diagnostics.
     bool takes_diagnostics = true;
+    /// What a try that was refused leaves behind.
+    held_state refused = held_state::released;
 
 private:
-    void report(error_code code, held handle);
+    void report(outcome how);
 
     asio::io_context::executor_type executor_;
     asio::cancellation_type type_;
@@ -103,10 +109,29 @@ public:
             case verb::acquire:
             case verb::try_acquire: start_acquire(state, *what.on, limit, what.what == verb::acquire); break;
             case verb::release:
+                if (auto* const all = what.handle->composite()) {
+                    Launcher::template launch<void>(state, [all, diag = &state->diag](auto token) {
+                        return all->async_release(*diag, std::move(token));
+                    });
+                    break;
+                }
                 state->takes_diagnostics = false;
                 Launcher::template launch<void>(state, [handle = &what.handle->plain()](auto token) {
                     return handle->async_release(std::move(token));
                 });
+                break;
+            case verb::try_upgrade:
+                state->refused = held_state::held;
+                Launcher::template launch<bool>(
+                    state, [handle = &what.handle->upgradeable(), limit, diag = &state->diag](auto token) {
+                        return handle->async_try_upgrade(limit, *diag, std::move(token));
+                    });
+                break;
+            case verb::count:
+                Launcher::template launch<int>(
+                    state, [on = std::get<semaphore>(what.on->object), diag = &state->diag](auto token) {
+                        return on.async_current_count(*diag, std::move(token));
+                    });
                 break;
             case verb::upgrade:
                 state->takes_diagnostics = false;
@@ -129,6 +154,19 @@ public:
 private:
     static void start_acquire(const std::shared_ptr<async_state>& state, const target& on, timeout limit, bool must) {
         diagnostics* const diag = &state->diag;
+        if (const auto* const all = std::get_if<std::vector<lock_request>>(&on.object)) {
+            if (must) {
+                Launcher::template launch<composite_handle>(state, [all = *all, limit, diag](auto token) {
+                    return async_acquire_all(all, limit, *diag, std::move(token));
+                });
+            } else {
+                Launcher::template launch<std::optional<composite_handle>>(
+                    state, [all = *all, limit, diag](auto token) {
+                        return async_try_acquire_all(all, limit, *diag, std::move(token));
+                    });
+            }
+            return;
+        }
         if (on.mode != access::upgradeable && must) {
             Launcher::template launch<lock_handle>(state, [on, limit, diag](auto token) {
                 return async_acquire_plain(on, limit, *diag, std::move(token));

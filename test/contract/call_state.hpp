@@ -53,7 +53,8 @@ private:
 };
 
 /// What any call that ended well must have left of the poison: nothing.
-void expect_cleared(const outcome& how);
+/// @param refused what a try that was refused leaves behind
+void expect_cleared(const outcome& how, held_state refused = held_state::released);
 
 std::unique_ptr<call_style> make_sync_style(bool throwing);
 std::unique_ptr<call_style> make_callback_style();

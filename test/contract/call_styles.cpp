@@ -133,7 +133,7 @@ std::unique_ptr<call_style> make_call_style(style how) {
     return nullptr;
 }
 
-void expect_cleared(const outcome& how) {
+void expect_cleared(const outcome& how, held_state refused) {
     if (how.code) return;
     // A try that got nothing may say which lock it was.
     const diagnostics poison = poisoned_diagnostics();
@@ -144,7 +144,7 @@ void expect_cleared(const outcome& how) {
     EXPECT_NE(how.diag.lock_name, poison.lock_name);
     EXPECT_EQ(how.diag.native_code, 0);
     EXPECT_EQ(how.diag.message, "");
-    EXPECT_EQ(how.diag.state, held_state::released);
+    EXPECT_EQ(how.diag.state, how.granted() || how.upgraded ? held_state::released : refused);
 }
 
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds patience) {

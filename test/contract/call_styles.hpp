@@ -31,7 +31,8 @@ using detail::access;
 
 /// Something to acquire: a lock object, and in which way.
 struct target {
-    std::variant<lock, reader_writer_lock, upgradeable_reader_writer_lock, semaphore, std::vector<lock>> object;
+    /// Requests say themselves in which way: for them the mode means nothing.
+    std::variant<lock, reader_writer_lock, upgradeable_reader_writer_lock, semaphore, std::vector<lock_request>> object;
     access mode = access::exclusive;
 
     std::string name() const;
@@ -74,19 +75,23 @@ struct outcome {
     diagnostics diag;
     /// What was acquired; empty after an error, and where a try got nothing.
     held handle;
+    /// What try_upgrade told.
+    bool upgraded = false;
+    /// What count gave.
+    int count = 0;
 
     bool granted() const { return !code && handle; }
     /// A try that found the lock taken.
     bool nothing() const { return !code && !handle; }
 };
 
-enum class verb { acquire, try_acquire, release, upgrade, wait_lost };
+enum class verb { acquire, try_acquire, release, upgrade, try_upgrade, wait_lost, count };
 
 struct request {
     verb what;
-    /// acquire, try_acquire
+    /// acquire, try_acquire, count
     const target* on = nullptr;
-    /// release, upgrade, wait_lost: must outlive the call
+    /// release, upgrade, try_upgrade, wait_lost: must outlive the call
     held* handle = nullptr;
     timeout limit = timeout::zero();
     /// Blocking styles only: the stop token is stopped before the call.

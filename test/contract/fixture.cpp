@@ -14,10 +14,12 @@ bool capabilities::*needed_for(shape what) {
         case shape::none: return nullptr;
         case shape::lock:
         case shape::composite: return &capabilities::lock;
-        case shape::write: return &capabilities::reader_writer_lock;
+        case shape::write:
+        case shape::composite_write: return &capabilities::reader_writer_lock;
         case shape::upgradeable_read:
         case shape::upgradeable_write: return &capabilities::upgradeable_reader_writer_lock;
         case shape::single_ticket:
+        case shape::composite_tickets:
         case shape::last_ticket: return &capabilities::semaphore;
     }
     return nullptr;
@@ -41,8 +43,19 @@ std::string name_of(shape what) {
         case shape::single_ticket: return "single_ticket";
         case shape::last_ticket: return "last_ticket";
         case shape::composite: return "composite";
+        case shape::composite_write: return "composite_write";
+        case shape::composite_tickets: return "composite_tickets";
     }
     return {};
+}
+
+shape single_of(shape what) {
+    switch (what) {
+        case shape::composite: return shape::lock;
+        case shape::composite_write: return shape::write;
+        case shape::composite_tickets: return shape::single_ticket;
+        default: return what;
+    }
 }
 
 std::string contract_case::name() const {
@@ -68,7 +81,6 @@ std::vector<contract_case> instances(const std::string& suite, const axes& over)
             const bool able = needed == nullptr || variant.can.*needed;
             int count = 0;
             for (const style how : over.styles) {
-                if (what == shape::composite && how != style::sync_throw) continue;
                 if (!over.crossed && !first && how != over.styles.front()) continue;
                 ++count;
                 if (able) made.push_back({variant, how, what});
@@ -113,16 +125,14 @@ void contract_test::give(held& handle) {
 }
 
 testing::AssertionResult contract_test::is_free(const target& on) {
-    auto& style = std::holds_alternative<std::vector<lock>>(on.object) ? calls() : other_calls();
-    outcome how = style.run({verb::try_acquire, &on});
+    outcome how = other_calls().run({verb::try_acquire, &on});
     if (how.code) return testing::AssertionFailure() << "a try ended with " << how.code.message();
     if (!how.handle) return testing::AssertionFailure() << "it is held";
     return testing::AssertionSuccess();
 }
 
 testing::AssertionResult contract_test::is_taken(const target& on) {
-    auto& style = std::holds_alternative<std::vector<lock>>(on.object) ? calls() : other_calls();
-    outcome how = style.run({verb::try_acquire, &on});
+    outcome how = other_calls().run({verb::try_acquire, &on});
     if (how.code) return testing::AssertionFailure() << "a try ended with " << how.code.message();
     if (how.handle) return testing::AssertionFailure() << "it is free";
     return testing::AssertionSuccess();
@@ -143,7 +153,7 @@ pending contract_test::start_waiting(const target& on, timeout limit) {
 }
 
 subject::subject(environment& place, shape what, std::string name) : shape_(what), name_(std::move(name)) {
-    if (what == shape::composite) second_name_ = place.unique_name();
+    if (single_of(what) != what) second_name_ = place.unique_name();
     if (what != shape::last_ticket) return;
     tickets_ = 5;
     // Held by somebody else, as far as the provider under test can tell.
@@ -160,7 +170,14 @@ target subject::on(const provider& from) const {
         case shape::single_ticket:
         case shape::last_ticket: return ticket_target(from, name_, tickets_);
         case shape::composite:
-            return {std::vector<lock>{from.make_lock(name_), from.make_lock(second_name_)}, access::exclusive};
+            return {std::vector<lock_request>{from.make_lock(name_), from.make_lock(second_name_)}, access::exclusive};
+        case shape::composite_write:
+            return {std::vector<lock_request>{for_writing(from.make_reader_writer_lock(name_)),
+                                              for_writing(from.make_reader_writer_lock(second_name_))},
+                    access::exclusive};
+        case shape::composite_tickets:
+            return {std::vector<lock_request>{from.make_semaphore(name_, 1), from.make_semaphore(second_name_, 1)},
+                    access::ticket};
         case shape::none:
         case shape::lock: break;
     }

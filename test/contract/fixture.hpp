@@ -26,9 +26,13 @@ enum class shape {
     upgradeable_write,
     single_ticket,
     last_ticket,
-    /// Two locks taken together; blocking calls with exceptions only, as there are no others.
+    /// Two of them taken together.
     composite,
+    composite_write,
+    composite_tickets,
 };
+/// Of what a composite has two; any other shape is that itself.
+shape single_of(shape what);
 std::string name_of(shape what);
 
 struct contract_case {
@@ -143,7 +147,7 @@ protected:
     const subject& one() const { return *subject_; }
     /// What is contended for, made anew by the usual provider.
     target thing() const { return subject_->on(locks()); }
-    bool is_composite() const { return GetParam().shape == shape::composite; }
+    bool is_composite() const { return single_of(GetParam().shape) != GetParam().shape; }
     /// Destroys all holds of the name; false where the environment cannot.
     bool lose();
 
@@ -156,10 +160,10 @@ inline const std::vector<style> blocking_styles{style::sync_throw, style::sync_c
 /// All but the blocking ones, which are the first two.
 inline const std::vector<style> asynchronous_styles{all_styles.begin() + 2, all_styles.end()};
 inline const std::vector<shape> every_shape{
-    shape::lock,          shape::write,       shape::upgradeable_read, shape::upgradeable_write,
-    shape::single_ticket, shape::last_ticket, shape::composite};
+    shape::lock,        shape::write,     shape::upgradeable_read, shape::upgradeable_write, shape::single_ticket,
+    shape::last_ticket, shape::composite, shape::composite_write,  shape::composite_tickets};
 /// Those with a handle of one lock.
-inline const std::vector<shape> single_shapes{every_shape.begin(), every_shape.end() - 1};
+inline const std::vector<shape> single_shapes{every_shape.begin(), every_shape.end() - 3};
 
 target lock_target(const provider& from, const std::string& name);
 target ticket_target(const provider& from, const std::string& name, int tickets);

@@ -116,7 +116,7 @@ HOLDFAST_CONTRACT(loss_by_shape, lets_a_lost_handle_be_dropped, covers(26)) {
     HOLDFAST_NEEDS(lose(), "an environment that can destroy holds");
     EXPECT_TRUE(comes_to_stop(token));
     taken.drop();
-    const subject again(place(), is_composite() ? shape::lock : GetParam().shape, one().name());
+    const subject again(place(), single_of(GetParam().shape), one().name());
     EXPECT_TRUE(is_free(again.on(locks())));
 }
 
@@ -124,7 +124,7 @@ HOLDFAST_CONTRACT(loss_by_shape, gives_the_lock_to_the_next_whom_the_loser_canno
     const provider elsewhere = place().make_provider();
     held lost = take(thing());
     HOLDFAST_NEEDS(lose(), "an environment that can destroy holds");
-    const subject again(place(), is_composite() ? shape::lock : GetParam().shape, one().name());
+    const subject again(place(), single_of(GetParam().shape), one().name());
     const held next = take(again.on(elsewhere));
     EXPECT_EQ(release(lost).code, errc::lost);
     EXPECT_EQ(next.state(), held_state::held);

@@ -117,7 +117,7 @@ HOLDFAST_CONTRACT(mutex, moving_a_handle_moves_the_hold, covers()) {
 }
 
 HOLDFAST_CONTRACT(mutex, is_released_from_another_thread_in_every_style, covers(4)) {
-    for (const style how : is_composite() ? std::vector{style::sync_throw} : every_style) {
+    for (const style how : every_style) {
         SCOPED_TRACE(name_of(how));
         held taken = take(thing());
         const auto other = make_call_style(how);

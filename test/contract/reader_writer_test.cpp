@@ -12,6 +12,7 @@ protected:
     void SetUp() override {
         contract_test::SetUp();
         name_ = place().unique_name();
+        second_name_ = place().unique_name();
     }
 
     target read(const provider& from) const { return make(from, access::shared); }
@@ -21,16 +22,28 @@ protected:
 
 private:
     target make(const provider& from, access mode) const {
-        if (GetParam().shape == shape::write) return {from.make_reader_writer_lock(name_), mode};
-        return {from.make_upgradeable_reader_writer_lock(name_), mode};
+        const auto both = [&](const auto& first, const auto& second) {
+            const auto each = [mode](const auto& one) {
+                return mode == access::shared ? for_reading(one) : for_writing(one);
+            };
+            return target{std::vector<lock_request>{each(first), each(second)}, mode};
+        };
+        switch (GetParam().shape) {
+            case shape::write: return {from.make_reader_writer_lock(name_), mode};
+            case shape::composite_write:
+                return both(from.make_reader_writer_lock(name_), from.make_reader_writer_lock(second_name_));
+            default: return {from.make_upgradeable_reader_writer_lock(name_), mode};
+        }
     }
 
     std::string name_;
+    std::string second_name_;
 };
 
-HOLDFAST_CONTRACT_SUITE(reader_writer, {.styles = every_style, .shapes = {shape::write, shape::upgradeable_write}});
+HOLDFAST_CONTRACT_SUITE(reader_writer, {.styles = every_style,
+                                        .shapes = {shape::write, shape::upgradeable_write, shape::composite_write}});
 
-HOLDFAST_CONTRACT(reader_writer, two_readers_hold_at_once_and_keep_a_writer_out, covers(42)) {
+HOLDFAST_CONTRACT(reader_writer, two_readers_hold_at_once_and_keep_a_writer_out, covers(42, 69)) {
     const provider elsewhere = place().make_provider();
     held first = take(read());
     held second = take(read());
@@ -58,7 +71,7 @@ HOLDFAST_CONTRACT(reader_writer, readers_that_try_at_once_are_never_refused, cov
     EXPECT_EQ(refused, 0);
 }
 
-HOLDFAST_CONTRACT(reader_writer, a_writer_keeps_readers_and_writers_out, covers(43)) {
+HOLDFAST_CONTRACT(reader_writer, a_writer_keeps_readers_and_writers_out, covers(43, 69)) {
     const provider elsewhere = place().make_provider();
     held writer = take(write());
     EXPECT_TRUE(try_acquire(read()).nothing());
@@ -72,7 +85,7 @@ HOLDFAST_CONTRACT(reader_writer, a_writer_keeps_readers_and_writers_out, covers(
     EXPECT_TRUE(is_free(write()));
 }
 
-HOLDFAST_CONTRACT(reader_writer, a_waiting_writer_gets_in_after_the_last_reader, covers(43)) {
+HOLDFAST_CONTRACT(reader_writer, a_waiting_writer_gets_in_after_the_last_reader, covers(43, 69)) {
     held first = take(read());
     held second = take(read());
     pending writer = start_waiting(write());
@@ -89,7 +102,7 @@ HOLDFAST_CONTRACT(reader_writer, a_waiting_writer_gets_in_after_the_last_reader,
     EXPECT_TRUE(is_free(write()));
 }
 
-HOLDFAST_CONTRACT(reader_writer, a_waiting_writer_keeps_new_readers_out, covers(44)) {
+HOLDFAST_CONTRACT(reader_writer, a_waiting_writer_keeps_new_readers_out, covers(44, 69)) {
     held first = take(read());
     pending writer = start_waiting(write());
     EXPECT_TRUE(try_acquire(read()).nothing());
@@ -120,7 +133,7 @@ HOLDFAST_CONTRACT(reader_writer, a_writer_that_gave_up_lets_readers_in, covers(4
     EXPECT_TRUE(try_acquire(read()).granted());
 }
 
-HOLDFAST_CONTRACT(reader_writer, a_dropped_reader_stops_blocking_writers, covers(35)) {
+HOLDFAST_CONTRACT(reader_writer, a_dropped_reader_stops_blocking_writers, covers(35, 69)) {
     held reader = take(read());
     pending writer = start_waiting(write());
     reader.drop();
@@ -156,6 +169,11 @@ HOLDFAST_CONTRACT(reader_writer, every_lost_reader_is_told, covers(20)) {
     const std::stop_token token_2 = second.lost_token();
     HOLDFAST_NEEDS(place().lose_holds(read().name(), read().mapped_name()), "an environment that can destroy holds");
     EXPECT_TRUE(eventually([&] { return token_1.stop_requested() && token_2.stop_requested(); }));
+    if (GetParam().shape == shape::composite_write) {
+        // Only one of the two names was lost.
+        EXPECT_EQ(release(first).code, errc::lost);
+        EXPECT_EQ(release(second).code, errc::lost);
+    }
     EXPECT_TRUE(is_free(write()));
 }
 
@@ -308,6 +326,44 @@ HOLDFAST_CONTRACT(upgradeable, cannot_be_upgraded_once_lost, covers(26)) {
     EXPECT_EQ(one.state(), held_state::lost);
 }
 
+HOLDFAST_CONTRACT(upgradeable, a_try_to_upgrade_tells_by_its_result, covers(47)) {
+    const auto try_upgrade = [this](held& one, timeout limit) {
+        return calls().run({verb::try_upgrade, nullptr, &one, limit});
+    };
+    held reader = take(read());
+    held one = take(candidate());
+    for (const timeout limit : {timeout::zero(), timeout(milliseconds(5))}) {
+        const outcome refused = try_upgrade(one, limit);
+        EXPECT_FALSE(refused.code) << refused.code.message();
+        EXPECT_FALSE(refused.upgraded);
+    }
+    EXPECT_EQ(one.state(), held_state::held);
+    give(reader);
+    const outcome done = try_upgrade(one, timeout::zero());
+    EXPECT_FALSE(done.code) << done.code.message();
+    EXPECT_TRUE(done.upgraded);
+    EXPECT_TRUE(is_taken(read()));
+    const outcome twice = try_upgrade(one, timeout::zero());
+    EXPECT_EQ(twice.code, errc::invalid_state);
+    EXPECT_FALSE(twice.upgraded);
+    give(one);
+    EXPECT_EQ(try_upgrade(one, timeout::zero()).code, errc::invalid_state);
+}
+
+HOLDFAST_CONTRACT(upgradeable, a_cancelled_try_to_upgrade_keeps_what_it_had, covers(14, 47)) {
+    held reader = take(read());
+    held one = take(candidate());
+    pending upgrading = calls().start({verb::try_upgrade, nullptr, &one, seconds(100)});
+    ASSERT_TRUE(comes_to_wait(upgrading));
+    upgrading.cancel();
+    const outcome how = upgrading.get();
+    EXPECT_EQ(how.code, errc::cancelled);
+    EXPECT_FALSE(how.upgraded);
+    EXPECT_EQ(one.state(), held_state::held);
+    EXPECT_TRUE(is_free(read()));
+    EXPECT_TRUE(is_taken(candidate()));
+}
+
 class upgradeable_blocking : public upgradeable {};
 
 HOLDFAST_CONTRACT_SUITE(upgradeable_blocking, {.styles = blocking_styles,
@@ -320,18 +376,6 @@ HOLDFAST_CONTRACT(upgradeable_blocking, a_stopped_token_wins_over_a_possible_upg
     call.stopped_before = true;
     EXPECT_EQ(calls().run(call).code, errc::cancelled);
     EXPECT_TRUE(is_free(read()));
-}
-
-HOLDFAST_CONTRACT(upgradeable_blocking, a_try_to_upgrade_tells_by_its_result, covers(47)) {
-    held reader = take(read());
-    held one = take(candidate());
-    error_code code = make_error_code(errc::protocol);
-    EXPECT_FALSE(one.upgradeable().try_upgrade(timeout::zero(), {}, code));
-    EXPECT_FALSE(code);
-    EXPECT_FALSE(one.upgradeable().try_upgrade(milliseconds(5)));
-    give(reader);
-    EXPECT_TRUE(one.upgradeable().try_upgrade());
-    EXPECT_TRUE(is_taken(read()));
 }
 
 }  // namespace

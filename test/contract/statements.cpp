@@ -69,7 +69,7 @@ constexpr statement statements[] = {
     {66, "acquiring a composite is a timed_out error when a member cannot be had"},
     {67, "later members get the time that remains"},
     {68, "the composite's lost signal is raised when any member's is"},
-    {69, "a composite behaves as a lock"},
+    {69, "a composite behaves as a lock, a reader-writer lock or a semaphore"},
 };
 
 struct elsewhere {

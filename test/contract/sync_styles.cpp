@@ -53,6 +53,9 @@ held wrap(std::optional<Handle> maybe) {
 // How a target is acquired, with whatever arguments follow the token: none, or error code and diagnostics.
 template <class... Rest>
 held acquire(const target& on, timeout limit, std::stop_token stop, Rest&&... rest) {
+    if (const auto* all = std::get_if<std::vector<lock_request>>(&on.object)) {
+        return held(acquire_all(*all, limit, stop, rest...));
+    }
     if (const auto* one = std::get_if<lock>(&on.object)) return held(one->acquire(limit, stop, rest...));
     if (const auto* one = std::get_if<semaphore>(&on.object)) return held(one->acquire(limit, stop, rest...));
     if (const auto* one = std::get_if<reader_writer_lock>(&on.object)) {
@@ -67,6 +70,9 @@ held acquire(const target& on, timeout limit, std::stop_token stop, Rest&&... re
 
 template <class... Rest>
 held try_acquire(const target& on, timeout limit, std::stop_token stop, Rest&&... rest) {
+    if (const auto* all = std::get_if<std::vector<lock_request>>(&on.object)) {
+        return wrap(try_acquire_all(*all, limit, stop, rest...));
+    }
     if (const auto* one = std::get_if<lock>(&on.object)) return wrap(one->try_acquire(limit, stop, rest...));
     if (const auto* one = std::get_if<semaphore>(&on.object)) return wrap(one->try_acquire(limit, stop, rest...));
     if (const auto* one = std::get_if<reader_writer_lock>(&on.object)) {
@@ -79,10 +85,13 @@ held try_acquire(const target& on, timeout limit, std::stop_token stop, Rest&&..
     return wrap(one.try_acquire_write(limit, stop, rest...));
 }
 
-/// Only those forms exist that throw.
-held acquire_several(const std::vector<lock>& all, const request& what, const std::stop_token& stop) {
-    if (what.what == verb::acquire) return held(acquire_all(all, what.limit, stop));
-    return wrap(try_acquire_all(all, what.limit, stop));
+template <class... Rest>
+void release(held& handle, Rest&&... rest) {
+    if (auto* const all = handle.composite()) {
+        all->release(rest...);
+    } else {
+        handle.plain().release(rest...);
+    }
 }
 
 class throwing_call {
@@ -100,26 +109,13 @@ public:
 
 private:
     static void perform(const request& what, const std::stop_token& stop, outcome& how) {
-        const auto* const several = what.on == nullptr ? nullptr : std::get_if<std::vector<lock>>(&what.on->object);
         switch (what.what) {
-            case verb::acquire:
-            case verb::try_acquire:
-                if (several != nullptr) {
-                    how.handle = acquire_several(*several, what, stop);
-                } else if (what.what == verb::acquire) {
-                    how.handle = acquire(*what.on, what.limit, stop);
-                } else {
-                    how.handle = try_acquire(*what.on, what.limit, stop);
-                }
-                return;
-            case verb::release:
-                if (auto* const all = what.handle->composite()) {
-                    all->release();
-                } else {
-                    what.handle->plain().release();
-                }
-                return;
+            case verb::acquire: how.handle = acquire(*what.on, what.limit, stop); return;
+            case verb::try_acquire: how.handle = try_acquire(*what.on, what.limit, stop); return;
+            case verb::release: release(*what.handle); return;
             case verb::upgrade: what.handle->upgradeable().upgrade(what.limit, stop); return;
+            case verb::try_upgrade: how.upgraded = what.handle->upgradeable().try_upgrade(what.limit, stop); return;
+            case verb::count: how.count = std::get<semaphore>(what.on->object).current_count(); return;
             case verb::wait_lost: wait_for_loss(what.handle->lost_token(), stop, how.code); return;
         }
     }
@@ -134,11 +130,18 @@ public:
         switch (what.what) {
             case verb::acquire: how.handle = acquire(*what.on, what.limit, stop, how.code, &how.diag); break;
             case verb::try_acquire: how.handle = try_acquire(*what.on, what.limit, stop, how.code, &how.diag); break;
-            case verb::release: what.handle->plain().release(how.code, &how.diag); break;
+            case verb::release: release(*what.handle, how.code, &how.diag); break;
             case verb::upgrade: what.handle->upgradeable().upgrade(what.limit, stop, how.code, &how.diag); break;
+            case verb::try_upgrade:
+                how.upgraded = what.handle->upgradeable().try_upgrade(what.limit, stop, how.code, &how.diag);
+                break;
+            case verb::count:
+                how.count = std::get<semaphore>(what.on->object).current_count(how.code, &how.diag);
+                break;
             case verb::wait_lost: return throwing_call::make(what, stop);
         }
-        expect_cleared(how);
+        // A refused upgrade leaves the read lock.
+        expect_cleared(how, what.what == verb::try_upgrade ? held_state::held : held_state::released);
         return how;
     }
 };

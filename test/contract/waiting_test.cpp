@@ -231,9 +231,10 @@ class cancelled_at_once : public shaped_test {};
 
 HOLDFAST_CONTRACT_SUITE(cancelled_at_once,
                         {.styles = asynchronous_styles,
-                         .shapes = {shape::lock, shape::write, shape::upgradeable_read, shape::last_ticket}});
+                         .shapes = {shape::lock, shape::write, shape::upgradeable_read, shape::last_ticket,
+                                    shape::composite, shape::composite_write, shape::composite_tickets}});
 
-HOLDFAST_CONTRACT(cancelled_at_once, an_acquire_of_a_free_lock_is_held_or_cancelled, covers(16)) {
+HOLDFAST_CONTRACT(cancelled_at_once, an_acquire_of_a_free_lock_is_held_or_cancelled, covers(16, 69)) {
     for (int round = 0; round < 20; ++round) {
         pending call = start_acquire(thing());
         call.cancel();

@@ -3,6 +3,7 @@
 #define HOLDFAST_DETAIL_PRIMITIVE_HPP
 
 #include <holdfast/detail/completion.hpp>
+#include <holdfast/detail/result_adapter.hpp>
 #include <holdfast/diagnostics.hpp>
 #include <holdfast/lock_handle.hpp>
 #include <holdfast/timeout.hpp>
@@ -27,35 +28,6 @@ namespace detail {
 /// How a name is held.
 enum class access : unsigned char { exclusive, shared, upgradeable, ticket };
 
-/// Turns `timed_out` into "no error, nothing".
-template <class Handle>
-std::optional<Handle> as_optional(error_code& code, lock_handle held) {
-    if (code == errc::timed_out) {
-        code.clear();
-        return std::nullopt;
-    }
-    if (code) return std::nullopt;
-    return Handle(std::move(held));
-}
-
-/// Gives a handler its own result type while keeping its executor, allocator and cancellation slot.
-template <class Result, class Handler>
-struct result_adapter {
-    Handler handler;
-
-    void operator()(error_code code, lock_handle held) { std::move(handler)(code, Result(std::move(held))); }
-};
-
-template <class Handle, class Handler>
-struct result_adapter<std::optional<Handle>, Handler> {
-    Handler handler;
-
-    void operator()(error_code code, lock_handle held) {
-        auto result = as_optional<Handle>(code, std::move(held));
-        std::move(handler)(code, std::move(result));
-    }
-};
-
 /// One name in one provider: what every public lock type holds, and all it holds.
 class HOLDFAST_API primitive_ref {
 public:
@@ -69,6 +41,9 @@ public:
     /// True where both stand for one lock of one backend: then whoever holds the one waits for ever for the other.
     bool same_lock(const primitive_ref& other) const noexcept;
     int current_count(error_code& code, diagnostics* diag) const;
+    void async_current_count(diagnostics* diag, std::unique_ptr<completion<int>> done) const;
+    /// The error @p code about this lock, described in @p diag.
+    error_code refuse(errc code, const char* text, diagnostics* diag) const;
 
     /// `errc::timed_out` where the lock is held elsewhere until the end of the timeout.
     lock_handle acquire(access mode, timeout limit, std::stop_token stop, error_code& code, diagnostics* diag) const;
@@ -116,8 +91,20 @@ public:
             },
             token, *this, mode, limit, diag);
     }
+    template <class CompletionToken>
+    auto async_current_count_as(diagnostics* diag, CompletionToken&& token) const {
+        return boost::asio::async_initiate<CompletionToken, void(error_code, int)>(
+            [](auto handler, primitive_ref self, diagnostics* details) {
+                const auto executor = self.executor();
+                self.async_current_count(details, erase_completion<int>(std::move(handler), executor));
+            },
+            token, *this, diag);
+    }
 
 private:
+    /// Why it cannot be asked for a count; no error if it can.
+    error_code cannot_count(diagnostics* diag) const;
+
     std::shared_ptr<core::provider_state> provider_;
     std::shared_ptr<const core::resource> target_;
 };
@@ -125,18 +112,5 @@ private:
 }  // namespace detail
 }  // namespace v0
 }  // namespace holdfast
-
-/// Executor, allocator and cancellation slot of the adapted handler are those of the user's.
-template <template <class, class> class Associator, class Result, class Handler, class Default>
-struct boost::asio::associator<Associator, holdfast::detail::result_adapter<Result, Handler>, Default>
-    : Associator<Handler, Default> {
-    static auto get(const holdfast::detail::result_adapter<Result, Handler>& adapted) noexcept {
-        return Associator<Handler, Default>::get(adapted.handler);
-    }
-    static auto get(const holdfast::detail::result_adapter<Result, Handler>& adapted,
-                    const Default& fallback) noexcept {
-        return Associator<Handler, Default>::get(adapted.handler, fallback);
-    }
-};
 
 #endif
