@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 #include <string_view>
 #include <utility>
@@ -32,6 +33,34 @@ std::string holder_of(const provider& source, std::string_view mapped) {
     }
     return {};
 }
+
+/// What ends a wait: a signal, or that what is held already has been lost.
+class wait_end {
+public:
+    explicit wait_end(std::stop_token first) : first_(std::move(first)) {}
+    wait_end(const wait_end&) = delete;
+    wait_end& operator=(const wait_end&) = delete;
+    ~wait_end() = default;
+
+    void comes_with(std::stop_token another) {
+        if (callbacks_.empty()) add(first_);
+        add(std::move(another));
+    }
+    std::stop_token token() const { return callbacks_.empty() ? first_ : any_.get_token(); }
+
+private:
+    struct end {
+        std::stop_source* any;
+        void operator()() const noexcept { any->request_stop(); }
+    };
+    void add(std::stop_token which) {
+        callbacks_.push_back(std::make_unique<std::stop_callback<end>>(std::move(which), end{&any_}));
+    }
+
+    std::stop_token first_;
+    std::stop_source any_;
+    std::vector<std::unique_ptr<std::stop_callback<end>>> callbacks_;
+};
 
 std::string read_url_file(const std::string& path) {
     std::ifstream file(path);
@@ -61,6 +90,29 @@ acquisition::acquisition(const run_options& options, std::optional<std::string> 
     if (options.keep_files && !files) throw usage_error("--keep-files goes with lock files only (file: URLs)");
     entries_.reserve(options.locks.size());
     for (const lock_request& request : options.locks) make_entry(request);
+    check_for_twins();
+}
+
+/// Locks are not reentrant: under two names that mean one lock, the second would wait for the first.
+void acquisition::check_for_twins() const {
+    for (auto each = entries_.begin(); each != entries_.end(); ++each) {
+        const auto twin =
+            std::find_if(entries_.begin(), each, [&](const entry& other) { return are_twins(*each, other); });
+        if (twin != each) throw usage_error("'" + twin->name + "' and '" + each->name + "' are one lock");
+    }
+}
+
+bool acquisition::are_twins(const entry& one, const entry& other) {
+    if (one.is_semaphore != other.is_semaphore) return false;
+    if (!one.is_file || !other.is_file) return one.source == other.source && one.key == other.key;
+    // Files are named in many ways, through links too.
+    std::error_code unknown;
+    if (std::filesystem::equivalent(one.key, other.key, unknown)) return true;
+    const auto place = [&unknown](const std::string& path) {
+        const auto found = std::filesystem::weakly_canonical(path, unknown);
+        return found.empty() ? std::filesystem::path(path) : found;
+    };
+    return place(one.key) == place(other.key);
 }
 
 const provider& acquisition::named_locks() {
@@ -93,9 +145,16 @@ const provider& acquisition::exact_files() {
 void acquisition::make_entry(const lock_request& request) {
     using kind = lock_request::kind;
     const provider& source = request.what == kind::exact ? exact_files() : named_locks();
+    const bool is_plain = request.what == kind::lock || request.what == kind::exact;
+    if (!is_plain && source.backend_name() == "file") {
+        throw usage_error(
+            "lock files keep plain locks only; readers, writers and tickets of this machine are kept with "
+            "--url system:");
+    }
     entry made;
     made.name = request.name;
     made.source = &source;
+    made.is_semaphore = request.what == kind::semaphore;
     const auto keep = [&](const auto& primitive) {
         made.key = primitive.mapped_name();
         made.is_file = source.backend_name() == "file";
@@ -154,11 +213,25 @@ acquisition::outcome acquisition::acquire(int signal_descriptor) {
     if (signals_) signal_ = signals_->caught();
     // The thread is not to read the signals that are meant for the command.
     signals_.reset();
-    if (!failure && !refused && signal_ == 0) return outcome::held;
+    // While one is waited for, others may go.
+    const entry* const lost = entries_.size() > 1 ? lost_one() : nullptr;
+    if (!failure && !refused && signal_ == 0 && lost == nullptr) return outcome::held;
     release();
+    report_release();
     if (signal_ != 0) return outcome::interrupted;
+    if (lost != nullptr) {
+        refused_ = lost->name;
+        return outcome::lost;
+    }
     if (failure) std::rethrow_exception(failure);
     return outcome::conflict;
+}
+
+const acquisition::entry* acquisition::lost_one() const {
+    const auto found = std::find_if(entries_.begin(), entries_.end(), [](const entry& each) {
+        return each.handle && each.can_be_lost && each.handle.state() == held_state::lost;
+    });
+    return found == entries_.end() ? nullptr : &*found;
 }
 
 bool acquisition::acquire_one(entry& target, std::optional<boottime::time_point> deadline, int signal_descriptor) {
@@ -182,9 +255,12 @@ bool acquisition::acquire_one(entry& target, std::optional<boottime::time_point>
     bool got = target.try_first && attempt(timeout::zero(), target.is_file ? std::stop_token() : stop());
     if (!got && !(target.try_first && deadline && remaining().is_zero())) {
         // Before anybody is told that there is a wait: a signal ends it from then on.
-        std::stop_token interrupted = stop();
+        wait_end over(stop());
+        for (const entry& each : entries_) {
+            if (each.handle && each.can_be_lost) over.comes_with(each.handle.lost_token());
+        }
         if (target.try_first) listener_.waiting(target.name, holder_of(*target.source, target.key));
-        got = attempt(remaining(), std::move(interrupted));
+        got = attempt(remaining(), over.token());
     }
     if (got) {
         const auto token = target.handle.fencing_token();
@@ -208,8 +284,8 @@ std::vector<int> acquisition::descriptors() const {
     return result;
 }
 
-bool acquisition::all_have_descriptors() const {
-    return descriptors().size() == entries_.size();
+bool acquisition::are_files() const {
+    return std::all_of(entries_.begin(), entries_.end(), [](const entry& each) { return each.is_file; });
 }
 
 std::vector<watched_lock> acquisition::watched() const {
@@ -218,23 +294,37 @@ std::vector<watched_lock> acquisition::watched() const {
     for (const entry& each : entries_) {
         watched_lock lock;
         lock.name = each.name;
-        if (each.can_be_lost) lock.lost_token = [&each] { return each.handle.lost_token(); };
+        if (each.can_be_lost) {
+            lock.lost_token = [&each] { return each.handle.lost_token(); };
+            lock.is_lost = [&each] { return each.handle.state() == held_state::lost; };
+        }
         lock.valid_until = [&each] { return each.handle.valid_until().time_since_epoch(); };
         result.push_back(std::move(lock));
     }
     return result;
 }
 
-void acquisition::release() noexcept {
+bool acquisition::release() noexcept {
+    bool ours = true;
     for (auto each = entries_.rbegin(); each != entries_.rend(); ++each) {
         if (!each->handle) continue;
         error_code code;
         diagnostics diag;
         each->handle.release(code, &diag);
-        if (code) {
-            listener_.release_failed(each->name, error(code, diag).what());
-        } else {
+        each->released = true;
+        if (code) each->failure = error(code, diag).what();
+        ours = ours && code != errc::lost;
+    }
+    return ours;
+}
+
+void acquisition::report_release() {
+    for (auto each = entries_.rbegin(); each != entries_.rend(); ++each) {
+        if (!std::exchange(each->released, false)) continue;
+        if (each->failure.empty()) {
             listener_.released(each->name);
+        } else {
+            listener_.release_failed(each->name, each->failure);
         }
     }
 }

@@ -42,6 +42,8 @@ public:
         conflict,
         /// A signal ended the wait. None is held.
         interrupted,
+        /// One that was held already was lost while another one was waited for. None is held.
+        lost,
     };
 
     /** Makes the providers and the locks; asks nobody anything.
@@ -54,7 +56,7 @@ public:
 
         @throws error; none is held then */
     outcome acquire(int signal_descriptor);
-    /// After `conflict`: the name that was held elsewhere.
+    /// After `conflict`: the name that was held elsewhere; after `lost`: the lost one.
     const std::string& refused() const noexcept { return refused_; }
     /// After `interrupted`: the signal.
     int signal() const noexcept { return signal_; }
@@ -64,11 +66,13 @@ public:
     /// Descriptors of lock files, for the command to inherit.
     std::vector<int> descriptors() const;
     /// Whether the kernel keeps every lock by a descriptor.
-    bool all_have_descriptors() const;
+    bool are_files() const;
     std::vector<watched_lock> watched() const;
 
-    /// Releases all, the last first.
-    void release() noexcept;
+    /// Releases all, the last first, and tells nobody yet. @return false where one turned out to be lost
+    bool release() noexcept;
+    /// Tells the listener of what has been released since.
+    void report_release();
 
 private:
     using acquire_function = std::function<lock_handle(timeout, std::stop_token, error_code&, diagnostics*)>;
@@ -79,14 +83,21 @@ private:
         std::string key;
         /// Kept by a descriptor of ours, on this machine.
         bool is_file = false;
+        bool is_semaphore = false;
         const provider* source = nullptr;
         acquire_function acquire;
         bool try_first = false;
         bool can_be_lost = false;
         lock_handle handle;
+        bool released = false;
+        /// Why that failed.
+        std::string failure = {};
     };
 
     void make_entry(const lock_request& request);
+    void check_for_twins() const;
+    static bool are_twins(const entry& one, const entry& other);
+    const entry* lost_one() const;
     const provider& named_locks();
     const provider& exact_files();
     bool acquire_one(entry& target, std::optional<boottime::time_point> deadline, int signal_descriptor);

@@ -1,11 +1,13 @@
 #include "bench_command.hpp"
 
 #include "exit_codes.hpp"
+#include "secrets.hpp"
 
 #include <bench/rows.hpp>
 #include <holdfast/error.hpp>
 #include <holdfast/url.hpp>
 
+#include <boost/system/system_error.hpp>
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -49,6 +51,7 @@ void print_json(const bench::row& each) {
 
 int run(const bench_options& options, const program_arguments& all) {
     use_drivers_for(options.url, all);
+    hide_secrets(options.url, all);
     const url address = url::parse(options.url);
     if (!options.json) {
         std::printf("%-7s %-19s %-39s %9s %9s %9s %6s\n", "backend", "kind", "style", "p50 us", "p99 us", "floor us",
@@ -86,7 +89,11 @@ void add_bench_command(CLI::App& app, const program_arguments& all, int& status)
             status = run(*options, all);
         } catch (const error& failure) {
             std::fprintf(stderr, "holdfast bench: %s\n", failure.what());
-            status = exit_code::configuration;
+            status = exit_code::of(failure);
+        } catch (const boost::system::system_error& failure) {
+            // Of the floor, which has the system alone. Without the place in Boost's source that what() has.
+            std::fprintf(stderr, "holdfast bench: the server: %s\n", failure.code().message().c_str());
+            status = exit_code::unavailable;
         }
     });
 }

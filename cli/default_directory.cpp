@@ -9,6 +9,8 @@
 namespace holdfast::cli {
 namespace {
 
+constexpr const char* bases[] = {"/run/lock", "/var/lock", "/tmp"};
+
 std::string because(int error) {
     return std::generic_category().message(error);
 }
@@ -43,7 +45,7 @@ std::string default_lock_directory() {
     const uid_t user = geteuid();
     const std::string name = "/holdfast-" + std::to_string(user);
     std::string attempts;
-    for (const char* base : {"/run/lock", "/var/lock", "/tmp"}) {
+    for (const char* base : bases) {
         std::string path = base + name;
         // The mode is the same under every umask but one that takes our own rights away, which the check would not
         // mind.
@@ -63,11 +65,11 @@ std::string default_lock_directory() {
 }
 
 std::string usual_lock_directory() {
-    constexpr const char* bases[] = {"/run/lock", "/var/lock", "/tmp"};
     const std::string name = "/holdfast-" + std::to_string(::geteuid());
     for (const char* base : bases) {
         std::string path = base + name;
-        if (::access(path.c_str(), F_OK) == 0 || ::access(base, W_OK | X_OK) == 0) return path;
+        struct stat status {};
+        if (::lstat(path.c_str(), &status) == 0 || ::access(base, W_OK | X_OK) == 0 || !is_lasting(errno)) return path;
     }
     return bases[0] + name;
 }

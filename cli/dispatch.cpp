@@ -5,7 +5,9 @@
 #include "exit_codes.hpp"
 #include "key_command.hpp"
 #include "list_command.hpp"
+#include "printable.hpp"
 #include "run_command.hpp"
+#include "say.hpp"
 
 #include <holdfast/version.hpp>
 
@@ -15,6 +17,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <string>
 #include <string_view>
 
 namespace holdfast::cli {
@@ -35,7 +38,16 @@ int dispatch(const program_arguments& all) {
         add_doctor_command(app, all, status);
         add_key_command(app, status);
         add_bench_command(app, all, status);
+        const bool helps = verb == "help";
+        const auto all_verbs =
+            app.get_subcommands([verb](CLI::App* each) { return each->check_name(std::string(verb)); });
+        if (!verb.empty() && !helps && !verb.starts_with('-') && all_verbs.empty()) {
+            say("there is no subcommand '" + printable(verb) + "'; to run a command under a lock: holdfast run " +
+                printable(verb) + " -- COMMAND; all of them: holdfast --help");
+            return exit_code::usage;
+        }
         try {
+            if (helps) throw CLI::CallForHelp();
             app.parse(all.count, all.values);
         } catch (const CLI::ParseError& wrong) {
             const bool asked = wrong.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);

@@ -2,6 +2,7 @@
 
 #include "exit_codes.hpp"
 #include "inspection.hpp"
+#include "printable.hpp"
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -38,7 +39,7 @@ void print(const finding& each, bool json) {
         line["text"] = each.text;
         std::puts(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
     } else {
-        std::printf("%-8s %-20s %s\n", name_of(each.severity), each.subject.c_str(), each.text.c_str());
+        std::printf("%-8s %-20s %s\n", name_of(each.severity), each.subject.c_str(), printable(each.text).c_str());
     }
 }
 

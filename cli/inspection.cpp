@@ -3,10 +3,12 @@
 #include "acquisition.hpp"
 #include "default_directory.hpp"
 #include "exit_codes.hpp"
+#include "secrets.hpp"
 
 #include <holdfast/error.hpp>
 
 #include <cstdio>
+#include <system_error>
 
 namespace holdfast::cli {
 
@@ -22,14 +24,16 @@ int inspect(const std::string& verb, const std::string& address, const program_a
         const auto chosen = chosen_url(options);
         const std::string url = chosen ? *chosen : "file://" + default_lock_directory();
         use_drivers_for(url, all);
+        hide_secrets(url, all);
         return look(open_provider(url));
     } catch (const error& failure) {
-        const bool wrong = failure.boost_code() == errc::invalid_options;
-        return fail(wrong ? exit_code::configuration : exit_code::unavailable, failure.what());
+        return fail(exit_code::of(failure), failure.what());
     } catch (const directory_error& failure) {
         return fail(exit_code::cannot_create, failure.what());
     } catch (const usage_error& failure) {
         return fail(exit_code::usage, failure.what());
+    } catch (const std::system_error& failure) {
+        return fail(exit_code::os_error, failure.what());
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include "exit_codes.hpp"
 #include "inspection.hpp"
+#include "printable.hpp"
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -37,13 +38,6 @@ void print_json(const lock_entry& each) {
     if (!each.holder.empty()) line["holder"] = each.holder;
     for (const auto& detail : each.details) line[detail.first] = detail.second;
     std::puts(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
-}
-
-/// Names are other people's text: on a terminal they must not be more than text.
-std::string printable(const std::string& text) {
-    std::string made;
-    for (const char c : text) made += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-    return made;
 }
 
 void print_text(const lock_entry& each) {

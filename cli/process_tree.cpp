@@ -150,7 +150,52 @@ void signal_process(const process_entry& entry, int signal) noexcept {
     close(descriptor);
 }
 
+/// What this process was started with.
+process_table& spared() noexcept {
+    static process_table all;
+    return all;
+}
+
+bool is_spared(const process_entry& entry) noexcept {
+    return std::any_of(spared().begin(), spared().end(), [&entry](const process_entry& each) {
+        return each.id == entry.id && each.start_time == entry.start_time;
+    });
+}
+
+/// Reads all processes, and gathers our descendants at the table's front. @return their end; null: /proc is unreadable
+process_entry* gather_descendants(process_table& table) noexcept {
+    const bool readable = for_each_process([&](pid_t id) {
+        process_entry entry;
+        if (read_entry(id, entry)) table.append(entry);
+    });
+    if (!readable) return nullptr;
+    const pid_t self = getpid();
+    process_entry* ours_end = table.begin();
+    for (bool grown = true; grown;) {
+        grown = false;
+        for (process_entry* entry = ours_end; entry != table.end(); ++entry) {
+            const auto is_parent = [entry](const process_entry& other) { return other.id == entry->parent; };
+            const bool is_child = entry->parent == self && !is_spared(*entry);
+            if (!is_child && std::none_of(table.begin(), ours_end, is_parent)) continue;
+            std::swap(*entry, *ours_end++);
+            grown = true;
+        }
+    }
+    return ours_end;
+}
+
 }  // namespace
+
+void spare_present_children() noexcept {
+    // Nearly nobody has any, and to know that costs no look at all processes.
+    siginfo_t any{};
+    if (waitid(P_ALL, 0, &any, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0) return;
+    const pid_t self = getpid();
+    for_each_process([self](pid_t id) {
+        process_entry entry;
+        if (read_entry(id, entry) && entry.parent == self) spared().append(entry);
+    });
+}
 
 void adopt_orphans() noexcept {
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -158,23 +203,8 @@ void adopt_orphans() noexcept {
 
 bool signal_descendants(int signal, const descendant_filter& filter) noexcept {
     process_table table;
-    const bool readable = for_each_process([&](pid_t id) {
-        process_entry entry;
-        if (read_entry(id, entry)) table.append(entry);
-    });
-    if (!readable) return false;
-    const pid_t self = getpid();
-    // Ours are gathered at the table's front; who has a parent there is ours too.
-    process_entry* ours_end = table.begin();
-    for (bool grown = true; grown;) {
-        grown = false;
-        for (process_entry* entry = ours_end; entry != table.end(); ++entry) {
-            const auto is_parent = [entry](const process_entry& other) { return other.id == entry->parent; };
-            if (entry->parent != self && std::none_of(table.begin(), ours_end, is_parent)) continue;
-            std::swap(*entry, *ours_end++);
-            grown = true;
-        }
-    }
+    process_entry* const ours_end = gather_descendants(table);
+    if (ours_end == nullptr) return false;
     for (const process_entry* entry = table.begin(); entry != ours_end; ++entry) {
         if (entry->state == 'Z' || entry->state == 'X') continue;
         if (filter.except_group != 0 && entry->group == filter.except_group) continue;
@@ -196,6 +226,8 @@ bool is_descendant(pid_t process) noexcept {
 
 void end_all_descendants(int signal_descriptor) noexcept {
     int pause = 2;
+    const bool has_others = spared().begin() != spared().end();
+    int empty_looks = 0;
     for (;;) {
         signal_descendants(SIGKILL);
         int status = 0;
@@ -204,6 +236,13 @@ void end_all_descendants(int signal_descriptor) noexcept {
             gone = waitpid(-1, &status, WNOHANG | __WALL);
         } while (gone > 0);
         if (gone < 0 && errno == ECHILD) return;
+        if (has_others) {
+            // wait() will not say ECHILD. What is forked during one look is seen by the next.
+            process_table table;
+            process_entry* const end = gather_descendants(table);
+            empty_looks = end == table.begin() ? empty_looks + 1 : 0;
+            if (end != nullptr && empty_looks > 1) return;
+        }
         // Woken by each end; the pause is for what was forked while we looked.
         pollfd waiting{signal_descriptor, POLLIN, 0};
         if (poll(&waiting, 1, pause) > 0) {

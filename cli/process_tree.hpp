@@ -14,6 +14,11 @@ namespace holdfast::cli {
 //
 // Nothing here allocates from the heap: it must work in a process forked from one with threads.
 
+/** Notes the children that this process has by now, which it was started with: a shell's `exec holdfast` leaves it the
+    shell's jobs. They and what descends from them are none of the descendants below.
+*/
+void spare_present_children() noexcept;
+
 /// Makes this process adopt the orphans of its descendants.
 void adopt_orphans() noexcept;
 

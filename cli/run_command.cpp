@@ -7,6 +7,8 @@
 #include "process_tree.hpp"
 #include "run_options.hpp"
 #include "run_reporter.hpp"
+#include "say.hpp"
+#include "secrets.hpp"
 #include "signals.hpp"
 #include "supervisor.hpp"
 
@@ -22,7 +24,6 @@
 #include <vector>
 
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,23 +40,6 @@ void reserve_standard_descriptors() noexcept {
     for (int descriptor = 0; descriptor <= 2; ++descriptor) {
         // The lowest free number is given out, which is this one. Closed by exec: the command finds it closed, too.
         if (fcntl(descriptor, F_GETFD) < 0) open("/dev/null", O_RDWR | O_CLOEXEC);
-    }
-}
-
-/// Hides what may be a password from ps(1), and from core dumps.
-void hide_secrets(const run_options& options) noexcept {
-    char* const argument = options.url_argument;
-    const char* const environment = getenv("HOLDFAST_URL");
-    const auto has_secret = [](std::string_view url) {
-        return url.starts_with('@') || url.find('@') != std::string_view::npos ||
-               (url.find('?') != std::string_view::npos && !url.starts_with("file:"));
-    };
-    if (argument != nullptr && *argument != '@' && has_secret(argument)) {
-        char* const rest = std::strchr(argument, ':');
-        for (char* at = rest == nullptr ? argument : rest + 1; *at != '\0'; ++at) *at = '*';
-    }
-    if ((options.url && has_secret(*options.url)) || (environment != nullptr && has_secret(environment))) {
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
 }
 
@@ -117,10 +101,6 @@ public:
     }
 
     int run() {
-        if (options_.keep_until_children_exit && !locks_.all_have_descriptors()) {
-            locks_.release();
-            return report_.failed(exit_code::usage, "--keep-until-children-exit goes with lock files only");
-        }
         plan_.tty = find_terminal();
         adopt_orphans();
         command_end end;
@@ -130,6 +110,7 @@ public:
             keeper.dismiss();
         } catch (const std::system_error& failure) {
             locks_.release();
+            locks_.report_release();
             return report_.failed(exit_code::os_error, std::string("cannot start the command: ") + failure.what());
         }
         return conclude(end);
@@ -151,6 +132,10 @@ private:
 
     int conclude(const command_end& end) {
         using kind = command_end::kind;
+        // Those who inherited the descriptors keep the locks, and unlocking ours would take them away. Before anything
+        // is written: others wait.
+        const bool keeps = options_.keep_until_children_exit && end.what == kind::exited;
+        const bool was_ours = keeps || locks_.release();
         if (end.what == kind::exited || end.what == kind::lost) {
             if (WIFSIGNALED(end.status)) {
                 report_.died_of(WTERMSIG(end.status));
@@ -158,10 +143,11 @@ private:
                 report_.exited(WEXITSTATUS(end.status));
             }
         }
-        // Those who inherited the descriptors keep the locks, and unlocking ours would take them away.
-        if (!options_.keep_until_children_exit || end.what != kind::exited) locks_.release();
+        locks_.report_release();
         switch (end.what) {
-            case kind::exited: break;
+            case kind::exited:
+                if (!was_ours) return exit_code::lost;
+                break;
             case kind::lost: return exit_code::lost;
             case kind::guardian_died:
                 return report_.failed(exit_code::internal, "the guardian was killed, and the command with it");
@@ -188,10 +174,14 @@ int acquire_and_run(const program_arguments& all, const run_options& options, st
     const int descriptor = open_signal_descriptor();
     if (descriptor < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
     acquisition locks(options, std::move(url), report);
+    if (options.keep_until_children_exit && !locks.are_files()) {
+        throw usage_error("--keep-until-children-exit goes with lock files only");
+    }
     switch (locks.acquire(descriptor)) {
         case acquisition::outcome::held: break;
         case acquisition::outcome::conflict: report.conflict(locks.refused()); return options.conflict_exit_code;
         case acquisition::outcome::interrupted: report.interrupted(locks.signal()); die_of(locks.signal());
+        case acquisition::outcome::lost: report.found_lost(locks.refused()); return exit_code::lost;
     }
     const int status = held_run(all, options, locks, report, signals, descriptor).run();
     // Without the destructors of handles: `--keep-until-children-exit` leaves the locks to others, and else all is
@@ -203,6 +193,7 @@ int acquire_and_run(const program_arguments& all, const run_options& options, st
 
 int run_command(const program_arguments& all, int first) {
     reserve_standard_descriptors();
+    spare_present_children();
     run_options options;
     std::optional<std::string> url;
     std::optional<run_reporter> report;
@@ -214,7 +205,7 @@ int run_command(const program_arguments& all, int first) {
         }
         url = chosen_url(options);
         if (url) use_drivers_for(*url, all);
-        hide_secrets(options);
+        hide_secrets(url.value_or(""), options.url_argument);
         report.emplace(options);
     } catch (const usage_error& wrong) {
         say(std::string("run: ") + wrong.what() + "; see holdfast run --help");

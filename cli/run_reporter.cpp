@@ -1,7 +1,9 @@
 #include "run_reporter.hpp"
 
+#include "printable.hpp"
+#include "say.hpp"
+
 #include <chrono>
-#include <cstdio>
 #include <utility>
 
 namespace holdfast::cli {
@@ -10,7 +12,7 @@ namespace {
 /// For a message of one line, whatever the name holds.
 std::string quoted(const std::string& name) {
     constexpr std::size_t longest = 120;
-    std::string text = json_string(name.substr(0, longest));
+    std::string text = printable(json_string(name.substr(0, longest)));
     if (name.size() > longest) text.insert(text.size() - 1, "...");
     return text;
 }
@@ -23,13 +25,6 @@ std::string seconds(nanoseconds time) {
 }
 
 }  // namespace
-
-void say(const std::string& text) {
-    // In one piece: the command writes there, too. And at once, which not every C runtime does.
-    const std::string line = "holdfast: " + text + '\n';
-    std::fwrite(line.data(), 1, line.size(), stderr);
-    std::fflush(stderr);
-}
 
 run_reporter::run_reporter(const run_options& options) : verbose_(options.verbose) {
     if (options.events) events_ = json_events(*options.events);
@@ -80,6 +75,11 @@ void run_reporter::started(std::int64_t process) {
 
 void run_reporter::lost(const std::string& name) {
     say("the lock " + quoted(name) + " was lost; ending the command");
+    if (events_.enabled()) events_.write(std::move(json_event("lost").add("name", name)));
+}
+
+void run_reporter::found_lost(const std::string& name) {
+    say("the lock " + quoted(name) + " was lost");
     if (events_.enabled()) events_.write(std::move(json_event("lost").add("name", name)));
 }
 

@@ -12,9 +12,6 @@
 
 namespace holdfast::cli {
 
-/// A line on standard error.
-void say(const std::string& text);
-
 /// Steps as JSON lines and, with -v, as text.
 class run_reporter final : public acquisition_listener {
 public:
@@ -29,6 +26,8 @@ public:
     void interrupted(int signal);
     void started(std::int64_t process);
     void lost(const std::string& name);
+    /// Before the command was started, or without that it was noticed while it ran.
+    void found_lost(const std::string& name);
     void exited(std::int64_t status);
     void died_of(int signal);
     /// @return @p code

@@ -21,6 +21,8 @@ using namespace std::chrono_literals;
 
 /// A command that ends within this time does not pay for the detection of a loss (a thread, an inotify instance).
 constexpr nanoseconds arm_after = 20ms;
+/// How often to look whether a lock is lost of which nothing has told: holdfast itself may have been stopped meanwhile.
+constexpr nanoseconds look_every = 1s;
 /// How long after the last moment for the command the guardian may stay silent before it counts as stopped: where the
 /// lock is gone already, and before a lease ends.
 constexpr nanoseconds guardian_grace = 2s;
@@ -64,7 +66,7 @@ private:
     void wait_for_news() {
         std::array<pollfd, 3> sources{
             {{keeper_.descriptor(), POLLIN, 0}, {signals_, POLLIN, 0}, {lost_event_, POLLIN, 0}}};
-        const nanoseconds next = std::min({arm_at_, refresh_at_, give_up_at_, lease_give_up_at_});
+        const nanoseconds next = std::min({arm_at_, look_at_, refresh_at_, give_up_at_, lease_give_up_at_});
         if (next == never) {
             poll(sources.data(), sources.size(), -1);
             return;
@@ -151,6 +153,7 @@ private:
 
     void arm() {
         arm_at_ = never;
+        look_at_ = boot_time() + look_every;
         lost_event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (lost_event_ < 0) {
             // Out of descriptors; the library may give some back. A lease's deadline is the guardian's anyway.
@@ -190,6 +193,11 @@ private:
         const nanoseconds now = boot_time();
         if (now >= arm_at_) arm();
         if (now >= refresh_at_) refresh_deadline();
+        if (now >= look_at_ && !losing_) {
+            look_at_ = now + look_every;
+            const auto is_lost = [](const watched_lock& each) { return each.is_lost && each.is_lost(); };
+            if (std::any_of(locks_.begin(), locks_.end(), is_lost)) begin_to_lose();
+        }
         if (lost_event_ >= 0 && !losing_) {
             std::uint64_t count = 0;
             if (read(lost_event_, &count, sizeof count) > 0) begin_to_lose();
@@ -205,9 +213,10 @@ private:
 
     void begin_to_lose() {
         losing_ = true;
+        look_at_ = never;
         keeper_.terminate();
         give_up_at_ = boot_time() + plan_.grace + guardian_grace;
-        // Afterwards: writing may block, and the command must not run on for as long.
+        // Afterwards: writing may take a moment.
         report_loss();
     }
 
@@ -215,7 +224,7 @@ private:
         if (!hooks_.lost) return;
         const watched_lock* which = &locks_.front();
         for (const watched_lock& each : locks_) {
-            if (each.lost_token && each.lost_token().stop_requested()) which = &each;
+            if (each.lost_token && (each.lost_token().stop_requested() || each.is_lost())) which = &each;
         }
         hooks_.lost(*which);
     }
@@ -240,6 +249,7 @@ private:
     bool losing_ = false;
     nanoseconds deadline_ = never;
     nanoseconds arm_at_ = never;
+    nanoseconds look_at_ = never;
     nanoseconds refresh_at_ = never;
     nanoseconds give_up_at_ = never;
     nanoseconds lease_give_up_at_ = never;

@@ -16,6 +16,8 @@ struct watched_lock {
     std::string name;
     /// Stopped when the lock is lost; asking arms the detection. Empty: the backend cannot tell.
     std::function<std::stop_token()> lost_token;
+    /// A look. Empty where `lost_token` is.
+    std::function<bool()> is_lost;
     /// On CLOCK_BOOTTIME; `nanoseconds::max()` where the lock does not end by itself.
     std::function<nanoseconds()> valid_until;
 };

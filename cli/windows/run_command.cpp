@@ -6,6 +6,7 @@
 #include "../run_command.hpp"
 #include "../run_options.hpp"
 #include "../run_reporter.hpp"
+#include "../say.hpp"
 #include "command_line.hpp"
 
 #include <core/windows/wide.hpp>
@@ -152,13 +153,16 @@ int acquire_and_run(const run_options& options, std::optional<std::string> url, 
         case acquisition::outcome::held: break;
         case acquisition::outcome::conflict: report.conflict(locks.refused()); return options.conflict_exit_code;
         case acquisition::outcome::interrupted: report.interrupted(locks.signal()); return interrupted_status;
+        case acquisition::outcome::lost: report.found_lost(locks.refused()); return exit_code::lost;
     }
     try {
         const int status = run_held(options, report);
-        locks.release();
-        return status;
+        const bool kept = locks.release();
+        locks.report_release();
+        return kept ? status : exit_code::lost;
     } catch (const start_failure& failure) {
         locks.release();
+        locks.report_release();
         return report.failed(failure.code(), failure.what());
     }
 }

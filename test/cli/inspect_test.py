@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,41 @@ class Inspect(unittest.TestCase):
         text = run("list", "--url", self.url).stdout
         self.assertIn("left.lock: free\n", text)
         self.assertIn(f": held (exclusive) by process {holder.pid} ", text)
+
+    def test_passwords_are_not_in_the_list_of_processes(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"redis://ann:hunter2@127.0.0.1:{silent.getsockname()[1]}"
+            for arguments in (["list", "--url", url], ["list", f"--url={url}"], ["doctor", url], ["bench", "--url", url]):
+                one = subprocess.Popen([holdfast, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                try:
+                    # It has begun to talk, and gets no answer.
+                    silent.settimeout(20)
+                    peer, _ = silent.accept()
+                    shown = pathlib.Path(f"/proc/{one.pid}/cmdline").read_bytes()
+                    peer.close()
+                    self.assertIn(arguments[0].encode(), shown)
+                    self.assertNotIn(b"hunter2", shown)
+                finally:
+                    one.kill()
+                    one.wait()
+
+    def test_a_look_makes_no_directory(self):
+        missing = self.directory / "missing" / "locks"
+        result = run("doctor", f"file://{missing}")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("does not exist yet", result.stdout)
+        self.assertFalse(missing.parent.exists())
+
+    def test_control_characters_of_names_do_nothing_to_a_terminal(self):
+        (self.directory / "a\x1b[31m\u009b31m.lock").touch()
+        text = run("list", "--url", self.url).stdout
+        self.assertIn("a?[31m?31m.lock: free", text)
+
+    def test_what_is_no_subcommand_is_said(self):
+        wrong = run("backup")
+        self.assertEqual(wrong.returncode, 64)
+        self.assertIn("holdfast run backup -- COMMAND", wrong.stderr)
+        self.assertIn("Usage", run("help").stdout)
 
     def test_list_reads_the_url_from_the_environment_and_from_a_file(self):
         self.hold("one")

@@ -120,6 +120,13 @@ std::vector<finding> file_backend::examine(const examination& how) {
     if (settings_->opts.exact_paths) {
         throw error(errc::unsupported, "exact paths have nothing in common to examine; name a directory");
     }
+    struct stat found {};
+    if (::stat(settings_->opts.directory.c_str(), &found) != 0 && errno == ENOENT) {
+        // A look makes nothing.
+        return {{grade::warning, "directory",
+                 "'" + settings_->opts.directory + "' does not exist yet; the first lock makes it"},
+                look_at_inotify()};
+    }
     std::vector<finding> made{try_exclusion(*settings_)};
     made.push_back(look_at_permissions(settings_->opts.directory));
     made.push_back(look_at_inotify());

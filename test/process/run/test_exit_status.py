@@ -4,11 +4,12 @@ import fcntl
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import unittest
 
-from support import HOLDFAST, PATIENCE, RunCase, is_locked
+from support import HOLDFAST, PATIENCE, Pipe, RunCase, is_alive, is_locked
 
 
 class ExitStatus(RunCase):
@@ -204,6 +205,83 @@ class Surroundings(RunCase):
         for _ in range(100):
             self.assertEqual(self.run_it(["--exact", self.path], ["true"]).returncode, 0)
             self.assertFalse(is_locked(self.path))
+
+
+class Loss(RunCase):
+    """A lock file that somebody removes is a lost lock."""
+
+    def lock_files(self):
+        directory = os.path.join(self.directory, "locks")
+        return [os.path.join(directory, each) for each in os.listdir(directory)]
+
+    def full_pipe(self):
+        """Something to write to that nobody reads, and that has no room left."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        os.set_blocking(writer, False)
+        try:
+            while True:
+                os.write(writer, b"x" * 4096)
+        except BlockingIOError:
+            os.set_blocking(writer, True)
+        return writer
+
+    def test_nobody_who_does_not_read_keeps_the_command_running(self):
+        pipe = Pipe(self)
+        process = self.start(["-v", "x"], ["sh", "-c", f"echo $$ >/proc/self/fd/{pipe.writer}; exec sleep 600"],
+                             stderr=self.full_pipe(), pass_fds=(pipe.writer,))
+        command = int(pipe.line())
+        for each in self.lock_files():
+            os.unlink(each)
+        self.assertEqual(process.wait(PATIENCE), 79)
+        self.assertFalse(is_alive(command))
+
+    def test_what_is_lost_while_another_one_is_waited_for_starts_nothing(self):
+        started = os.path.join(self.directory, "started")
+        with open(self.path) as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            process = self.start(["x", "--exact", self.path], ["touch", started], stderr=subprocess.PIPE, text=True)
+            self.wait_until_waiting(process)
+            for each in self.lock_files():
+                os.unlink(each)
+            # While the other lock is still held elsewhere.
+            self.assertEqual(process.wait(PATIENCE), 79)
+        self.assertIn('"x" was lost', process.stderr.read())
+        self.assertFalse(os.path.exists(started))
+        self.assertFalse(is_locked(self.path))
+
+    def test_what_the_release_finds_lost_is_the_status(self):
+        done = self.run_it(["x"], ["sh", "-c", f'rm "{self.directory}"/locks/*'])
+        self.assertEqual(done.returncode, 79)
+        self.assertIn("lost", done.stderr)
+
+
+class Twins(RunCase):
+    def test_one_lock_by_two_names_is_refused(self):
+        link = os.path.join(self.directory, "link")
+        os.link(self.path, link)
+        folder = os.path.join(self.directory, "folder")
+        os.symlink(self.directory, folder)
+        for other in (os.path.join(self.directory, ".", "exact.lock"), os.path.join(folder, "exact.lock"), link):
+            done = self.run_it(["--exact", self.path, "--exact", other], ["true"])
+            self.assertEqual(done.returncode, 64, other)
+            self.assertIn("are one lock", done.stderr)
+        for name in ("a", "b"):
+            self.assertEqual(self.run_it(["--exact", os.path.join(self.directory, name), "--exact", self.path],
+                                         ["true"]).returncode, 0)
+
+
+@unittest.skipUnless(os.geteuid() == 0 and shutil.which("unshare"), "needs root and unshare")
+class DefaultDirectory(RunCase):
+    def test_a_fault_that_may_pass_leads_to_no_other_directory(self):
+        del self.environment["HOLDFAST_URL"]
+        script = 'mount -t tmpfs -o ro none /run/lock && exec "$@"'
+        for verb in (["run", "x", "--", "true"], ["list"], ["doctor"]):
+            done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", HOLDFAST, *verb], timeout=PATIENCE,
+                                  env=self.environment, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 73, done.stderr)
+            self.assertIn("/run/lock/holdfast-", done.stderr)
 
 
 class Events(RunCase):

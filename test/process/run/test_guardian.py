@@ -7,7 +7,8 @@ import signal
 import subprocess
 import unittest
 
-from support import PATIENCE, RunCase, is_alive, is_locked, is_stopped, process_exists, stat_of, until, waits_for_flock
+from support import (HOLDFAST, PATIENCE, RunCase, is_alive, is_locked, is_stopped, process_exists, stat_of, until,
+                     waits_for_flock)
 
 KILLS = int(os.environ.get("HOLDFAST_TEST_KILLS", "200"))
 BALLAST = r"""
@@ -162,6 +163,19 @@ class Killed(RunCase):
             process, victims = self.start_stubborn(how={"env": environment})
             overlaps += self.check_alone(process, victims, process.kill) != "alone"
         self.assertEqual(overlaps, 0)
+
+
+class Bystanders(RunCase):
+    def test_what_holdfast_was_started_with_outlives_it(self):
+        # A shell's job, which becomes holdfast's child by exec.
+        script = f'sleep 600 & echo $!; exec "{HOLDFAST}" run x -- sh -c "kill -9 \\$PPID; sleep 600"'
+        done = subprocess.Popen(["sh", "-c", script], env=self.environment, stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL, text=True)
+        bystander = int(done.stdout.readline())
+        self.addCleanup(os.kill, bystander, signal.SIGKILL)
+        self.assertEqual(done.wait(PATIENCE), 70)
+        done.stdout.close()
+        self.assertTrue(is_alive(bystander))
 
 
 class Inheritance(RunCase):
