@@ -97,8 +97,8 @@ public:
         : wanted_{std::move(wanted)} {}
     /// Of a vector of locks, of semaphores or of requests.
     template <class Wanted>
-    requires std::convertible_to<const Wanted&, lock_request> lock_requests(
-        const std::vector<Wanted>& wanted)  // NOLINT(google-explicit-constructor)
+    // NOLINTNEXTLINE(google-explicit-constructor)
+    requires std::convertible_to<const Wanted&, lock_request> lock_requests(const std::vector<Wanted>& wanted)
         : wanted_(wanted.begin(), wanted.end()) {}
 
     bool empty() const noexcept { return wanted_.empty(); }
