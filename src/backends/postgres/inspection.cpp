@@ -296,7 +296,7 @@ std::vector<lock_entry> list_locks(inquiry& server, const list_query& query) {
         " ELSE pg_catalog.lpad(pg_catalog.to_hex(l.classid::int8), 8, '0') || ',' ||"
         " pg_catalog.lpad(pg_catalog.to_hex(l.objid::int8), 8, '0') END AS key,"
         " l.granted, l.mode, l.pid, a.application_name, a.usename, coalesce(pg_catalog.host(a.client_addr), 'local'),"
-        " CASE WHEN l.granted THEN '' ELSE a.query_start::text END,"
+        " CASE WHEN l.granted THEN a.backend_start::text ELSE a.query_start::text END,"
         " CASE WHEN l.granted THEN '' ELSE pg_catalog.array_to_string(pg_catalog.pg_blocking_pids(l.pid), ',') END"
         " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database"
         " LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
@@ -317,7 +317,10 @@ std::vector<lock_entry> list_locks(inquiry& server, const list_query& query) {
         made.details.emplace_back("application", application);
         made.details.emplace_back("user", server.at(row, 5));
         made.details.emplace_back("client", server.at(row, 6));
-        if (made.state == lock_entry::status::waiting) {
+        if (made.state == lock_entry::status::held) {
+            // The server does not note when it granted a lock; not before that.
+            made.details.emplace_back("connected_since", server.at(row, 7));
+        } else {
             made.details.emplace_back("since", server.at(row, 7));
             made.details.emplace_back("blocked_by", server.at(row, 8));
         }

@@ -40,6 +40,8 @@ TEST_F(postgres_inspection, a_list_shows_holders_and_who_waits_for_them) {
     EXPECT_EQ(found[1].state, lock_entry::status::waiting);
     EXPECT_EQ(found[1].access, "exclusive");
     EXPECT_EQ(detail(found[1], "blocked_by"), detail(found[0], "pid"));
+    EXPECT_NE(detail(found[1], "since"), "");
+    EXPECT_NE(detail(found[0], "connected_since"), "");
     EXPECT_EQ(from.locks.list({}).size(), 3U);
     held.release();
     EXPECT_EQ(waiting.get().state(), held_state::held);
