@@ -349,13 +349,24 @@ HOLDFAST_CONTRACT(composite_lists, deferred_and_never_started_leave_nothing_held
 HOLDFAST_CONTRACT(composite_lists, whose_handlers_are_never_run_are_released, covers(31, 64)) {
     const lock one = locks().make_lock(place().unique_name());
     const lock two = locks().make_lock(place().unique_name());
+    // Run here, so that it is known when the handler has gone to its own executor.
+    boost::asio::io_context library;
+    const auto seen = std::make_shared<scribe>();
+    const provider mine = place().make_provider({.executor = library.get_executor(), .observer = seen});
     {
         boost::asio::io_context user;
-        async_acquire_all({one, two}, seconds(5),
+        async_acquire_all({mine.make_lock(one.name()), mine.make_lock(two.name())}, seconds(5),
                           boost::asio::bind_executor(user, [](error_code, const composite_handle&) {
                               ADD_FAILURE() << "its executor has not run";
                           }));
-        EXPECT_TRUE(eventually([&] { return static_cast<bool>(is_taken({two})); }, limits().patience));
+        EXPECT_TRUE(eventually(
+            [&] {
+                library.restart();
+                library.poll();
+                return seen->read().size() == 2;
+            },
+            limits().patience));
+        EXPECT_TRUE(is_taken({two}));
     }
     EXPECT_TRUE(eventually([&] { return is_free({one}) && is_free({two}); }, limits().patience));
 }
