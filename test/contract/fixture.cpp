@@ -3,6 +3,7 @@
 #include <atomic>
 #include <ostream>
 #include <random>
+#include <thread>
 
 #include <unistd.h>
 
@@ -122,6 +123,23 @@ void contract_test::give(held& handle) {
     const outcome how = release(handle);
     EXPECT_FALSE(how.code) << how.code.message() << ": " << how.diag.message;
     EXPECT_FALSE(handle);
+}
+
+void contract_test::expect_no_try_refused(int at_once, const std::function<target()>& make) {
+    std::atomic<int> refused{0};
+    std::vector<std::thread> threads;
+    for (int count = 0; count < at_once; ++count) {
+        threads.emplace_back([&, same = make()] {
+            for (int round = 0; round < limits().race_rounds; ++round) {
+                outcome how = try_acquire(same);
+                EXPECT_FALSE(how.code) << how.code.message();
+                if (how.nothing()) ++refused;
+                if (how.granted()) give(how.handle);
+            }
+        });
+    }
+    for (std::thread& each : threads) each.join();
+    EXPECT_EQ(refused, 0);
 }
 
 testing::AssertionResult contract_test::is_free(const target& on) {

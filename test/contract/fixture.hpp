@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -83,6 +84,8 @@ protected:
     outcome try_acquire(const target& on, timeout limit = timeout::zero()) {
         return calls().run({verb::try_acquire, &on, nullptr, limit});
     }
+    /// So many threads, each with one that @p make gives, try and give back, again and again: all have a place.
+    void expect_no_try_refused(int at_once, const std::function<target()>& make);
     outcome release(held& handle) { return calls().run({verb::release, nullptr, &handle}); }
     outcome upgrade(held& handle, timeout limit = timeout::zero()) {
         return calls().run({verb::upgrade, nullptr, &handle, limit});

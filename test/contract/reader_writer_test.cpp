@@ -1,9 +1,6 @@
 // Readers together, or one writer; both kinds of reader-writer lock.
 #include <contract/fixture.hpp>
 
-#include <atomic>
-#include <thread>
-
 namespace holdfast::contract {
 namespace {
 
@@ -55,20 +52,7 @@ HOLDFAST_CONTRACT(reader_writer, two_readers_hold_at_once_and_keep_a_writer_out,
 }
 
 HOLDFAST_CONTRACT(reader_writer, readers_that_try_at_once_are_never_refused, covers(42)) {
-    std::atomic<int> refused{0};
-    std::vector<std::thread> threads;
-    for (int count = 0; count < 4; ++count) {
-        threads.emplace_back([&, same = read()] {
-            for (int round = 0; round < limits().race_rounds; ++round) {
-                outcome how = try_acquire(same);
-                EXPECT_FALSE(how.code) << how.code.message();
-                if (how.nothing()) ++refused;
-                if (how.granted()) give(how.handle);
-            }
-        });
-    }
-    for (std::thread& each : threads) each.join();
-    EXPECT_EQ(refused, 0);
+    expect_no_try_refused(4, [this] { return read(); });
 }
 
 HOLDFAST_CONTRACT(reader_writer, a_writer_keeps_readers_and_writers_out, covers(43, 69)) {

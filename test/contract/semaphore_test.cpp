@@ -97,20 +97,7 @@ HOLDFAST_CONTRACT(tickets, all_taken_keep_others_out_until_one_is_free, covers(5
 /// A try that meets another one of its process, which is just being granted a ticket, has one of its own to get.
 HOLDFAST_CONTRACT(tickets, as_many_tries_as_there_are_are_never_refused, covers(1)) {
     constexpr int all = 4;
-    std::atomic<int> refused{0};
-    std::vector<std::thread> threads;
-    for (int count = 0; count < all; ++count) {
-        threads.emplace_back([&, same = of(all)] {
-            for (int round = 0; round < limits().race_rounds; ++round) {
-                outcome how = try_acquire(same);
-                EXPECT_FALSE(how.code) << how.code.message();
-                if (how.nothing()) ++refused;
-                if (how.granted()) give(how.handle);
-            }
-        });
-    }
-    for (std::thread& each : threads) each.join();
-    EXPECT_EQ(refused, 0);
+    expect_no_try_refused(all, [&] { return of(all); });
 }
 
 HOLDFAST_CONTRACT(tickets, a_great_many_under_a_long_name_are_no_trouble, covers(55, 36)) {
