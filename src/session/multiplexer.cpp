@@ -1,16 +1,13 @@
+// Which command goes over which connection, and what its answer means.
 #include <core/key_state.hpp>
-#include <core/runner.hpp>
 #include <session/multiplexer.hpp>
+#include <session/session_connection.hpp>
+#include <session/session_link.hpp>
 
-#include <boost/asio/post.hpp>
-
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
+#include <deque>
 #include <string>
 
 namespace holdfast {
@@ -20,22 +17,11 @@ namespace {
 
 /// How much one statement may carry.
 constexpr std::size_t largest_batch = 512;
-/// When a cancel that has had no effect is sent again.
-constexpr std::chrono::milliseconds cancel_again = std::chrono::milliseconds(50);
-/// When a descriptor that could not be had is asked for again.
-constexpr std::chrono::milliseconds arm_again = std::chrono::milliseconds(100);
 /// How long no further connection is tried for waiting after one could not be had.
 constexpr std::chrono::milliseconds no_place_for = std::chrono::seconds(5);
-/// When a caller sees after what the executor would have done by then, if it ran.
-constexpr std::chrono::milliseconds help_after = std::chrono::seconds(1);
-constexpr std::chrono::milliseconds help_cancelled_after = std::chrono::milliseconds(10);
-/// When it is looked again whether an interruption is over.
-constexpr std::chrono::milliseconds interruption_look = std::chrono::milliseconds(5);
 constexpr int most_failures = 4;
 /// When that which could not be given back is tried again: after so long, then four times and nine times that.
 constexpr std::chrono::milliseconds give_back_again = std::chrono::milliseconds(10);
-/// How long a connection may take, however short the caller's timeout is.
-constexpr std::chrono::milliseconds least_time_to_connect = std::chrono::seconds(1);
 /// How many connections that nobody uses are kept open, besides the first.
 constexpr std::size_t most_spare = 8;
 
@@ -46,319 +32,6 @@ int batch_kind(session_verb what) noexcept {
 }
 
 }  // namespace
-
-/// The reactor's own descriptor of a connection's socket: the driver may close its one at any time.
-struct reactor_end {
-    reactor_end(const boost::asio::any_io_executor& executor, int source) : descriptor(executor) {
-        const int made = own.open_with([source] { return ::fcntl(source, F_DUPFD_CLOEXEC, 0); });
-        error_code failed;
-        if (made >= 0) descriptor.assign(made, failed);
-    }
-    reactor_end(const reactor_end&) = delete;
-    reactor_end& operator=(const reactor_end&) = delete;
-    ~reactor_end() {
-        if (descriptor.is_open()) descriptor.release();
-    }
-
-    forked_descriptor own;
-    boost::asio::posix::stream_descriptor descriptor;
-    bool reading = false;
-    bool writing = false;
-};
-
-/// What a connection has to do with a name.
-struct name_use {
-    access mode = access::exclusive;
-    /// Handles that it holds the name for; more than one only of shared holds, see `may_go`.
-    int holds = 0;
-    int queued = 0;
-    int flying = 0;
-    int releases = 0;
-    /// The connection may hold it or not, and is being asked: nobody may rely on that hold.
-    bool unsure = false;
-
-    bool none() const noexcept { return holds == 0 && queued == 0 && flying == 0 && releases == 0; }
-};
-
-class session_connection {
-public:
-    bool idle() const noexcept { return pending.empty() && flying.empty(); }
-    /// Holds nothing, and nothing is asked of it.
-    bool spare() const noexcept { return names.empty() && idle() && !stands && !awaits_cancels(); }
-    /// Stands waiting, and the operation that wanted it has gone.
-    bool waits_for_nobody() const noexcept { return stands && !flying.empty() && flying.front()->owner == nullptr; }
-    /// Something is still out that ends what this session waits for, and could hit what comes next.
-    bool awaits_cancels() const noexcept { return cancels_out > 0 || interrupted; }
-    /// What could not be had for want of a descriptor.
-    bool lacks_reactor() const noexcept { return reactor_leads && reactor == nullptr; }
-    bool lacks_monitor() const noexcept {
-        return !watchers.empty() && !monitored && line->status() != session_wire::state::connecting;
-    }
-    /// While it connects and the executor leads.
-    boottime::time_point wakes_at() const noexcept { return std::min(connect_by, line->due()); }
-    std::size_t load() const noexcept { return pending.size() + flying.size(); }
-
-    std::uint64_t id = 0;
-    std::unique_ptr<session_wire> line;
-    std::deque<std::shared_ptr<session_request>> pending;
-    session_wire::batch flying;
-    std::unordered_map<const key_state*, name_use> names;
-
-    const session_request* leader = nullptr;
-    bool reactor_leads = false;
-    bool pump_posted = false;
-    /// More than one went at a time last; where one is alone, waiting for others costs a turn of the executor's.
-    bool gathers = false;
-    std::shared_ptr<reactor_end> reactor;
-
-    bool stands = false;
-    /// Cancels of its wait that are not answered: until then it gets no other command, which they could hit.
-    int cancels_out = 0;
-    boottime::time_point cancelled_at = boottime::time_point::min();
-    /// Its wait is being ended past all connections; until that is over it gets no other command either.
-    bool interrupted = false;
-    bool over = false;
-    boottime::time_point connect_by = never;
-    boottime::time_point used_at{};
-    bool pinged = false;
-
-    bool monitored = false;
-    std::vector<std::pair<std::uint64_t, std::function<void()>>> watchers;
-};
-
-/// An epoll set of its own for the ends of connections, nested in the reactor: being in it costs a connection nothing.
-struct multiplexer::end_watch {
-    explicit end_watch(const boost::asio::any_io_executor& executor) : descriptor(executor) {
-        const int made = own.open_with([] { return ::epoll_create1(EPOLL_CLOEXEC); });
-        error_code failed;
-        if (made >= 0) descriptor.assign(made, failed);
-    }
-    end_watch(const end_watch&) = delete;
-    end_watch& operator=(const end_watch&) = delete;
-    ~end_watch() {
-        if (descriptor.is_open()) descriptor.release();
-    }
-
-    forked_descriptor own;
-    boost::asio::posix::stream_descriptor descriptor;
-};
-
-/// One call from outside: takes the mutex, and leaves nothing half done.
-class multiplexer::entry {
-public:
-    explicit entry(multiplexer& owner, const session_request* calling = nullptr) : owner_(owner), guard_(owner.mutex_) {
-        owner_.calling_ = calling;
-    }
-    entry(const entry&) = delete;
-    entry& operator=(const entry&) = delete;
-    ~entry() {
-        // Whoever called has had its look: what comes now, it has to be told.
-        owner_.calling_ = nullptr;
-        owner_.tidy();
-    }
-
-private:
-    multiplexer& owner_;
-    const std::lock_guard<std::mutex> guard_;
-};
-
-/// One lock's way to its connection.
-class session_link final : public link {
-public:
-    explicit session_link(std::shared_ptr<multiplexer> owner) : owner_(std::move(owner)) {}
-
-    ~session_link() override {
-        if (owner_->generation_ != fork_generation()) return;
-        const multiplexer::entry inside(*owner_);
-        if (asked_ != nullptr && asked_->owner != nullptr) {
-            if (asked_->done) {
-                // Whoever gave it up did not know yet that it was answered: the lock may be granted, or gone.
-                take_answer();
-            } else {
-                owner_->detach(asked_);
-                // What is out makes sure by itself.
-                if (asked_->what == session_verb::release || asked_->what == session_verb::probe) return;
-            }
-        }
-        if (keeps_ == keeping::nothing || place_->over) return;
-        claim who;
-        who.target = std::move(target_);
-        who.mode = mode_;
-        owner_->make_sure(who, place_, keeps_ == keeping::lock ? session_verb::release : session_verb::probe);
-    }
-
-    progress start(const command& cmd, notifier& on_progress) override {
-        if (asked_ == nullptr) asked_ = std::make_shared<session_request>();
-        session_request& asked = *asked_;
-        const multiplexer::entry inside(*owner_, asked_.get());
-        if (asked.who.target != cmd.who->target || asked.who.mode != cmd.who->mode) asked.who = *cmd.who;
-        asked.what = verb_of(cmd.what);
-        asked.owner = &on_progress;
-        asked.on_caller = cmd.on_caller;
-        asked.done = asked.waits = asked.cancelled = asked.forced = asked.displaced = false;
-        if (cmd.what != verb::wait) asked.no_room.clear();
-        const auto now = boottime::now();
-        // A try has no time of its own; but it need not wait much longer for a connection than its caller would.
-        asked.deadline = cmd.what == verb::try_acquire && cmd.reconnect_until > now
-                             ? std::max(cmd.reconnect_until, now + least_time_to_connect)
-                             : never;
-        if (cmd.what == verb::wait && cmd.limit.count() >= 0) asked.deadline = now + cmd.limit;
-        owner_->begin(asked_, place_);
-        return look();
-    }
-
-    progress advance() override {
-        const multiplexer::entry inside(*owner_, asked_.get());
-        if (!asked_->done && asked_->at != nullptr && asked_->at->leader == asked_.get()) {
-            // Its own reference: the request leaves the connection when that ends.
-            const auto at = asked_->at;
-            owner_->drive(at);
-        }
-        if (!asked_->done && asked_->on_caller && boottime::now() >= help_at_) owner_->help();
-        if (!asked_->done && asked_->cancelled && boottime::now() >= cancel_again_at_) cancel();
-        if (!asked_->done && boottime::now() >= asked_->deadline && (asked_->waits || connects()) &&
-            owner_->unqueue(asked_)) {
-            // That somebody else has it would be a guess where nobody could be asked.
-            const bool unasked = !asked_->waits || !asked_->no_room.empty();
-            owner_->finish(*asked_, unasked ? verdict::failed : verdict::timed_out);
-            if (!asked_->waits) asked_->answer.text = "no connection to the server in time";
-            if (!asked_->no_room.empty()) asked_->answer.text = std::move(asked_->no_room);
-        }
-        return look();
-    }
-
-    void request_cancel() override {
-        const multiplexer::entry inside(*owner_);
-        if (asked_ != nullptr && !asked_->done) cancel();
-    }
-
-    int descriptor() const noexcept override { return polled_; }
-    short poll_events() const noexcept override { return events_; }
-    bool reusable() const noexcept override { return false; }
-
-    bool keeps(const claim&) const noexcept override {
-        const multiplexer::entry inside(*owner_);
-        return !place_->over && !owner_->ended_unseen(place_);
-    }
-
-    std::shared_ptr<void> watch_loss(const claim&, std::function<void()> suspicion) override {
-        const multiplexer::entry inside(*owner_);
-        if (place_->over) {
-            suspicion();
-            return nullptr;
-        }
-        const std::uint64_t id = ++owner_->last_id_;
-        place_->watchers.emplace_back(id, std::move(suspicion));
-        owner_->monitor(place_);
-        return {place_.get(), [owner = owner_, place = place_, id](void*) {
-                    if (owner->generation_ != fork_generation()) return;
-                    const multiplexer::entry ending(*owner);
-                    std::erase_if(place->watchers, [id](const auto& each) { return each.first == id; });
-                }};
-    }
-
-private:
-    enum class keeping : unsigned char { nothing, lock, perhaps };
-
-    static session_verb verb_of(verb what) {
-        switch (what) {
-            case verb::try_acquire: return session_verb::try_acquire;
-            case verb::wait: return session_verb::wait;
-            case verb::release: return session_verb::release;
-            case verb::probe: return session_verb::probe;
-            case verb::convert:
-            case verb::revert:
-            case verb::renew:
-            case verb::withdraw:
-            case verb::count: break;
-        }
-        throw error(errc::unsupported, "not a command of this backend");
-    }
-
-    bool connects() const {
-        return asked_->at != nullptr && asked_->at->line->status() == session_wire::state::connecting;
-    }
-
-    void cancel() {
-        cancel_again_at_ = boottime::now() + cancel_again;
-        owner_->cancel(asked_);
-    }
-
-    /// The mutex is held. What comes after this look has to be told to us again.
-    progress look() {
-        owner_->tidy();
-        owner_->calling_ = nullptr;
-        session_request& asked = *asked_;
-        polled_ = -1;
-        if (asked.done) {
-            take_answer();
-            return {true, never};
-        }
-        progress made{false, never};
-        if ((asked.waits || connects()) && boottime::now() < asked.deadline) made.again_at = asked.deadline;
-        if (asked.cancelled) made.again_at = std::min(made.again_at, cancel_again_at_);
-        help_at_ = never;
-        if (asked.on_caller && (asked.cancelled || asked.at == nullptr || asked.at->leader != asked_.get())) {
-            // What we wait for may be the executor's to do.
-            const bool cancelling = asked.cancelled || (asked.at != nullptr && asked.at->awaits_cancels());
-            help_at_ = boottime::now() + (cancelling ? help_cancelled_after : help_after);
-            made.again_at = std::min(made.again_at, help_at_);
-        }
-        if (asked.at != nullptr && asked.at->leader == asked_.get()) {
-            polled_ = asked.at->line->descriptor();
-            events_ = asked.at->line->events();
-            made.again_at = std::min({made.again_at, asked.at->connect_by, asked.at->line->due()});
-        }
-        return made;
-    }
-
-    void take_answer() {
-        session_request& asked = *asked_;
-        reply_ = std::move(asked.answer);
-        asked.owner = nullptr;
-        switch (reply_.result) {
-            case verdict::granted:
-                keeps_ = keeping::lock;
-                place_ = asked.at;
-                break;
-            case verdict::doubt:
-                keeps_ = keeping::perhaps;
-                place_ = asked.at;
-                break;
-            case verdict::refused:
-            case verdict::timed_out:
-                // Where it was refused is a good place to stand.
-                place_ = asked.at;
-                keeps_ = keeping::nothing;
-                break;
-            case verdict::released:
-            case verdict::not_held:
-            case verdict::deadlock:
-            case verdict::link_lost: keeps_ = keeping::nothing; break;
-            case verdict::failed:
-                if (keeps_ == keeping::lock) keeps_ = keeping::perhaps;
-                break;
-        }
-        asked.at = nullptr;
-        if (keeps_ == keeping::nothing) return;
-        target_ = asked.who.target;
-        mode_ = asked.who.mode;
-        // Not needed until the release: what is held by the ten thousand has to be small.
-        asked_.reset();
-    }
-
-    const std::shared_ptr<multiplexer> owner_;
-    std::shared_ptr<session_request> asked_;
-    /// What `place_` holds for us. Not a claim, which has an owner's id as well.
-    std::shared_ptr<const resource> target_;
-    std::shared_ptr<session_connection> place_;
-    access mode_ = access::exclusive;
-    keeping keeps_ = keeping::nothing;
-    short events_ = 0;
-    int polled_ = -1;
-    boottime::time_point cancel_again_at_ = never;
-    boottime::time_point help_at_ = never;
-};
 
 multiplexer::multiplexer(connector connect, const multiplexer_options& options)
     : connect_(std::move(connect)), options_(options) {}
@@ -476,82 +149,6 @@ multiplexer::connection_ptr multiplexer::open() {
     return made;
 }
 
-multiplexer::connection_ptr multiplexer::place_to_stand(const connection_ptr& preferred) {
-    const bool limited = options_.multiplexing;
-    if (limited && (standing_ >= options_.max_waiting_connections || standing_ + 1 >= options_.max_connections)) {
-        return nullptr;
-    }
-    // Where the server has no room for more, one of ours stays for tries and releases.
-    const bool crowded = boottime::now() < stand_again_at_;
-    const auto free =
-        std::count_if(connections_.begin(), connections_.end(), [](const auto& each) { return !each->stands; });
-    if (!limited || !crowded || free > 1) {
-        if (preferred != nullptr && !preferred->over && preferred->spare()) return preferred;
-        // From the back: the first one is what tries go to.
-        const auto found =
-            std::find_if(connections_.rbegin(), connections_.rend(), [](const auto& each) { return each->spare(); });
-        if (found != connections_.rend()) return *found;
-    }
-    if (crowded || (limited && static_cast<int>(connections_.size()) >= options_.max_connections)) return nullptr;
-    return open();
-}
-
-void multiplexer::stand(const connection_ptr& where, const request_ptr& asked) {
-    where->stands = true;
-    ++standing_;
-    asked->what = session_verb::wait;
-    enqueue(where, asked);
-}
-
-void multiplexer::enter_room(const request_ptr& asked) {
-    asked->in_room = true;
-    asked->at = nullptr;
-    const std::uint64_t number = ++last_in_room_;
-    asked->target = static_cast<std::int64_t>(number);
-    room_.emplace(number, asked);
-    room_names_.emplace(asked->who.target->key.get(), number);
-    if (room_due_ == never) {
-        room_due_ = boottime::now() + options_.retry_cadence;
-        schedule(room_due_);
-    }
-}
-
-void multiplexer::leave_room(const request_ptr& asked) {
-    const auto number = static_cast<std::uint64_t>(asked->target);
-    asked->in_room = false;
-    const auto [first, last] = room_names_.equal_range(asked->who.target->key.get());
-    const auto found = std::find_if(first, last, [number](const auto& each) { return each.second == number; });
-    if (found != last) room_names_.erase(found);
-    room_.erase(number);
-    if (!room_.empty()) return;
-    room_due_ = never;
-    timer_may_end_ = tick_at_ != never;
-}
-
-/// One more try for somebody in the room, unless it is sure to fail.
-void multiplexer::retry(const request_ptr& asked) {
-    if (refused_here(*asked)) return;
-    leave_room(asked);
-    asked->what = session_verb::try_acquire;
-    connection_ptr where = choose(*asked);
-    asked->forced = where == nullptr;
-    enqueue(where == nullptr ? least_busy(nullptr) : where, asked);
-}
-
-void multiplexer::retry_room() {
-    std::vector<request_ptr> all;
-    all.reserve(room_.size());
-    for (const auto& each : room_) all.push_back(each.second);
-    for (const request_ptr& each : all) {
-        if (const connection_ptr where = place_to_stand(nullptr)) {
-            leave_room(each);
-            stand(where, each);
-        } else {
-            retry(each);
-        }
-    }
-}
-
 void multiplexer::retry_failed(boottime::time_point now) {
     // Taken out first: what is enqueued may fail at once, and come again.
     std::vector<retrial> due;
@@ -636,15 +233,9 @@ bool multiplexer::may_go(const connection_ptr& where, const request_ptr& asked) 
     return false;
 }
 
-void multiplexer::pump(const connection_ptr& where) {
-    if (where->over) return;
-    if (where->line->status() == session_wire::state::ended) {
-        // It may have ended as it began: then nothing will ever come that could tell of it.
-        ended(where);
-        return;
-    }
-    if (where->line->status() == session_wire::state::ready && where->flying.empty() && !where->awaits_cancels() &&
-        !where->pending.empty()) {
+/// What @p where has to send next, as far as it may go now.
+session_wire::batch multiplexer::gather(const connection_ptr& where) {
+    for (;;) {
         std::deque<request_ptr> waiting;
         waiting.swap(where->pending);
         session_wire::batch batch;
@@ -668,33 +259,45 @@ void multiplexer::pump(const connection_ptr& where) {
                 waiting.push_front(next);
                 break;
             }
-            if (next->what == session_verb::try_acquire) {
-                name_use& name = where->names.find(next->who.target->key.get())->second;
-                --name.queued;
-                ++name.flying;
-            }
-            if (next->what == session_verb::wait) {
-                const auto now = boottime::now();
-                next->limit = std::chrono::milliseconds(-1);
-                if (next->deadline != never) {
-                    next->limit = std::max(std::chrono::ceil<std::chrono::milliseconds>(next->deadline - now),
-                                           std::chrono::milliseconds(1));
-                }
-                if (options_.max_server_wait.count() > 0 &&
-                    (next->limit.count() < 0 || next->limit > options_.max_server_wait)) {
-                    next->limit = options_.max_server_wait;
-                }
-            }
+            set_out(where, *next);
             batch.push_back(next);
             if (batch_kind(next->what) == 0) break;
         }
         // Those who stay were first. Where nothing is out for which they could wait, one release here was enough.
         const bool again = batch.empty() && waiting.empty() && released_here && !where->pending.empty();
         where->pending.insert(where->pending.end(), waiting.begin(), waiting.end());
-        if (again) {
-            pump(where);
-            return;
-        }
+        if (!again) return batch;
+    }
+}
+
+/// Goes with the next batch.
+void multiplexer::set_out(const connection_ptr& where, session_request& asked) const {
+    if (asked.what == session_verb::try_acquire) {
+        name_use& name = where->names.find(asked.who.target->key.get())->second;
+        --name.queued;
+        ++name.flying;
+    }
+    if (asked.what != session_verb::wait) return;
+    asked.limit = std::chrono::milliseconds(-1);
+    if (asked.deadline != never) {
+        asked.limit = std::max(std::chrono::ceil<std::chrono::milliseconds>(asked.deadline - boottime::now()),
+                               std::chrono::milliseconds(1));
+    }
+    if (options_.max_server_wait.count() > 0 && (asked.limit.count() < 0 || asked.limit > options_.max_server_wait)) {
+        asked.limit = options_.max_server_wait;
+    }
+}
+
+void multiplexer::pump(const connection_ptr& where) {
+    if (where->over) return;
+    if (where->line->status() == session_wire::state::ended) {
+        // It may have ended as it began: then nothing will ever come that could tell of it.
+        ended(where);
+        return;
+    }
+    if (where->line->status() == session_wire::state::ready && where->flying.empty() && !where->awaits_cancels() &&
+        !where->pending.empty()) {
+        session_wire::batch batch = gather(where);
         if (!batch.empty()) {
             where->flying = std::move(batch);
             where->gathers = where->flying.size() > 1;
@@ -963,67 +566,6 @@ void multiplexer::ended(connection_ptr where) {
     if (never_open && no_room) displace();
 }
 
-/** The server has no room for one more connection, and all of ours stand: then nobody else here could be asked for, be
-    his lock free or not. The one that stood up last makes way, and waits without a connection from now on.
-*/
-void multiplexer::displace() {
-    if (!options_.multiplexing || !options_.cancels_on_server) return;
-    connection_ptr last;
-    for (const connection_ptr& each : connections_) {
-        if (!each->stands || each->interrupted) return;
-        if (!each->flying.empty() && each->flying.front()->owner != nullptr) last = each;
-    }
-    if (last == nullptr) return;
-    last->flying.front()->displaced = true;
-    interrupt(last);
-}
-
-void multiplexer::interrupt(const connection_ptr& where) {
-    if (std::exchange(where->interrupted, true)) return;
-    where->line->interrupt();
-    schedule(boottime::now() + interruption_look);
-}
-
-void multiplexer::cancel(const request_ptr& asked) {
-    asked->cancelled = true;
-    if (unqueue(asked)) {
-        finish(*asked, verdict::refused);
-    } else if (asked->what == session_verb::wait && asked->at != nullptr) {
-        cancel_standing(asked->at);
-    }
-}
-
-/// Over another connection, which takes a twentieth of the time of a cancel request of its own.
-void multiplexer::cancel_standing(const connection_ptr& where) {
-    if (!options_.cancels_on_server || where->cancels_out > 0 || where->interrupted) return;
-    connection_ptr over = least_busy(where.get());
-    if (over == nullptr) over = open();
-    where->cancelled_at = boottime::now();
-    ++where->cancels_out;
-    auto made = std::make_shared<session_request>();
-    made->what = session_verb::cancel;
-    made->target = where->line->session();
-    enqueue(over, made);
-}
-
-/// From now on nothing can hit what that session does next.
-/// @param had_a_way there was a connection to send it over
-void multiplexer::cancel_answered(std::int64_t session, bool had_a_way) {
-    const auto found = std::find_if(connections_.begin(), connections_.end(), [session](const auto& each) {
-        return each->cancels_out > 0 && each->line->session() == session;
-    });
-    if (found == connections_.end()) return;
-    // Its own reference: the vector may change.
-    const connection_ptr where = *found;
-    --where->cancels_out;
-    if (!had_a_way && where->stands && !where->flying.empty()) {
-        interrupt(where);
-        return;
-    }
-    pump(where);
-    if (!where->over && where->spare()) place_freed_ = true;
-}
-
 /// The owner of @p asked goes; the command may be anywhere.
 void multiplexer::detach(const request_ptr& asked) {
     const bool releasing = asked->what == session_verb::release || asked->what == session_verb::probe;
@@ -1098,190 +640,6 @@ void multiplexer::close_spare() {
         each->line->end(std::move(why));
         ended(each);
     }
-}
-
-const boost::asio::any_io_executor& multiplexer::executor() {
-    if (!executor_) executor_ = get_executor_();
-    return *executor_;
-}
-
-/// In a handler of the executor: whom the work rouses runs when the mutex is free again.
-template <class Work>
-void multiplexer::take_turn(Work work) {
-    gathered_rousings roused(*executor_);
-    {
-        const entry inside(*this);
-        work();
-    }
-    roused.run();
-}
-
-bool multiplexer::have_reactor(const connection_ptr& where) {
-    if (where->reactor == nullptr) {
-        auto made = std::make_shared<reactor_end>(executor(), where->line->descriptor());
-        if (!made->descriptor.is_open()) return false;
-        where->reactor = std::move(made);
-    }
-    return true;
-}
-
-/// The executor reads @p where.
-void multiplexer::arm(const connection_ptr& where) {
-    if (!have_reactor(where)) {
-        // No descriptor is to be had; the locks on this connection are not to suffer for that.
-        schedule(boottime::now() + arm_again);
-        return;
-    }
-    const short events = where->line->events();
-    if ((events & POLLIN) != 0 && !where->reactor->reading) await(where, false);
-    if ((events & POLLOUT) != 0 && !where->reactor->writing) await(where, true);
-}
-
-void multiplexer::await(const connection_ptr& where, bool writing) {
-    using boost::asio::posix::stream_descriptor;
-    const auto& end = where->reactor;
-    (writing ? end->writing : end->reading) = true;
-    end->descriptor.async_wait(
-        writing ? stream_descriptor::wait_write : stream_descriptor::wait_read,
-        [weak = weak_from_this(), at = std::weak_ptr(where), source = std::weak_ptr(end), writing](error_code code) {
-            const auto self = weak.lock();
-            const auto found = at.lock();
-            if (self == nullptr || found == nullptr || code == boost::asio::error::operation_aborted) return;
-            self->take_turn([&] {
-                const auto from = source.lock();
-                if (from == nullptr || found->reactor != from) return;
-                (writing ? from->writing : from->reading) = false;
-                if (found->reactor_leads) self->drive(found);
-            });
-        });
-}
-
-void multiplexer::post_pump(const connection_ptr& where) {
-    if (std::exchange(where->pump_posted, true)) return;
-    boost::asio::post(executor(), [weak = weak_from_this(), where] {
-        const auto self = weak.lock();
-        if (self == nullptr) return;
-        self->take_turn([&] {
-            where->pump_posted = false;
-            self->pump(where);
-        });
-    });
-}
-
-void multiplexer::schedule(boottime::time_point at) {
-    if (at >= tick_at_) return;
-    tick_at_ = at;
-    if (timer_ == nullptr) timer_ = std::make_unique<boost::asio::steady_timer>(executor());
-    timer_->expires_after(std::max<boottime::duration>(at - boottime::now(), std::chrono::milliseconds(0)));
-    timer_->async_wait([weak = weak_from_this()](error_code code) {
-        if (code) return;
-        const auto self = weak.lock();
-        if (self != nullptr) self->take_turn([&] { self->tick(); });
-    });
-}
-
-void multiplexer::tick() {
-    tick_at_ = never;
-    const auto now = boottime::now();
-    if (room_due_ <= now) {
-        room_due_ = now + options_.retry_cadence;
-        retry_room();
-        if (room_.empty()) room_due_ = never;
-    }
-    retry_failed(now);
-    const auto all = connections_;
-    for (const connection_ptr& each : all) {
-        if (each->over) continue;
-        if (each->lacks_reactor()) arm(each);
-        if (each->lacks_monitor()) monitor(each);
-        if (each->interrupted && !each->line->interrupting()) {
-            each->interrupted = false;
-            pump(each);
-            if (!each->over && each->spare()) place_freed_ = true;
-            if (each->over) continue;
-        }
-        if (each->line->status() == session_wire::state::connecting) {
-            if (each->reactor_leads && now >= each->wakes_at()) drive(each);
-        } else if (options_.cancels_on_server && each->waits_for_nobody()) {
-            // A cancel can get lost.
-            if (now >= each->cancelled_at + cancel_again) cancel_standing(each);
-        } else if (options_.keepalive.count() > 0 && !each->names.empty() && each->idle() && !each->pinged &&
-                   now >= each->used_at + options_.keepalive) {
-            each->pinged = true;
-            auto made = std::make_shared<session_request>();
-            made->what = session_verb::ping;
-            enqueue(each, made);
-        }
-    }
-    if (const auto next = next_tick(); next != never) schedule(next);
-}
-
-/// A caller does the executor's part: that may not run, or only once this call is over.
-void multiplexer::help() {
-    const auto all = connections_;
-    for (const connection_ptr& each : all) {
-        if (!each->over && each->reactor_leads) drive(each);
-    }
-    if (boottime::now() >= tick_at_) tick();
-}
-
-boottime::time_point multiplexer::next_tick() const {
-    auto next = room_due_;
-    const auto now = boottime::now();
-    for (const retrial& each : retrials_) next = std::min(next, each.at);
-    for (const connection_ptr& each : connections_) {
-        if (each->lacks_reactor() || each->lacks_monitor()) next = std::min(next, now + arm_again);
-        if (each->interrupted) next = std::min(next, now + interruption_look);
-        if (each->line->status() == session_wire::state::connecting) {
-            if (each->reactor_leads) next = std::min(next, each->wakes_at());
-        } else if (options_.cancels_on_server && each->waits_for_nobody()) {
-            next = std::min(next, now + cancel_again);
-        } else if (options_.keepalive.count() > 0 && !each->names.empty()) {
-            next = std::min(next, std::max(now, each->used_at) + options_.keepalive);
-        }
-    }
-    return next;
-}
-
-/// From now on the end of @p where is seen without anybody's asking.
-void multiplexer::monitor(const connection_ptr& where) {
-    if (where->monitored || where->over || where->line->status() == session_wire::state::connecting) return;
-    if (ends_ == nullptr) {
-        auto made = std::make_unique<end_watch>(executor());
-        if (made->descriptor.is_open()) {
-            ends_ = std::move(made);
-            await_ends();
-        }
-    }
-    if (ends_ != nullptr && have_reactor(where)) {
-        epoll_event wanted{};
-        wanted.events = EPOLLRDHUP;
-        wanted.data.u64 = where->id;
-        where->monitored = ::epoll_ctl(ends_->own.get(), EPOLL_CTL_ADD, where->reactor->own.get(), &wanted) == 0;
-    }
-    // Whoever wants to know of the end must not be left without.
-    if (!where->monitored) schedule(boottime::now() + arm_again);
-}
-
-void multiplexer::look_for_ends() {
-    std::array<epoll_event, 64> seen{};
-    const int count = ::epoll_wait(ends_->own.get(), seen.data(), static_cast<int>(seen.size()), 0);
-    for (int i = 0; i < count; ++i) {
-        const std::uint64_t id = seen.at(static_cast<std::size_t>(i)).data.u64;
-        const auto found =
-            std::find_if(connections_.begin(), connections_.end(), [id](const auto& each) { return each->id == id; });
-        if (found != connections_.end()) ended_unseen(connection_ptr(*found));
-    }
-    await_ends();
-}
-
-void multiplexer::await_ends() {
-    ends_->descriptor.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                                 [weak = weak_from_this()](error_code code) {
-                                     const auto self = weak.lock();
-                                     if (self == nullptr || code == boost::asio::error::operation_aborted) return;
-                                     self->take_turn([&] { self->look_for_ends(); });
-                                 });
 }
 
 }  // namespace core

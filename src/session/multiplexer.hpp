@@ -6,10 +6,8 @@
 #include <core/fork.hpp>
 #include <session/wire.hpp>
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,6 +21,7 @@ namespace holdfast {
 inline namespace v0 {
 namespace core {
 
+struct end_watch;
 class key_state;
 
 struct multiplexer_options {
@@ -87,37 +86,29 @@ public:
 private:
     friend class session_link;
     class entry;
-    struct end_watch;
     using request_ptr = std::shared_ptr<session_request>;
     using connection_ptr = std::shared_ptr<session_connection>;
 
-    template <class Work>
-    void take_turn(Work work);
+    // The mutex is held in all that follows, but for `take_turn`.
 
-    // The mutex is held in all of these.
+    // multiplexer.cpp: which command goes over which connection, and what its answer means.
     void begin(const request_ptr& asked, const connection_ptr& on);
     void begin_try(const request_ptr& asked);
     void begin_wait(const request_ptr& asked, const connection_ptr& on);
-    void cancel(const request_ptr& asked);
     void detach(const request_ptr& asked);
     void make_sure(const claim& who, const connection_ptr& on, session_verb what);
+    void retry_failed(boottime::time_point now);
 
     bool refused_here(const session_request& asked);
     connection_ptr choose(const session_request& asked);
     connection_ptr least_busy(const session_connection* but) const;
     connection_ptr open();
-    connection_ptr place_to_stand(const connection_ptr& preferred);
-    void stand(const connection_ptr& where, const request_ptr& asked);
-    void enter_room(const request_ptr& asked);
-    void leave_room(const request_ptr& asked);
-    void retry(const request_ptr& asked);
-    void retry_room();
-    void retry_failed(boottime::time_point now);
-
     void enqueue(const connection_ptr& where, const request_ptr& asked);
     bool unqueue(const request_ptr& asked);
     void pump(const connection_ptr& where);
+    session_wire::batch gather(const connection_ptr& where);
     bool may_go(const connection_ptr& where, const request_ptr& asked);
+    void set_out(const connection_ptr& where, session_request& asked) const;
     void appoint(const connection_ptr& where);
     void drive(const connection_ptr& where);
     bool ended_unseen(const connection_ptr& where);
@@ -126,13 +117,26 @@ private:
     void finish(session_request& asked, verdict result);
     void finish(session_request& asked);
     void ended(connection_ptr where);
+    void tidy();
+    void close_spare();
+
+    // multiplexer_waits.cpp: who waits in the server, who without a connection, and how a wait in the server is ended.
+    connection_ptr place_to_stand(const connection_ptr& preferred);
+    void stand(const connection_ptr& where, const request_ptr& asked);
+    void enter_room(const request_ptr& asked);
+    void leave_room(const request_ptr& asked);
+    void retry(const request_ptr& asked);
+    void retry_room();
+    void cancel(const request_ptr& asked);
     void cancel_standing(const connection_ptr& where);
     void cancel_answered(std::int64_t session, bool had_a_way);
     void displace();
     void interrupt(const connection_ptr& where);
-    void tidy();
-    void close_spare();
 
+    // multiplexer_reactor.cpp: sockets that nobody else reads, the clock, and the ends of connections.
+    template <class Work>
+    void take_turn(Work work);
+    const boost::asio::any_io_executor& executor();
     bool have_reactor(const connection_ptr& where);
     void arm(const connection_ptr& where);
     void await(const connection_ptr& where, bool writing);
@@ -144,7 +148,6 @@ private:
     void monitor(const connection_ptr& where);
     void await_ends();
     void look_for_ends();
-    const boost::asio::any_io_executor& executor();
 
     const connector connect_;
     const multiplexer_options options_;
@@ -183,6 +186,25 @@ private:
     boottime::time_point tick_at_ = never;
     std::unique_ptr<end_watch> ends_;
     std::uint64_t last_id_ = 0;
+};
+
+/// One call from outside: takes the mutex, and leaves nothing half done.
+class multiplexer::entry {
+public:
+    explicit entry(multiplexer& owner, const session_request* calling = nullptr) : owner_(owner), guard_(owner.mutex_) {
+        owner_.calling_ = calling;
+    }
+    entry(const entry&) = delete;
+    entry& operator=(const entry&) = delete;
+    ~entry() {
+        // Whoever called has had its look: what comes now, it has to be told.
+        owner_.calling_ = nullptr;
+        owner_.tidy();
+    }
+
+private:
+    multiplexer& owner_;
+    const std::lock_guard<std::mutex> guard_;
 };
 
 }  // namespace core
