@@ -9,25 +9,17 @@
 
 #include <libpq-fe.h>
 
-#include <array>
 #include <atomic>
 #include <deque>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace holdfast {
 inline namespace v0 {
 namespace postgres {
 
-/// Which of the error codes an SQLSTATE is.
-errc code_of(std::string_view sqlstate) noexcept;
-/// The same for a connection that was not made. @param text as `without_details` gives it
-errc code_of_refusal(std::string_view sqlstate, std::string_view text) noexcept;
-/// libpq's verbose message without places in the source. A connection that was not made has no SQLSTATE of its own, but
-/// there it is, and goes from the text to @p sqlstate.
-std::string without_details(std::string_view message, std::string& sqlstate);
+struct parameters;
 
 class connection final : public core::session_wire {
 public:
@@ -57,13 +49,16 @@ private:
         purpose what = purpose::answer;
         std::size_t statement = 0;
     };
-    struct parameters;
 
+    // connection_setup.cpp: how it comes about.
     void start(const char* const* keywords, const char* const* values, bool expand);
     bool start_at_next_host();
     void connect();
     void count_time_of_host();
     void set_up();
+    void take_setup(const PGresult& result);
+    void take_sequence(const PGresult& result);
+
     bool send(std::size_t number, const parameters& with, purpose what = purpose::answer);
     void flush();
     void read();
@@ -72,8 +67,6 @@ private:
     void complete_transaction();
     bool send_draw();
     bool draw_for_the_found();
-    void take_setup(const PGresult& result);
-    void take_sequence(const PGresult& result);
     void take_tokens(const PGresult& result);
     void take_answers(const PGresult& result);
     void take_error(const PGresult& result);
@@ -81,13 +74,21 @@ private:
     bool is_settled() const;
     void give_all_back();
     void answer_failed();
-    /// The socket is libpq's, which may close it in any call; a forked child has to close it as well.
-    void watch_socket();
     void fail(errc code, std::string text);
     void lose();
 
+    /// Runs @p call, in which libpq may close its socket or open another: no fork sees it in between.
     template <class Call>
-    auto with_socket(Call call);
+    auto with_socket(Call call) {
+        const core::no_fork_here no_fork;
+        const auto result = call();
+        if (const int now = ::PQsocket(connection_); now != socket_.get()) {
+            // The one before is closed already.
+            socket_.release();
+            if (now >= 0) socket_.reset(now);
+        }
+        return result;
+    }
 
     const postgres::pooler pooler_;
     const std::chrono::milliseconds lost_after_;
@@ -99,6 +100,7 @@ private:
     /// Each lock is a transaction.
     const bool transactions_;
     PGconn* connection_ = nullptr;
+    /// The socket is libpq's, which may close it in any call; a forked child has to close it as well.
     core::forked_descriptor socket_;
     state state_ = state::connecting;
     short events_ = 0;

@@ -1,4 +1,4 @@
-#include <backends/postgres/connection.hpp>
+#include <backends/postgres/errors.hpp>
 #include <backends/postgres/exchange.hpp>
 #include <backends/postgres/external.hpp>
 #include <backends/postgres/inspection.hpp>

@@ -1,5 +1,5 @@
 // What `holdfast list` and `holdfast doctor` tell of a server.
-#include <backends/postgres/connection.hpp>
+#include <backends/postgres/errors.hpp>
 #include <backends/postgres/fencing.hpp>
 #include <backends/postgres/inspection.hpp>
 #include <backends/postgres/options.hpp>

@@ -1,5 +1,5 @@
 // Locks that belong to a transaction of the user's.
-#include <backends/postgres/connection.hpp>
+#include <backends/postgres/errors.hpp>
 #include <backends/postgres/exchange.hpp>
 #include <backends/postgres/strategy.hpp>
 #include <core/backend.hpp>

@@ -1,5 +1,5 @@
 // Options and names of the postgres backend; no server.
-#include <backends/postgres/connection.hpp>
+#include <backends/postgres/errors.hpp>
 #include <backends/postgres/options.hpp>
 
 #include <gtest/gtest.h>
