@@ -22,6 +22,9 @@ constexpr off_t page = 4096;
 
 /// How long `names` and `clean` wait for the directory's lock.
 constexpr std::chrono::seconds inspection_patience{5};
+/// How long the last one of a process to leave waits for the directory's lock, which others have for microseconds.
+constexpr std::chrono::milliseconds leaving_patience{20};
+constexpr std::chrono::microseconds leaving_pause{100};
 // A set may be removed while we look for a place in it.
 constexpr int most_attempts = 8;
 
@@ -151,10 +154,19 @@ set_directory::~set_directory() {
             return std::all_of(known.begin(), known.end(), [](const auto& each) { return each == nullptr; });
         };
         if (none(sets_[0]) && none(sets_[1])) return;
-        // If another process is at work here, what we leave is removed by it or by the next one.
-        const locked_directory where(*this);
-        if (where.result() != resolution::found) return;
-        for (const auto kind : {set_kind::tickets, set_kind::readers}) remove_unused(where, kind);
+        // Another process that leaves in this moment must not see us use what it looks at: else both would leave it.
+        // What is left all the same is removed by the next one.
+        const auto deadline = boottime::now() + leaving_patience;
+        for (;;) {
+            const locked_directory where(*this);
+            if (where.result() == resolution::found) {
+                for (const auto kind : {set_kind::tickets, set_kind::readers}) remove_unused(where, kind);
+                for (auto& known : sets_) known.clear();
+                return;
+            }
+            if (where.result() == resolution::failed || boottime::now() >= deadline) return;
+            std::this_thread::sleep_for(leaving_pause);
+        }
     } catch (...) {
         // No memory: what we leave is removed by the next process.
     }

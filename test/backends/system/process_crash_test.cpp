@@ -184,6 +184,42 @@ TEST(KilledMaker, LeavesNothingThatHinders) {
     EXPECT_EQ(in_child(rounds, 60s), "");
 }
 
+/// What the one still uses as the other looks whether it is used, the one has to remove.
+TEST(Leavers, OfTheSameMomentLeaveNothingBehind) {
+    constexpr int rounds = 500;
+    constexpr int leavers = 2;
+    const published_sets place;
+    const shared<std::atomic<int>> came;
+    // Goes on when all have come for the given time, they and we.
+    const auto meet = [&came](int time) {
+        ++*came;
+        const auto end = boottime::now() + 10s;
+        while (*came < time * (leavers + 1)) {
+            if (boottime::now() >= end) return false;
+            std::this_thread::yield();
+        }
+        return true;
+    };
+    std::vector<std::unique_ptr<child>> all;
+    for (int who = 0; who < leavers; ++who) {
+        all.push_back(std::make_unique<child>([&] {
+            for (int round = 0; round < rounds; ++round) {
+                std::optional<provider> there(place.open());
+                there->make_lock("x").acquire().release();
+                require(meet(3 * round + 1), "alone");
+                there.reset();
+                require(meet(3 * round + 2) && meet(3 * round + 3), "alone");
+            }
+        }));
+    }
+    for (int round = 0; round < rounds; ++round) {
+        ASSERT_TRUE(meet(3 * round + 1) && meet(3 * round + 2));
+        ASSERT_FALSE(std::filesystem::exists(place.file())) << "after round " << round;
+        ASSERT_TRUE(meet(3 * round + 3));
+    }
+    for (const auto& each : all) EXPECT_EQ(each->wait(), 0);
+}
+
 TEST(Fork, LeavesTheChildWithoutTheLock) {
     const published_sets place;
     const provider locks = place.open();
