@@ -36,8 +36,29 @@ public:
 
     /// `held` while every member is; otherwise the worst of theirs.
     held_state state() const noexcept;
-    /// Stopped as soon as any member is lost.
+    /// Stopped as soon as any member is lost. Otherwise as @ref lock_handle::lost_token.
     std::stop_token lost_token() const;
+
+    /** @brief Completes when any member is lost.
+
+        @par Handler signature
+        `void(error_code)`: no error once one is lost; `errc::cancelled` when they were released, or the wait cancelled,
+        first; `errc::invalid_state` for an empty handle; `errc::unavailable` for want of memory.
+        @par Thread safety
+        The handler runs on its associated executor, by default that of the first member's provider.
+        @par Cancellation
+        All types; ends the wait only, the locks stay held.
+    */
+    template <class CompletionToken>
+    auto async_wait_lost(CompletionToken&& token) const {
+        return boost::asio::async_initiate<CompletionToken, void(error_code)>(
+            [](auto handler, holds held) {
+                const auto executor = executor_of(held);
+                start_wait_lost(std::move(held),
+                                detail::erase_completion<detail::no_result>(std::move(handler), executor));
+            },
+            token, held_ones());
+    }
 
     /** @brief Releases every member, the last acquired first, whatever happens to the others.
         @par Errors
@@ -75,12 +96,13 @@ public:
 
 private:
     struct loss;
+    using holds = std::vector<std::shared_ptr<core::hold>>;
 
     template <class CompletionToken>
     auto release_into(diagnostics* diag, CompletionToken&& token) {
         return boost::asio::async_initiate<CompletionToken, void(error_code)>(
             [](auto handler, composite_handle held, diagnostics* details) {
-                const auto executor = executor_of(held.members_);
+                const auto executor = executor_of(held.held_ones());
                 start_release(std::move(held.members_), details,
                               detail::erase_completion<detail::no_result>(std::move(handler), executor));
             },
@@ -88,7 +110,9 @@ private:
             token, std::move(*this), diag);
     }
 
-    static boost::asio::any_io_executor executor_of(const std::vector<lock_handle>& members);
+    holds held_ones() const;
+    static boost::asio::any_io_executor executor_of(const holds& members);
+    static void start_wait_lost(holds members, std::unique_ptr<detail::completion<detail::no_result>> done);
     static void start_release(std::vector<lock_handle> members, diagnostics* diag,
                               std::unique_ptr<detail::completion<detail::no_result>> done);
 

@@ -369,10 +369,97 @@ private:
     std::weak_ptr<detail::cancellable> now_;
 };
 
+/// The wait for whichever of several holds ends first. Kept alive by the waits for each.
+class first_end final : public detail::cancellable, public std::enable_shared_from_this<first_end> {
+public:
+    explicit first_end(std::unique_ptr<detail::completion<detail::no_result>> done) : done_(std::move(done)) {}
+
+    void begin() { done_->connect(weak_from_this()); }
+    std::unique_ptr<detail::completion<detail::no_result>> wait_for_one() {
+        return std::make_unique<end_of_one>(shared_from_this());
+    }
+    /// From now on waits may be cancelled, and those be that ended too soon for it.
+    void all_begun() {
+        {
+            const std::lock_guard guard(mutex_);
+            all_begun_ = true;
+            if (!over_) return;
+        }
+        cancel_waits();
+    }
+
+    void ended(error_code code) {
+        std::unique_ptr<detail::completion<detail::no_result>> done;
+        {
+            const std::lock_guard guard(mutex_);
+            done = std::move(done_);
+        }
+        if (done == nullptr) return;
+        done->complete(code, {});
+        cancel();
+    }
+
+    void cancel() noexcept override {
+        {
+            const std::lock_guard guard(mutex_);
+            over_ = true;
+            if (!all_begun_) return;
+        }
+        cancel_waits();
+    }
+
+private:
+    class end_of_one final : public detail::completion<detail::no_result> {
+    public:
+        explicit end_of_one(std::shared_ptr<first_end> whole) : whole_(std::move(whole)) {}
+        void complete(error_code code, detail::no_result, detail::delivery) override { whole_->ended(code); }
+        void connect(std::weak_ptr<detail::cancellable> wait) override { whole_->waits_.push_back(std::move(wait)); }
+
+    private:
+        const std::shared_ptr<first_end> whole_;
+    };
+
+    void cancel_waits() noexcept {
+        for (const auto& each : waits_) {
+            if (const auto wait = each.lock()) wait->cancel();
+        }
+    }
+
+    std::mutex mutex_;
+    std::unique_ptr<detail::completion<detail::no_result>> done_;
+    /// By the thread that begins them, until all have begun; then nobody changes it any more.
+    std::vector<std::weak_ptr<detail::cancellable>> waits_;
+    bool all_begun_ = false;
+    bool over_ = false;
+};
+
 }  // namespace
 
-boost::asio::any_io_executor composite_handle::executor_of(const std::vector<lock_handle>& members) {
-    return lock_handle::executor_of(members.empty() ? nullptr : members.front().hold_);
+composite_handle::holds composite_handle::held_ones() const {
+    holds made;
+    made.reserve(members_.size());
+    for (const lock_handle& each : members_) made.push_back(each.hold_);
+    return made;
+}
+
+boost::asio::any_io_executor composite_handle::executor_of(const holds& members) {
+    return lock_handle::executor_of(members.empty() ? nullptr : members.front());
+}
+
+void composite_handle::start_wait_lost(holds members, std::unique_ptr<detail::completion<detail::no_result>> done) {
+    if (members.empty()) {
+        done->complete(make_error_code(errc::invalid_state), {});
+        return;
+    }
+    const auto whole = std::make_shared<first_end>(std::move(done));
+    whole->begin();
+    try {
+        for (auto& each : members) lock_handle::start_wait_lost(std::move(each), whole->wait_for_one());
+    } catch (const std::exception&) {
+        // No memory. The handler must still hear of it.
+        whole->ended(make_error_code(errc::unavailable));
+    }
+    whole->all_begun();
 }
 
 void composite_handle::start_release(std::vector<lock_handle> members, diagnostics* diag,

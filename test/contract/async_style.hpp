@@ -141,6 +141,11 @@ public:
                 break;
             case verb::wait_lost:
                 state->takes_diagnostics = false;
+                if (const auto* const several = what.handle->composite()) {
+                    Launcher::template launch<void>(
+                        state, [several](auto token) { return several->async_wait_lost(std::move(token)); });
+                    break;
+                }
                 Launcher::template launch<void>(state, [handle = &what.handle->plain()](auto token) {
                     return handle->async_wait_lost(std::move(token));
                 });

@@ -254,9 +254,12 @@ HOLDFAST_CONTRACT(composite, is_lost_when_any_member_is, covers(68)) {
         held taken = take(all());
         const std::stop_token token = taken.lost_token();
         EXPECT_FALSE(token.stop_requested());
+        pending watching = start_wait_lost(taken);
         HOLDFAST_NEEDS(place().lose_holds(name(which), watched(which).mapped_name()),
                        "an environment that can destroy holds");
         EXPECT_TRUE(eventually([&] { return token.stop_requested(); }, limits().loss_noticed));
+        ASSERT_TRUE(watching.done_within(limits().loss_noticed));
+        EXPECT_FALSE(watching.get().code);
         EXPECT_EQ(taken.state(), held_state::lost);
         EXPECT_EQ(release(taken).code, errc::lost);
         for (std::size_t each = 0; each < 3; ++each) EXPECT_TRUE(is_free(alone(each)));

@@ -31,11 +31,10 @@ HOLDFAST_CONTRACT_SUITE(loss, {.styles = every_style, .shapes = every_shape, .cr
 HOLDFAST_CONTRACT(loss, is_not_reported_while_the_lock_is_healthy, covers(20, 69)) {
     held taken = take(thing());
     const std::stop_token token = taken.lost_token();
-    pending watching = is_composite() ? pending(nullptr) : start_wait_lost(taken);
+    pending watching = start_wait_lost(taken);
     wait_for_nothing();
     EXPECT_FALSE(token.stop_requested());
     EXPECT_EQ(taken.state(), held_state::held);
-    if (is_composite()) return;
     EXPECT_FALSE(watching.done());
     watching.cancel();
     EXPECT_EQ(watching.get().code, errc::cancelled);
@@ -92,6 +91,56 @@ HOLDFAST_CONTRACT(loss, is_reported_by_the_release_even_if_nobody_looked, covers
     EXPECT_EQ(release(taken).code, errc::lost);
 }
 
+HOLDFAST_CONTRACT(loss, is_told_on_a_library_thread, covers(20)) {
+    const held taken = take(thing());
+    std::atomic<bool> told{false};
+    std::string thread;
+    std::thread::id told_on;
+    const std::stop_callback on_loss(taken.lost_token(), [&] {
+        char name[16] = {};
+        ::pthread_getname_np(::pthread_self(), name, sizeof name);
+        thread = name;
+        told_on = std::this_thread::get_id();
+        told = true;
+    });
+    HOLDFAST_NEEDS(lose(), "an environment that can destroy holds");
+    ASSERT_TRUE(eventually([&] { return told.load(); }, limits().loss_noticed));
+    EXPECT_NE(told_on, std::this_thread::get_id());
+#if !defined(_WIN32)
+    // winpthreads knows no detached thread by its name.
+    EXPECT_EQ(thread, "holdfast-lost");
+#endif
+}
+
+HOLDFAST_CONTRACT(loss, ends_a_wait_for_it, covers(20)) {
+    held taken = take(thing());
+    pending watching = start_wait_lost(taken);
+    EXPECT_FALSE(watching.done());
+    HOLDFAST_NEEDS(lose(), "an environment that can destroy holds");
+    ASSERT_TRUE(watching.done_within(limits().loss_noticed));
+    EXPECT_FALSE(watching.get().code);
+    EXPECT_EQ(taken.state(), held_state::lost);
+}
+
+HOLDFAST_CONTRACT(loss, is_reported_after_a_wait_for_it_was_cancelled, covers(20)) {
+    held taken = take(thing());
+    pending first = start_wait_lost(taken);
+    first.cancel();
+    EXPECT_EQ(first.get().code, errc::cancelled);
+    pending second = start_wait_lost(taken);
+    HOLDFAST_NEEDS(lose(), "an environment that can destroy holds");
+    ASSERT_TRUE(second.done_within(limits().loss_noticed));
+    EXPECT_FALSE(second.get().code);
+}
+
+HOLDFAST_CONTRACT(loss, ends_a_wait_that_begins_after_the_fact, covers(22)) {
+    held taken = take(thing());
+    HOLDFAST_NEEDS(lose(), "an environment that can destroy holds");
+    pending watching = start_wait_lost(taken);
+    ASSERT_TRUE(watching.done_within(limits().loss_noticed));
+    EXPECT_FALSE(watching.get().code);
+}
+
 /// What depends on the handle and not on the style.
 class loss_by_shape : public loss {};
 
@@ -131,66 +180,11 @@ HOLDFAST_CONTRACT(loss_by_shape, gives_the_lock_to_the_next_whom_the_loser_canno
     EXPECT_TRUE(is_taken(again.on(locks())));
 }
 
-/// A composite has a token only.
-class loss_of_one : public loss {};
+class loss_async : public loss {};
 
-HOLDFAST_CONTRACT_SUITE(loss_of_one, {.styles = every_style, .shapes = single_shapes, .crossed = false});
+HOLDFAST_CONTRACT_SUITE(loss_async, {.styles = asynchronous_styles, .shapes = every_shape, .crossed = false});
 
-HOLDFAST_CONTRACT(loss_of_one, is_told_on_a_library_thread, covers(20)) {
-    const held taken = take(thing());
-    std::atomic<bool> told{false};
-    std::string thread;
-    std::thread::id told_on;
-    const std::stop_callback on_loss(taken.lost_token(), [&] {
-        char name[16] = {};
-        ::pthread_getname_np(::pthread_self(), name, sizeof name);
-        thread = name;
-        told_on = std::this_thread::get_id();
-        told = true;
-    });
-    HOLDFAST_NEEDS(lose(), "an environment that can destroy holds");
-    ASSERT_TRUE(eventually([&] { return told.load(); }, limits().loss_noticed));
-    EXPECT_NE(told_on, std::this_thread::get_id());
-#if !defined(_WIN32)
-    // winpthreads knows no detached thread by its name.
-    EXPECT_EQ(thread, "holdfast-lost");
-#endif
-}
-
-HOLDFAST_CONTRACT(loss_of_one, ends_a_wait_for_it, covers(20)) {
-    held taken = take(thing());
-    pending watching = start_wait_lost(taken);
-    EXPECT_FALSE(watching.done());
-    HOLDFAST_NEEDS(lose(), "an environment that can destroy holds");
-    ASSERT_TRUE(watching.done_within(limits().loss_noticed));
-    EXPECT_FALSE(watching.get().code);
-    EXPECT_EQ(taken.state(), held_state::lost);
-}
-
-HOLDFAST_CONTRACT(loss_of_one, is_reported_after_a_wait_for_it_was_cancelled, covers(20)) {
-    held taken = take(thing());
-    pending first = start_wait_lost(taken);
-    first.cancel();
-    EXPECT_EQ(first.get().code, errc::cancelled);
-    pending second = start_wait_lost(taken);
-    HOLDFAST_NEEDS(lose(), "an environment that can destroy holds");
-    ASSERT_TRUE(second.done_within(limits().loss_noticed));
-    EXPECT_FALSE(second.get().code);
-}
-
-HOLDFAST_CONTRACT(loss_of_one, ends_a_wait_that_begins_after_the_fact, covers(22)) {
-    held taken = take(thing());
-    HOLDFAST_NEEDS(lose(), "an environment that can destroy holds");
-    pending watching = start_wait_lost(taken);
-    ASSERT_TRUE(watching.done_within(limits().loss_noticed));
-    EXPECT_FALSE(watching.get().code);
-}
-
-class loss_of_one_async : public loss {};
-
-HOLDFAST_CONTRACT_SUITE(loss_of_one_async, {.styles = asynchronous_styles, .shapes = single_shapes, .crossed = false});
-
-HOLDFAST_CONTRACT(loss_of_one_async, ends_a_wait_for_it_as_cancelled_when_released, covers(21, 25)) {
+HOLDFAST_CONTRACT(loss_async, ends_a_wait_for_it_as_cancelled_when_released, covers(21, 25)) {
     held taken = take(thing());
     pending watching = start_wait_lost(taken);
     give(taken);
