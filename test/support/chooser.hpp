@@ -1,44 +1,60 @@
-// Every sequence of answers to a run's questions, one run after the other.
+// The answers to the questions that a run asks, for one run after the other.
 #ifndef HOLDFAST_TEST_SUPPORT_CHOOSER_HPP
 #define HOLDFAST_TEST_SUPPORT_CHOOSER_HPP
 
 #include <cstddef>
 #include <cstdint>
+#include <random>
 #include <unordered_set>
 #include <vector>
 
 namespace holdfast::explorer {
 
-/// Answers "which of n?" so that repeated runs see every sequence of answers. Beyond its depth the answer is the first.
+/// Answers "which of n?". Beyond its depth the answer is the first.
 class chooser {
 public:
-    explicit chooser(std::size_t depth) : depth_(depth) {}
+    chooser() = default;
+    chooser(const chooser&) = delete;
+    chooser& operator=(const chooser&) = delete;
+    virtual ~chooser() = default;
 
-    std::size_t pick(std::size_t count) {
+    /// @param usual how many of them, the first ones, are nothing out of the way
+    virtual std::size_t pick(std::size_t count, std::size_t usual) = 0;
+    /// Some of a run's questions are still to be chosen.
+    virtual bool chooses() const noexcept = 0;
+    /// Whether this run is somewhere that the last one was not, with questions left or just answered.
+    virtual bool is_elsewhere() const noexcept = 0;
+    /// Whether a run has been here already, in the very same situation with as many questions left. If so whatever may
+    /// follow has been seen, or will be. @pre is_elsewhere
+    virtual bool was_here(std::uint64_t situation) = 0;
+
+    /// Prepares the same run once more.
+    virtual void repeat() = 0;
+    /// Prepares the next run. False when there is none.
+    virtual bool advance() = 0;
+};
+
+/// Repeated runs see every sequence of answers.
+class every_choice final : public chooser {
+public:
+    explicit every_choice(std::size_t depth) : depth_(depth) {}
+
+    std::size_t pick(std::size_t count, std::size_t) override {
         if (at_ >= depth_ || count <= 1) return 0;
         if (at_ == path_.size()) path_.push_back({0, count});
         return path_[at_++].picked;
     }
-
-    /// Whether this run is somewhere that the last one was not, with questions left or just answered.
-    bool is_elsewhere() const noexcept { return at_ >= path_.size() && !past_; }
-    /// Whether a run has been here already, in the very same situation with as many questions left. If so whatever may
-    /// follow has been seen, or will be. @pre is_elsewhere
-    bool was_here(std::uint64_t situation) {
+    bool chooses() const noexcept override { return at_ < depth_; }
+    bool is_elsewhere() const noexcept override { return at_ >= path_.size() && !past_; }
+    bool was_here(std::uint64_t situation) override {
         past_ = at_ >= depth_;
         return !seen_.insert(situation * 31 + at_).second;
     }
-
-    /// Some of a run's questions are still to be chosen.
-    bool chooses() const noexcept { return at_ < depth_; }
-
-    /// Prepares the same run once more.
-    void repeat() {
+    void repeat() override {
         at_ = 0;
         past_ = true;
     }
-    /// Prepares the next run. False when every sequence has been seen.
-    bool advance() {
+    bool advance() override {
         at_ = 0;
         past_ = false;
         while (!path_.empty()) {
@@ -53,12 +69,45 @@ private:
         std::size_t picked = 0;
         std::size_t count = 0;
     };
-    std::size_t depth_;
+    const std::size_t depth_;
     std::size_t at_ = 0;
     /// All questions that count have been asked.
     bool past_ = false;
     std::vector<choice> path_;
     std::unordered_set<std::uint64_t> seen_;
+};
+
+/// Repeated runs see sequences at random, the same ones each time: for depths of which not every one can be seen.
+class random_choice final : public chooser {
+public:
+    random_choice(std::size_t depth, std::size_t runs) : depth_(depth), runs_(runs) { repeat(); }
+
+    std::size_t pick(std::size_t count, std::size_t usual) override {
+        if (at_ >= depth_ || count <= 1) return 0;
+        ++at_;
+        // Most of what can happen is out of the way: left to chance alone, nothing would come to anything.
+        const bool out_of_the_way = usual == 0 || random_() % 2 == 0;
+        return random_() % (out_of_the_way ? count : usual);
+    }
+    bool chooses() const noexcept override { return at_ < depth_; }
+    bool is_elsewhere() const noexcept override { return false; }
+    bool was_here(std::uint64_t) override { return false; }
+    void repeat() override {
+        at_ = 0;
+        random_.seed(run_);
+    }
+    bool advance() override {
+        ++run_;
+        repeat();
+        return run_ < runs_;
+    }
+
+private:
+    const std::size_t depth_;
+    const std::size_t runs_;
+    std::size_t run_ = 0;
+    std::size_t at_ = 0;
+    std::mt19937_64 random_;
 };
 
 }  // namespace holdfast::explorer

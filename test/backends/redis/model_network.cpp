@@ -98,6 +98,8 @@ std::string network::execute(std::size_t server, const std::string& command, con
     if (found == nullptr || found->id != id) return ":0\r\n";
     if (renews.is(which)) {
         servers_[server].until = now + live_for(words[5]);
+        // Come when nobody expected it any more, it lets live on what nobody may know of.
+        if (how.in_doubt) servers_[server].in_doubt = true;
     } else if (releases.is(which)) {
         // Not what is left of an earlier vote.
         if (!found->forgotten && found->owner->holds() && found->stored_at > found->owner->asked_at())
@@ -128,6 +130,10 @@ void network::stray_vanishes(std::size_t which) {
 void network::connection_ends(std::size_t server, std::size_t over) noexcept {
     entry& one = servers_[server];
     if (one.over == over && one.forgotten) one.in_doubt = true;
+}
+
+bool network::has_lost_undo(std::size_t server, const client_side& owner) const noexcept {
+    return std::find(lost_undos_.begin(), lost_undos_.end(), std::pair(server, &owner)) != lost_undos_.end();
 }
 
 bool network::turn() {
@@ -310,6 +316,9 @@ void model_channel::lost() {
     unread_.clear();
     for (auto each = sent_.rbegin(); each != sent_.rend(); ++each) {
         if (*each == nullptr) continue;
+        if (script_of(**each) == &scripts::lock_release() && !net_.has_lost_undo(server_, owner_)) {
+            net_.lost_undos_.emplace_back(server_, &owner_);
+        }
         ++(*each)->losses;
         waiting_.push_front(*each);
     }

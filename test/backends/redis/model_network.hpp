@@ -9,6 +9,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace holdfast::redis::model {
@@ -110,6 +111,9 @@ public:
     std::vector<stray>& strays() noexcept { return strays_; }
     /// Those that there are, in the order in which they were made.
     const std::vector<model_channel*>& channels() const noexcept { return channels_; }
+    /// What takes a vote back was lost on its way to @p server: it may be carried out at any time, so @p owner cannot
+    /// let that server vote for it again.
+    bool has_lost_undo(std::size_t server, const client_side& owner) const noexcept;
     /// Drives the executor's. @return whether any had to be
     bool turn();
     hash_pair situation() const noexcept;
@@ -137,6 +141,7 @@ private:
     const bool last_is_slow_;
     std::vector<model_channel*> channels_;
     std::vector<stray> strays_;
+    std::vector<std::pair<std::size_t, const client_side*>> lost_undos_;
 };
 
 /** Does with requests what @ref channel does.

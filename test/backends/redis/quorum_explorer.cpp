@@ -429,6 +429,8 @@ public:
     bool acquired() const noexcept { return acquired_; }
     bool timed_out() const noexcept { return timed_out_; }
 
+    const redis::model::client_side& side() const noexcept { return *this; }
+
 private:
     redis::model::client_side& side() noexcept { return *this; }
     const core::backend_traits& traits() const noexcept { return provider_->traits(); }
@@ -711,7 +713,7 @@ private:
             offer_strays(false);
             const std::size_t expected = options_.size();
             if (disturbances_left_ > 0) offer_disturbances(busy && next != never);
-            const std::size_t picked = chooser_.pick(options_.size());
+            const std::size_t picked = chooser_.pick(options_.size(), expected);
             if (picked >= expected) --disturbances_left_;
             carry_out(options_[picked], next);
         } else {
@@ -877,7 +879,8 @@ private:
         std::size_t free = 0;
         for (std::size_t at = 0; at < net_.servers(); ++at) {
             const auto* const found = net_.at(at);
-            if (found == nullptr || waiter.is_mine(*found)) ++free;
+            const bool is_free = found == nullptr || waiter.is_mine(*found);
+            if (is_free && !net_.has_lost_undo(at, waiter.side())) ++free;
         }
         if (free <= net_.servers() / 2 || (open_ && chooser_.chooses())) {
             free_since_ = never;
@@ -923,21 +926,26 @@ private:
 contest_result explore(const contest& what) {
     const fixed all(what.servers);
     contest_result found;
-    chooser choices(what.depth);
+    std::unique_ptr<chooser> choices;
+    if (what.samples == 0) {
+        choices = std::make_unique<every_choice>(what.depth);
+    } else {
+        choices = std::make_unique<random_choice>(what.depth, what.samples);
+    }
     do {
         ++found.runs;
         {
-            run one(what, all, choices, false);
+            run one(what, all, *choices, false);
             if (!one.execute()) ++found.cut_short;
             one.report(found);
             if (one.violation().empty()) continue;
         }
-        choices.repeat();
-        run again(what, all, choices, true);
+        choices->repeat();
+        run again(what, all, *choices, true);
         again.execute();
         found.violation = what.name + ": " + again.violation() + "\n" + again.trace();
         return found;
-    } while (choices.advance());
+    } while (choices->advance());
     return found;
 }
 

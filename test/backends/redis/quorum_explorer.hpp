@@ -39,6 +39,8 @@ struct contest {
     /// way, a cancellation, an early release, a lost connection or one that is not made, a client that is
     /// cut off, stops or dies.
     std::size_t disturbances = 2;
+    /// How many runs, chosen at random. Zero: every one.
+    std::size_t samples = 0;
 };
 
 struct contest_result {

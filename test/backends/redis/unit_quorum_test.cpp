@@ -26,9 +26,13 @@ struct extent {
 // Builds that check themselves take ten times as long.
 #if defined(NDEBUG)
 const std::vector<extent> usual_extents{{8, 1}, {5, 2}, {4, 3}};
+constexpr std::size_t usual_samples = 20000;
 #else
 const std::vector<extent> usual_extents{{4, 1}, {3, 2}};
+constexpr std::size_t usual_samples = 1000;
 #endif
+/// Twice as deep as every order can be seen, and as much out of the way as there is room for.
+constexpr std::size_t depth_of_samples = 16;
 
 /// Whoever has more time than a test has says how much further.
 std::size_t further() {
@@ -61,6 +65,18 @@ TEST_P(redis_quorum_test, keeps_its_promises_in_every_order_of_events) {
     EXPECT_GT(acquired_by_both, 0U);
     EXPECT_GT(cancelled, 0U);
     EXPECT_EQ(timed_out > 0, GetParam().limit.has_value());
+}
+
+TEST_P(redis_quorum_test, keeps_its_promises_whatever_goes_wrong) {
+    contest what = GetParam();
+    what.depth = what.disturbances = depth_of_samples;
+    what.samples = usual_samples << further();
+    const auto found = explorer::explore(what);
+    ASSERT_TRUE(found.violation.empty()) << found.violation;
+    EXPECT_EQ(found.runs, what.samples);
+    EXPECT_GT(found.acquired_by_both, 0U);
+    EXPECT_GT(found.cancelled, 0U);
+    EXPECT_EQ(found.timed_out > 0, what.limit.has_value());
 }
 
 std::vector<contest> contests() {

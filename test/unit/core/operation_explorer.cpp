@@ -141,7 +141,7 @@ void run::carry_out(const action& next) {
 
 void run::choose() {
     if (options_.empty()) return fail("nothing can happen any more");
-    const option chosen = options_[chooser_.pick(options_.size())];
+    const option chosen = options_[chooser_.pick(options_.size(), options_.size())];
     chosen.effect();
     trace_ += std::string(chosen.name) + '\n';
 }
@@ -399,7 +399,7 @@ result explore(const setup& what, std::size_t depth,
                                                          core::primitive_kind::lock, "name");
     const core::claim who{target, core::access::exclusive, core::owner_id("owner")};
     result found;
-    chooser choices(depth);
+    every_choice choices(depth);
     do {
         const auto op = make(what, who);
         run one(what, choices);
