@@ -219,7 +219,8 @@ action acquire_operation::on_probed(const event& happened, const moment& now) {
     if (answer.result == verdict::granted) {
         return leaving_ && reason_ != errc::timed_out ? give_back(now) : accept(happened, now);
     }
-    // Not even the question is answered, or the link is gone: then its end settles it.
+    if (answer.result == verdict::link_lost && traits_.family != family::lease) return on_link_lost(answer, now);
+    // Not even the question is answered.
     if (answer.result != verdict::not_held && answer.result != verdict::refused) return drop();
     if (leaving_) return give_up(reason_, nullptr, now);
     if (doubt_ == errc::timed_out && time_left(now)) {
@@ -253,7 +254,9 @@ action acquire_operation::on_given_back(const event& happened, const moment& now
             if (traits_.family != family::lease) return drop();
             result_.state = held_state::unknown;
             return give_up(reason_, nullptr, now);
-        case verdict::link_lost: break;
+        case verdict::link_lost:
+            if (traits_.family != family::lease) return on_link_lost(*happened.answer, now);
+            break;
     }
     return drop();
 }
@@ -295,8 +298,10 @@ action acquire_operation::drop() {
 
 action acquire_operation::after_drop(const moment& now) {
     if (traits_.family != family::lease) {
-        if (upgrading()) return finish(errc::lost);
-        return finish(reason_);
+        // A server that does not answer may have granted it. It learns of the link's end, or of what the link asks it
+        // to give back, when it can; until then nobody can tell.
+        if (!withdrawn_) result_.state = held_state::unknown;
+        return finish(upgrading() ? errc::lost : reason_);
     }
     if (withdrawn_) return finish(reason_);
     if (!rescued_) {

@@ -53,6 +53,8 @@ struct acquire_row {
     bool contended;
     /// Unset: the acquire succeeds.
     std::optional<errc> expected;
+    /// Where no answer came, nobody can tell.
+    held_state state = held_state::released;
 };
 
 const acquire_row acquire_rows[] = {
@@ -68,12 +70,18 @@ const acquire_row acquire_rows[] = {
     {"a lost reply", verb::try_acquire, {fault_kind::link_lost_after}, 1, false, {}},
     {"two lost replies", verb::try_acquire, {fault_kind::link_lost_after}, 2, false, errc::unavailable},
     {"a late reply", verb::try_acquire, {fault_kind::late, 40ms}, 1, false, {}},
-    {"no reply", verb::try_acquire, {fault_kind::hangs}, 1, false, errc::unavailable},
-    {"no reply, granted", verb::try_acquire, {fault_kind::hangs_after}, 1, false, errc::unavailable},
+    {"no reply", verb::try_acquire, {fault_kind::hangs}, 1, false, errc::unavailable, held_state::unknown},
+    {"no reply, granted",
+     verb::try_acquire,
+     {fault_kind::hangs_after},
+     1,
+     false,
+     errc::unavailable,
+     held_state::unknown},
     {"an error while waiting", verb::wait, {fault_kind::fails, 0ms, errc::deadlock}, 1, true, errc::deadlock},
     {"the server's own limit", verb::wait, {fault_kind::doubt_before, 0ms, errc::timed_out}, 1, true, errc::timed_out},
     {"a link lost while waiting", verb::wait, {fault_kind::link_lost_before}, 1, true, errc::unavailable},
-    {"a hung wait", verb::wait, {fault_kind::hangs}, 1, true, errc::timed_out},
+    {"a hung wait", verb::wait, {fault_kind::hangs}, 1, true, errc::in_doubt, held_state::unknown},
     {"nothing but contention", verb::count, {}, 1, true, errc::timed_out},
 };
 
@@ -88,6 +96,9 @@ TEST_P(session_fault_test, each_fault_of_an_acquire_ends_as_it_should_and_in_tim
         attempt made = acquire();
         if (row.contended) server_->free_elsewhere(mapped_);
         EXPECT_EQ(made.code, row.expected ? make_error_code(*row.expected) : error_code());
+        if (row.expected) {
+            EXPECT_EQ(made.diag.state, row.state);
+        }
         EXPECT_LT(made.took, bound);
         made.handle = {};
         EXPECT_EQ(server_->holds(), 0);

@@ -105,29 +105,44 @@ TEST_F(postgres_crowd, what_a_stopped_server_grants_to_those_who_have_left_is_gi
     const auto from = make();
     const auto elsewhere = make();
     auto held = elsewhere.locks.make_lock("stopped wait").acquire();
-    from.locks.make_lock("warm").acquire().release();
+    // Nobody stands on a connection that holds, so it carries the tries.
+    const auto anchor = from.locks.make_lock("stopped anchor").acquire();
     std::stop_source stop;
-    auto waiting = std::async(std::launch::async, [&] {
-        error_code code;
-        auto got = from.locks.make_lock("stopped wait").acquire(timeout::infinite(), stop.get_token(), code);
-        return code;
-    });
-    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
+    const auto wait_for = [&](const char* name, timeout limit, diagnostics& diag) {
+        return std::async(std::launch::async, [&, name, limit] {
+            error_code code;
+            auto got = from.locks.make_lock(name).acquire(limit, stop.get_token(), code, &diag);
+            return code;
+        });
+    };
+    auto timed = elsewhere.locks.make_lock("stopped and timed").acquire();
+    diagnostics about_cancelled;
+    diagnostics about_timed;
+    auto cancelled = wait_for("stopped wait", timeout::infinite(), about_cancelled);
+    auto timed_out = wait_for("stopped and timed", 1s, about_timed);
+    ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 2; }, 900ms));
     // Together, on a connection that carries tries.
     std::vector<std::promise<error_code>> tries(20);
+    std::vector<diagnostics> details(tries.size());
     server_.signal_all(SIGSTOP);
     for (std::size_t i = 0; i < tries.size(); ++i) {
-        from.locks.make_lock("stopped " + std::to_string(i)).async_acquire(10ms, [&, i](error_code code, lock_handle) {
-            tries[i].set_value(code);
-        });
+        from.locks.make_lock("stopped " + std::to_string(i))
+            .async_acquire(10ms, details[i], [&, i](error_code code, lock_handle) { tries[i].set_value(code); });
     }
+    // Nobody says that he would have it, nor that he has not.
+    EXPECT_EQ(timed_out.get(), errc::in_doubt);
+    EXPECT_EQ(about_timed.state, held_state::unknown);
     stop.request_stop();
-    EXPECT_EQ(waiting.get(), errc::cancelled);
+    EXPECT_EQ(cancelled.get(), errc::cancelled);
+    EXPECT_EQ(about_cancelled.state, held_state::unknown);
     for (auto& each : tries) EXPECT_EQ(each.get_future().get(), errc::unavailable);
+    // The others were not even sent.
+    EXPECT_EQ(details.front().state, held_state::unknown);
     // So that the wait is granted before its cancel is looked at, or after: either way nothing stays.
     held = lock_handle();
+    timed = lock_handle();
     server_.signal_all(SIGCONT);
-    EXPECT_TRUE(test::eventually([&] { return in_server("") == 0; }));
+    EXPECT_TRUE(test::eventually([&] { return in_server("") == 1; }));
     for (std::size_t i = 0; i < tries.size(); ++i) {
         EXPECT_TRUE(elsewhere.locks.make_lock("stopped " + std::to_string(i)).try_acquire(10s));
     }

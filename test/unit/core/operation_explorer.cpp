@@ -126,6 +126,9 @@ void run::carry_out(const action& next) {
             await(next);
             break;
         case action_kind::drop_link:
+            if (pending_ && what_.traits.family == core::family::session && pending_->what != verb::withdraw) {
+                unanswered_ = true;
+            }
             offer("dropped, nothing arrives", [this] { drop_link(false); });
             if (pending_) offer("dropped, but the request arrives", [this] { drop_link(true); });
             break;
@@ -382,6 +385,8 @@ void run::check_failure(const core::outcome& how) {
         return;
     }
     if (held_now() && !(lease() && how.state == held_state::unknown)) fail("fails, and leaves the lock held");
+    // Until a server that did not answer knows that the link has ended, what it was asked for may be held.
+    if (unanswered_ && how.state != held_state::unknown) fail("knows what nobody can know");
     if (mark_ && link_ && how.code != errc::deadlock) trace_ += "a mark is left\n";
 }
 

@@ -93,6 +93,8 @@ private:
     bool cancelled_ = false;
     bool link_ = false;
     std::optional<core::command> pending_;
+    /// A link was given up before its answer came.
+    bool unanswered_ = false;
     boottime::time_point sent_at_{};
 
     // The server's truth.
