@@ -621,7 +621,7 @@ void multiplexer::tidy() {
     }
     if (std::exchange(timer_may_end_, false) && next_tick() == never) {
         tick_at_ = never;
-        timer_->cancel();
+        if (timer_ != nullptr) timer_->cancel();
     }
 }
 

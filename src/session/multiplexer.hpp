@@ -136,8 +136,9 @@ private:
     // multiplexer_reactor.cpp: sockets that nobody else reads, the clock, and the ends of connections.
     template <class Work>
     void take_turn(Work work);
-    const boost::asio::any_io_executor& executor();
-    bool have_reactor(const connection_ptr& where);
+    bool have_executor() noexcept;
+    bool have_reactor(const connection_ptr& where) noexcept;
+    bool have_timer() noexcept;
     void arm(const connection_ptr& where);
     void await(const connection_ptr& where, bool writing);
     void post_pump(const connection_ptr& where);

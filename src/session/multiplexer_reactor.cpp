@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 
 namespace holdfast {
 inline namespace v0 {
@@ -21,9 +22,15 @@ constexpr std::chrono::milliseconds arm_again = std::chrono::milliseconds(100);
 
 }  // namespace
 
-const boost::asio::any_io_executor& multiplexer::executor() {
-    if (!executor_) executor_ = get_executor_();
-    return *executor_;
+/// False where there is none, for want of a thread or a descriptor: then callers do its part.
+bool multiplexer::have_executor() noexcept {
+    if (executor_) return true;
+    try {
+        executor_ = get_executor_();
+    } catch (const std::exception&) {
+        return false;
+    }
+    return true;
 }
 
 /// In a handler of the executor: whom the work rouses runs when the mutex is free again.
@@ -37,11 +44,25 @@ void multiplexer::take_turn(Work work) {
     roused.run();
 }
 
-bool multiplexer::have_reactor(const connection_ptr& where) {
-    if (where->reactor == nullptr) {
-        auto made = std::make_shared<reactor_end>(executor(), where->line->descriptor());
-        if (!made->descriptor.is_open()) return false;
-        where->reactor = std::move(made);
+bool multiplexer::have_reactor(const connection_ptr& where) noexcept {
+    if (where->reactor != nullptr) return true;
+    if (!have_executor()) return false;
+    try {
+        auto made = std::make_shared<reactor_end>(*executor_, where->line->descriptor());
+        if (made->descriptor.is_open()) where->reactor = std::move(made);
+    } catch (const std::exception&) {
+        // A user's executor makes its own reactor with the first descriptor, for which there may be none.
+    }
+    return where->reactor != nullptr;
+}
+
+bool multiplexer::have_timer() noexcept {
+    if (timer_ != nullptr) return true;
+    if (!have_executor()) return false;
+    try {
+        timer_ = std::make_unique<boost::asio::steady_timer>(*executor_);
+    } catch (const std::exception&) {
+        return false;
     }
     return true;
 }
@@ -78,8 +99,10 @@ void multiplexer::await(const connection_ptr& where, bool writing) {
 }
 
 void multiplexer::post_pump(const connection_ptr& where) {
-    if (std::exchange(where->pump_posted, true)) return;
-    boost::asio::post(executor(), [weak = weak_from_this(), where] {
+    if (where->pump_posted) return;
+    if (!have_executor()) return pump(where);
+    where->pump_posted = true;
+    boost::asio::post(*executor_, [weak = weak_from_this(), where] {
         const auto self = weak.lock();
         if (self == nullptr) return;
         self->take_turn([&] {
@@ -90,10 +113,11 @@ void multiplexer::post_pump(const connection_ptr& where) {
 }
 
 void multiplexer::schedule(boottime::time_point at) {
-    if (at >= tick_at_) return;
-    tick_at_ = at;
-    if (timer_ == nullptr) timer_ = std::make_unique<boost::asio::steady_timer>(executor());
-    timer_->expires_after(std::max<boottime::duration>(at - boottime::now(), std::chrono::milliseconds(0)));
+    if (at >= tick_at_ && timer_ != nullptr) return;
+    tick_at_ = std::min(at, tick_at_);
+    // Without it callers look at the clock.
+    if (!have_timer()) return;
+    timer_->expires_after(std::max<boottime::duration>(tick_at_ - boottime::now(), std::chrono::milliseconds(0)));
     timer_->async_wait([weak = weak_from_this()](error_code code) {
         if (code) return;
         const auto self = weak.lock();
@@ -157,8 +181,9 @@ boottime::time_point multiplexer::next_tick() const {
             if (each->reactor_leads) next = std::min(next, each->wakes_at());
         } else if (options_.cancels_on_server && each->waits_for_nobody()) {
             next = std::min(next, now + cancel_again);
-        } else if (options_.keepalive.count() > 0 && !each->names.empty()) {
-            next = std::min(next, std::max(now, each->used_at) + options_.keepalive);
+        } else if (options_.keepalive.count() > 0 && !each->names.empty() && each->idle() && !each->pinged) {
+            // Where something is out, its answer sets the time anew.
+            next = std::min<boottime::time_point>(next, std::max(now, each->used_at + options_.keepalive));
         }
     }
     return next;
@@ -167,11 +192,15 @@ boottime::time_point multiplexer::next_tick() const {
 /// From now on the end of @p where is seen without anybody's asking.
 void multiplexer::monitor(const connection_ptr& where) {
     if (where->monitored || where->over || where->line->status() == session_wire::state::connecting) return;
-    if (ends_ == nullptr) {
-        auto made = std::make_unique<end_watch>(executor());
-        if (made->descriptor.is_open()) {
-            ends_ = std::move(made);
-            await_ends();
+    if (ends_ == nullptr && have_executor()) {
+        try {
+            auto made = std::make_unique<end_watch>(*executor_);
+            if (made->descriptor.is_open()) {
+                ends_ = std::move(made);
+                await_ends();
+            }
+        } catch (const std::exception&) {
+            // As for a connection's own.
         }
     }
     if (ends_ != nullptr && have_reactor(where)) {

@@ -11,11 +11,13 @@
 
 #include <poll.h>
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -229,6 +231,54 @@ TEST_F(multiplexer_giving_back, does_not_release_twice_what_was_released_unseen)
     io_.run_for(50ms);
     EXPECT_EQ(record_.verbs(),
               (std::vector{session_verb::try_acquire, session_verb::release, session_verb::try_acquire}));
+}
+
+// As for want of threads or descriptors. Callers need none, and nothing may end the program.
+TEST_F(multiplexer_test, without_an_executor_callers_do_everything) {
+    multiplexer_options often;
+    often.keepalive = 10ms;
+    open(often);
+    context_.executor = []() -> boost::asio::any_io_executor {
+        throw std::system_error(EAGAIN, std::generic_category());
+    };
+    const auto holder = somebody("held");
+    ASSERT_EQ(holder->ask(verb::try_acquire), verdict::granted);
+    const auto lost = holder->way->watch_loss(holder->who, [] {});
+    record_.answers = [](const session_request& asked) {
+        return asked.what == session_verb::wait ? verdict::granted : verdict::released;
+    };
+    auto waiting = somebody("taken");
+    waiting->start(verb::wait);
+    waiting->way->request_cancel();
+    // What it was granted is given back by whoever comes next.
+    waiting->way.reset();
+    record_.answers = nullptr;
+    auto trying = somebody("taken");
+    trying->start(verb::try_acquire);
+    trying->way.reset();
+    const auto next = somebody("other");
+    EXPECT_EQ(next->ask(verb::try_acquire), verdict::granted);
+    EXPECT_EQ(holder->ask(verb::release), verdict::released);
+    EXPECT_FALSE(record_.ended);
+}
+
+// So long after the last use, and not after the last look at the clock.
+TEST_F(multiplexer_test, a_keepalive_comes_when_nothing_was_said_for_so_long) {
+    multiplexer_options options;
+    options.keepalive = 400ms;
+    open(options);
+    const auto holder = somebody("held");
+    ASSERT_EQ(holder->ask(verb::try_acquire), verdict::granted);
+    io_.run_for(200ms);
+    const auto other = somebody("other");
+    ASSERT_EQ(other->ask(verb::try_acquire), verdict::granted);
+    const auto used = boottime::now();
+    io_.restart();
+    while (record_.verbs().back() != session_verb::ping && io_.run_one_for(2s) > 0) {
+    }
+    ASSERT_EQ(record_.verbs().back(), session_verb::ping);
+    EXPECT_GE(record_.asked.back().second - used, 390ms);
+    EXPECT_LT(record_.asked.back().second - used, 580ms);
 }
 
 // The server has no room for more, and what is wanted is free: the one that stands makes way, without losing anything.
