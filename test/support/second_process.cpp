@@ -260,6 +260,25 @@ int count_threads(std::string_view name) {
     return static_cast<int>(std::count(names.begin(), names.end(), name));
 }
 
+std::vector<std::string> takers_of_signals() {
+    // SIGKILL and SIGSTOP, and the two of the C library, nobody can block.
+    constexpr std::uint64_t not_to_be_blocked = 0x180040100;
+    std::vector<std::string> found;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+        if (task.path().filename() == std::to_string(::gettid())) continue;
+        std::string name;
+        std::ifstream file(task.path() / "status");
+        for (std::string line; std::getline(file, line);) {
+            const std::string value = line.substr(line.find_last_of("\t ") + 1);
+            if (line.starts_with("Name:")) name = value;
+            if (line.starts_with("SigBlk:") && ~(std::stoull(value, nullptr, 16) | not_to_be_blocked) != 0) {
+                found.push_back(name);
+            }
+        }
+    }
+    return found;
+}
+
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds within) {
     for (const auto until = clock::now() + within; clock::now() < until;) {
         if (condition()) return true;

@@ -116,6 +116,8 @@ private:
 /// The names of this process's threads, of which each kernel keeps 15 bytes.
 std::vector<std::string> thread_names(pid_t process);
 int count_threads(std::string_view name);
+/// The names of this process's other threads that leave signals of the program's unblocked.
+std::vector<std::string> takers_of_signals();
 /// Waits, looking every millisecond, until @p condition; false when it has not come true in time.
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds within = std::chrono::seconds(10));
 

@@ -1,4 +1,5 @@
 #include <backends/redis/resolver.hpp>
+#include <core/thread.hpp>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -69,6 +70,8 @@ std::shared_ptr<resolver::lookup> resolver::ask(const std::string& host, std::ui
     }
     made->asker_ = asker;
     auto asking = std::make_shared<tcp::resolver>(executor_());
+    // The first one starts a thread of Asio's, from this one.
+    const core::no_signals_here none;
     asking->async_resolve(
         host, std::to_string(port), boost::asio::ip::resolver_base::numeric_service,
         [made, asking, memory = memory_, host, port](const error_code& code, const tcp::resolver::results_type& all) {
