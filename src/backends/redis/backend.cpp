@@ -123,24 +123,11 @@ bool redis_backend::news_come_from(const node& where) {
     return cluster_news_ != nullptr && where != nullptr && cluster_news_->come_from(where);
 }
 
-resolver& redis_backend::names(const core::backend_context& context) {
-    if (resolver_ == nullptr) resolver_ = std::make_unique<resolver>(context.executor);
-    return *resolver_;
-}
-
-std::shared_ptr<resolver> redis_backend::shared_names(const core::backend_context& context) {
-    if (shared_names_ == nullptr) {
-        shared_names_ = std::make_shared<resolver>([executor = context.executor()] { return executor; });
-    }
-    return shared_names_;
-}
-
 /// @pre mutex_ is held
 const std::vector<std::shared_ptr<shared_channel>>& redis_backend::shared(const core::backend_context& context) {
     if (shared_.empty()) {
         for (const server& each : servers_) {
-            shared_.push_back(
-                shared_channel::make(std::make_shared<const server>(each), shared_names(context), context.executor()));
+            shared_.push_back(shared_channel::make(std::make_shared<const server>(each), names_, context.executor()));
         }
     }
     return shared_;
@@ -160,16 +147,16 @@ leftovers& redis_backend::rest(const core::backend_context& context) {
 
 std::unique_ptr<core::link> redis_backend::make_link(const core::claim&, const core::backend_context& context) {
     const std::lock_guard guard(mutex_);
-    if (cluster_ != nullptr) return make_own_cluster_link(*this, *cluster_, names(context));
-    if (servers_.size() > 1) return make_direct_quorum(strategy_, servers_, names(context), rest(context));
-    return make_own_server_link(*this, servers_.front(), names(context));
+    if (cluster_ != nullptr) return make_own_cluster_link(*this, *cluster_, *names_);
+    if (servers_.size() > 1) return make_direct_quorum(strategy_, servers_, *names_, rest(context));
+    return make_own_server_link(*this, servers_.front(), *names_);
 }
 
 std::unique_ptr<core::link> redis_backend::make_shared_link(const core::claim&, const core::backend_context& context) {
     const std::lock_guard guard(mutex_);
     if (cluster_ != nullptr) {
         if (nodes_ == nullptr) {
-            nodes_ = std::make_shared<node_channels>(cluster_, shared_names(context), context.executor());
+            nodes_ = std::make_shared<node_channels>(cluster_, names_, context.executor());
         }
         return make_shared_cluster_link(*this, *cluster_, nodes_);
     }
@@ -177,8 +164,9 @@ std::unique_ptr<core::link> redis_backend::make_shared_link(const core::claim&, 
     if (servers_.size() > 1) return make_shared_quorum(strategy_, channels, rest(context));
     if (confirmers_ == nullptr) {
         confirmers_ = std::make_shared<channel_pool>(
-            [to = std::make_shared<const server>(servers_.front()), names = shared_names(context),
-             executor = context.executor()] { return shared_channel::make(to, names, executor); });
+            [to = std::make_shared<const server>(servers_.front()), names = names_, executor = context.executor()] {
+                return shared_channel::make(to, names, executor);
+            });
     }
     return make_shared_server_link(*this, channels.front(), confirmers_);
 }
@@ -195,8 +183,7 @@ std::unique_ptr<core::watch> redis_backend::arm(const core::claim& who, core::li
         {
             const std::lock_guard guard(mutex_);
             if (cluster_news_ == nullptr) {
-                cluster_news_ = std::make_shared<cluster_news>(cluster_, shared_names(context), context.executor(),
-                                                               context.observer);
+                cluster_news_ = std::make_shared<cluster_news>(cluster_, names_, context.executor(), context.observer);
             }
             news = cluster_news_;
         }
@@ -210,8 +197,8 @@ std::unique_ptr<core::watch> redis_backend::arm(const core::claim& who, core::li
     const std::lock_guard guard(mutex_);
     auto& news = first ? first_news_ : last_news_;
     if (news == nullptr) {
-        news = subscriber::make(std::make_shared<const server>(first ? servers_.front() : servers_.back()),
-                                shared_names(context), context.executor(), context.observer);
+        news = subscriber::make(std::make_shared<const server>(first ? servers_.front() : servers_.back()), names_,
+                                context.executor(), context.observer);
         if (servers_.size() == 1) news_.store(news.get(), std::memory_order_release);
     }
     return std::make_unique<release_watch>(news, strategy_.channel_of(who), strategy_.event_channels_of(who), on_wake,

@@ -47,9 +47,6 @@ public:
     bool news_come_from(const node& where);
 
 private:
-    resolver& names(const core::backend_context& context);
-    std::shared_ptr<resolver> shared_names(const core::backend_context& context);
-
     const std::vector<std::shared_ptr<shared_channel>>& shared(const core::backend_context& context);
     leftovers& rest(const core::backend_context& context);
     std::optional<unsigned> slot_at(const server& master) const;
@@ -60,13 +57,11 @@ private:
     const std::vector<server> servers_;
     /// Null: there is none, but servers.
     const std::shared_ptr<cluster> cluster_;
+    const std::shared_ptr<resolver> names_ = std::make_shared<resolver>();
 
     mutable std::mutex mutex_;
     std::shared_ptr<node_channels> nodes_;
     std::shared_ptr<cluster_news> cluster_news_;
-    std::unique_ptr<resolver> resolver_;
-    /// Of what may outlive us: has its executor itself.
-    std::shared_ptr<resolver> shared_names_;
     std::vector<std::shared_ptr<shared_channel>> shared_;
     std::unique_ptr<leftovers> rest_;
     std::shared_ptr<channel_pool> confirmers_;

@@ -294,7 +294,7 @@ std::vector<server> masters_of(cluster& all, boottime::time_point until, resolve
 
 std::vector<lock_entry> redis_backend::list(const list_query& query) {
     const auto until = boottime::now() + query.timeout;
-    resolver names;
+    resolver names(resolver::asks::on_caller);
     // Each of several servers should say the same; who holds a majority is for the reader to see.
     std::vector<lock_entry> found;
     std::vector<server> servers = servers_;
@@ -364,7 +364,7 @@ std::optional<unsigned> redis_backend::slot_at(const server& master) const {
 
 std::vector<finding> redis_backend::examine(const examination& how) {
     const auto until = boottime::now() + how.timeout;
-    resolver names;
+    resolver names(resolver::asks::on_caller);
     std::vector<finding> found;
     std::set<std::string> identities;
     std::vector<server> servers = servers_;

@@ -38,56 +38,78 @@ void resolver::lookup::abandon() {
     asker_ = nullptr;
 }
 
-std::shared_ptr<resolver::lookup> resolver::ask(const std::string& host, std::uint16_t port, core::notifier* asker) {
+void resolver::lookup::settle(std::vector<socket_address> found, std::string failed) {
+    const std::lock_guard guard(mutex_);
+    found_ = std::move(found);
+    failed_ = std::move(failed);
+    done_ = true;
+    // Under the mutex, so that an asker that leaves is not told any more once it has left.
+    if (asker_ != nullptr) asker_->notify(core::signal_progress);
+}
+
+/// As long as the system takes.
+std::vector<socket_address> resolver::look_up(const place& what, std::string& failed) {
     using boost::asio::ip::tcp;
+    std::vector<socket_address> found;
+    boost::asio::io_context here;
+    error_code code;
+    for (const auto& each : tcp::resolver(here).resolve(what.first, std::to_string(what.second),
+                                                        boost::asio::ip::resolver_base::numeric_service, code)) {
+        found.push_back(address_of(each.endpoint()));
+    }
+    if (found.empty()) failed = code ? code.message() : "the name has no address";
+    return found;
+}
+
+void resolver::answer(memory& to, const place& what) {
+    std::vector<socket_address> found;
+    std::string failed;
+    try {
+        found = look_up(what, failed);
+    } catch (const std::exception& broken) {
+        failed = broken.what();
+    }
+    std::vector<std::shared_ptr<lookup>> askers;
+    {
+        const std::lock_guard guard(to.mutex);
+        askers = std::move(to.asked.extract(what).mapped());
+        if (!found.empty()) to.names[what] = {found, boottime::now() + remembered};
+    }
+    for (const auto& each : askers) each->settle(found, failed);
+}
+
+std::shared_ptr<resolver::lookup> resolver::ask(const std::string& host, std::uint16_t port, core::notifier* asker) {
     auto made = std::make_shared<lookup>();
-    boost::system::error_code numeric;
-    const auto address = boost::asio::ip::make_address(host, numeric);
-    if (!numeric) {
-        made->done_ = true;
-        made->found_.push_back(address_of(tcp::endpoint(address, port)));
+    boost::system::error_code not_numeric;
+    const auto address = boost::asio::ip::make_address(host, not_numeric);
+    if (!not_numeric) {
+        made->settle({address_of(boost::asio::ip::tcp::endpoint(address, port))}, {});
         return made;
     }
-    {
-        const std::lock_guard guard(memory_->mutex);
-        const auto found = memory_->names.find({host, port});
-        if (found != memory_->names.end() && boottime::now() < found->second.until) {
-            made->done_ = true;
-            made->found_ = found->second.found;
-            return made;
-        }
+    const place what(host, port);
+    if (how_ == asks::on_caller) {
+        std::string failed;
+        auto found = look_up(what, failed);
+        made->settle(std::move(found), std::move(failed));
+        return made;
     }
-    if (!executor_) {
-        boost::asio::io_context here;
-        error_code code;
-        for (const auto& each : tcp::resolver(here).resolve(host, std::to_string(port),
-                                                            boost::asio::ip::resolver_base::numeric_service, code)) {
-            made->found_.push_back(address_of(each.endpoint()));
-        }
-        if (code) made->failed_ = code.message();
-        made->done_ = true;
+    const std::lock_guard guard(memory_->mutex);
+    if (const auto found = memory_->names.find(what);
+        found != memory_->names.end() && boottime::now() < found->second.until) {
+        made->settle(found->second.found, {});
         return made;
     }
     made->asker_ = asker;
-    auto asking = std::make_shared<tcp::resolver>(executor_());
-    // The first one starts a thread of Asio's, from this one.
-    const core::no_signals_here none;
-    asking->async_resolve(
-        host, std::to_string(port), boost::asio::ip::resolver_base::numeric_service,
-        [made, asking, memory = memory_, host, port](const error_code& code, const tcp::resolver::results_type& all) {
-            std::vector<socket_address> found;
-            for (const auto& each : all) found.push_back(address_of(each.endpoint()));
-            if (!code && !found.empty()) {
-                const std::lock_guard guard(memory->mutex);
-                memory->names[{host, port}] = {found, boottime::now() + remembered};
-            }
-            const std::lock_guard guard(made->mutex_);
-            made->found_ = std::move(found);
-            if (made->found_.empty()) made->failed_ = code ? code.message() : "the name has no address";
-            made->done_ = true;
-            // Under the mutex, so that an asker that leaves is not told any more once it has left.
-            if (made->asker_ != nullptr) made->asker_->notify(core::signal_progress);
-        });
+    auto& others = memory_->asked[what];
+    others.push_back(made);
+    if (others.size() > 1) return made;
+    try {
+        core::start_thread("holdfast-names", [memory = memory_, what] { answer(*memory, what); }).detach();
+    } catch (const std::exception& none) {
+        memory_->asked.erase(what);
+        made->asker_ = nullptr;
+        made->settle({}, none.what());
+    }
     return made;
 }
 

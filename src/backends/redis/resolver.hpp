@@ -5,13 +5,11 @@
 #include <core/fork.hpp>
 #include <core/link.hpp>
 
-#include <boost/asio/any_io_executor.hpp>
-
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <sys/socket.h>
@@ -25,15 +23,17 @@ struct socket_address {
     socklen_t size = 0;
 };
 
-/** Looks names up on the executor, and remembers them for a while. Addresses in numbers need neither.
+/** Looks names up, each on a thread of its own, and remembers them for a while. Addresses in numbers need neither.
+
+    Not on the executor: that may be a user's which does not run, or runs the very call that needs the address.
 
     Thread safety: safe.
 */
 class resolver {
 public:
-    explicit resolver(std::function<boost::asio::any_io_executor()> executor) : executor_(std::move(executor)) {}
-    /// Makes its asker wait after all: for calling threads that have nothing else to do.
-    resolver() = default;
+    enum class asks { on_threads, on_caller };
+    /// @param how `on_caller` makes its asker wait after all: for calling threads that have nothing else to do
+    explicit resolver(asks how = asks::on_threads) : how_(how) {}
     resolver(const resolver&) = delete;
     resolver& operator=(const resolver&) = delete;
 
@@ -51,6 +51,8 @@ public:
 
     private:
         friend class resolver;
+
+        void settle(std::vector<socket_address> found, std::string failed);
 
         const unsigned generation_ = core::fork_generation();
         std::mutex mutex_;
@@ -70,13 +72,19 @@ private:
         std::vector<socket_address> found;
         boottime::time_point until{};
     };
+    using place = std::pair<std::string, std::uint16_t>;
     struct memory {
         std::mutex mutex;
-        std::map<std::pair<std::string, std::uint16_t>, known> names;
+        std::map<place, known> names;
+        /// Those who want what is being looked up.
+        std::map<place, std::vector<std::shared_ptr<lookup>>> asked;
     };
 
-    const std::function<boost::asio::any_io_executor()> executor_;
-    /// Shared with the handlers, which may outlive us.
+    static std::vector<socket_address> look_up(const place& what, std::string& failed);
+    static void answer(memory& to, const place& what);
+
+    const asks how_;
+    /// Shared with the threads, which may outlive us.
     const std::shared_ptr<memory> memory_ = std::make_shared<memory>();
 };
 

@@ -1,11 +1,8 @@
 // Many waiters at once: one subscription connection, and no threads.
 #include <support/attempt.hpp>
 #include <support/redis_server.hpp>
-#include <support/second_process.hpp>
 
 #include <holdfast/backends/redis.hpp>
-
-#include <boost/asio/io_context.hpp>
 
 #include <gtest/gtest.h>
 
@@ -93,27 +90,6 @@ TEST(redis_waiters, ten_thousand_share_one_subscription_and_need_no_threads) {
     EXPECT_TRUE(fakes::eventually([&] { return server({"DBSIZE"}).integer == 0; }, 20s));
     // Nobody listens any more, and nobody is subscribed for.
     EXPECT_TRUE(fakes::eventually([&] { return server({"PUBSUB", "CHANNELS", "*"}).elements.empty(); }, 20s));
-}
-
-// It is Asio's, and would inherit what the calling thread leaves unblocked.
-TEST(redis_waiters, the_thread_that_looks_up_a_host_takes_no_signals) {
-    const redis_server server;
-    redis::options opts;
-    opts.servers.front().host = "localhost";
-    opts.servers.front().port = server.port();
-    boost::asio::io_context user;
-    const provider from = redis::make_provider(opts, {.executor = user.get_executor()});
-    bool done = false;
-    from.make_lock("name").async_acquire(10s, [&](error_code code, const lock_handle&) {
-        EXPECT_FALSE(code) << code.message();
-        done = true;
-        user.stop();
-    });
-    user.run_for(10s);
-    EXPECT_TRUE(done);
-    EXPECT_GE(threads().size(), 2U) << "nobody looks it up";
-    const auto takers = test::takers_of_signals();
-    EXPECT_TRUE(takers.empty()) << testing::PrintToString(takers);
 }
 
 }  // namespace
