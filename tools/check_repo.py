@@ -50,13 +50,19 @@ def check_backends():
         if not folder.is_dir() or not any(folder.iterdir()):
             continue
         wanted = [f"docs/backends/{name}.md", f"test/backends/{name}/environment.cpp"]
+        rows = {"README.md": f"(docs/backends/{name}.md)", "docs/wire.md": f"\n| {name} |"}
         if name not in inside_core:
             wanted += [f"include/holdfast/backends/{name}.hpp"]
+            wanted += [f"src/backends/{name}/{part}.cpp" for part in ("options", "provider", "inspection")]
+            rows["include/holdfast/holdfast.hpp"] = f"{name}::add_to("
             if not re.search(rf"holdfast_add_backend\(\s*NAME {name}\b", calls):
                 report(folder / "CMakeLists.txt", 1, f"no holdfast_add_backend(NAME {name}) in src/backends/CMakeLists.txt")
         for path in wanted:
             if not (root / path).is_file():
                 report(folder / name, 1, f"the backend {name} has no {path}")
+        for path, text in rows.items():
+            if text not in (root / path).read_text():
+                report(root / path, 1, f"the backend {name} is not in {path}: no '{text.strip()}'")
 
 
 def doc_block_above(lines, index):

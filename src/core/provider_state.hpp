@@ -8,7 +8,7 @@
 #include <core/key_table.hpp>
 #include <core/runtime.hpp>
 #include <lease/renewal.hpp>
-#include <session/link_pool.hpp>
+#include <core/link_pool.hpp>
 
 #include <holdfast/provider.hpp>
 

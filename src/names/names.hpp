@@ -20,7 +20,7 @@ namespace names {
 enum class mode { mapped, exact };
 
 /// A legible prefix, a hash and ".lock": at most 64 units, the same for every directory.
-std::string file_name(std::string_view name);
+HOLDFAST_API std::string file_name(std::string_view name);
 
 /** The absolute path of a lock's file.
 
@@ -57,15 +57,15 @@ struct postgres_key {
 HOLDFAST_API postgres_key postgres(std::string_view name, bool allow_hashing = true);
 
 /// GET_LOCK's argument: lower case, at most 64 units.
-std::string mysql(std::string_view name, mode how = mode::mapped);
+HOLDFAST_API std::string mysql(std::string_view name, mode how = mode::mapped);
 
 /// sp_getapplock's resource: at most 255 units.
-std::string sqlserver(std::string_view name, mode how = mode::mapped);
+HOLDFAST_API std::string sqlserver(std::string_view name, mode how = mode::mapped);
 /// What the names of a semaphore's application locks and tables are built from.
-std::string sqlserver_semaphore(std::string_view name);
+HOLDFAST_API std::string sqlserver_semaphore(std::string_view name);
 
 /// DBMS_LOCK's name: at most 128 units. Oracle itself counts bytes, and reserves `ORA$`.
-std::string oracle(std::string_view name, mode how = mode::mapped);
+HOLDFAST_API std::string oracle(std::string_view name, mode how = mode::mapped);
 
 /// The key of locks and semaphores: the name.
 HOLDFAST_API std::string redis(std::string_view name);
@@ -77,12 +77,12 @@ struct redis_rw_keys {
 HOLDFAST_API redis_rw_keys redis_rw(std::string_view name);
 
 /// The document's `_id`: the name.
-std::string mongodb(std::string_view name);
+HOLDFAST_API std::string mongodb(std::string_view name);
 
 /// The node below @p directory, which is `/` or a valid path (`errc::invalid_options` if not).
-std::string zookeeper(std::string_view name, std::string_view directory = "/");
+HOLDFAST_API std::string zookeeper(std::string_view name, std::string_view directory = "/");
 /// A node's own path; not `/`.
-std::string zookeeper_exact(std::string_view path);
+HOLDFAST_API std::string zookeeper_exact(std::string_view path);
 
 enum class azure_service { cloud, emulator };
 /** The blob's name: at most 1024 units, or 256 in the emulator.
@@ -90,9 +90,9 @@ enum class azure_service { cloud, emulator };
     Without slashes at the ends and without `.` and `..` as segments, for .NET's client resolves them. A name that `..`
     takes out of the container is refused.
 */
-std::string azure(std::string_view name, azure_service service = azure_service::cloud);
+HOLDFAST_API std::string azure(std::string_view name, azure_service service = azure_service::cloud);
 /// A blob's own name; not empty, for that would be the container.
-std::string azure_exact(std::string_view name);
+HOLDFAST_API std::string azure_exact(std::string_view name);
 
 }  // namespace names
 }  // namespace v0

@@ -389,7 +389,7 @@ bool multiplexer::ended_unseen(const connection_ptr& where) {
 }
 
 void multiplexer::answered(const connection_ptr& where, const request_ptr& asked) {
-    asked->no_room.clear();
+    asked->why_unasked.clear();
     const verdict result = asked->answer.result;
     if (where->leader == asked.get()) where->leader = nullptr;
     const key_state* const name = asked->who.target == nullptr ? nullptr : asked->who.target->key.get();
@@ -531,20 +531,20 @@ void multiplexer::ended(connection_ptr where) {
 
     const reply& why = where->line->ending();
     const bool never_open = why.result == verdict::failed;
-    const bool no_room = where->line->lacked_room();
+    const bool full = where->line->server_was_full();
     const auto sent = std::exchange(where->flying, {});
     const auto unsent = std::exchange(where->pending, {});
-    if (never_open && no_room) stand_again_at_ = boottime::now() + no_place_for;
+    if (never_open && full) stand_again_at_ = boottime::now() + no_place_for;
     const auto lose = [&](const request_ptr& each, bool was_sent) {
         if (each->what == session_verb::cancel) cancel_answered(each->target, !never_open);
         if (each->owner == nullptr) return;
         const bool standing = each->what == session_verb::wait;
         const bool hopeless = never_open && connections_.empty();
         // Whoever is not let in for another reason than want of room would wait in vain.
-        const bool may_stay = !never_open || (no_room && !hopeless);
+        const bool may_stay = !never_open || (full && !hopeless);
         if (each->waits && may_stay && (!was_sent || !standing)) {
             // It holds nothing, and need not know.
-            if (never_open) each->no_room = why.text;
+            if (never_open) each->why_unasked = why.text;
             enter_room(each);
             return;
         }
@@ -553,7 +553,7 @@ void multiplexer::ended(connection_ptr where) {
             // The server has no room for one more connection of ours, and all others stand there. Whoever has time
             // waits with those who need no connection.
             each->at = nullptr;
-            each->no_room = why.text;
+            each->why_unasked = why.text;
             finish(*each, verdict::refused);
             return;
         }
@@ -563,7 +563,7 @@ void multiplexer::ended(connection_ptr where) {
     for (const request_ptr& each : sent) lose(each, true);
     for (const request_ptr& each : unsent) lose(each, false);
     for (const auto& each : where->watchers) each.second();
-    if (never_open && no_room) displace();
+    if (never_open && full) displace();
 }
 
 /// The owner of @p asked goes; the command may be anywhere.

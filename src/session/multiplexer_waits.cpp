@@ -40,7 +40,7 @@ void multiplexer::enter_room(const request_ptr& asked) {
     asked->in_room = true;
     asked->at = nullptr;
     const std::uint64_t number = ++last_in_room_;
-    asked->target = static_cast<std::int64_t>(number);
+    asked->number_in_room = number;
     room_.emplace(number, asked);
     room_names_.emplace(asked->who.target->key.get(), number);
     if (room_due_ == never) {
@@ -50,7 +50,7 @@ void multiplexer::enter_room(const request_ptr& asked) {
 }
 
 void multiplexer::leave_room(const request_ptr& asked) {
-    const auto number = static_cast<std::uint64_t>(asked->target);
+    const std::uint64_t number = asked->number_in_room;
     asked->in_room = false;
     const auto [first, last] = room_names_.equal_range(asked->who.target->key.get());
     const auto found = std::find_if(first, last, [number](const auto& each) { return each.second == number; });

@@ -61,7 +61,7 @@ progress session_link::start(const command& cmd, notifier& on_progress) {
     asked.owner = &on_progress;
     asked.on_caller = cmd.on_caller;
     asked.done = asked.waits = asked.cancelled = asked.forced = asked.displaced = false;
-    if (cmd.what != verb::wait) asked.no_room.clear();
+    if (cmd.what != verb::wait) asked.why_unasked.clear();
     const auto now = boottime::now();
     // A try has no time of its own; but it need not wait much longer for a connection than its caller would.
     asked.deadline = cmd.what == verb::try_acquire && cmd.reconnect_until > now
@@ -84,10 +84,10 @@ progress session_link::advance() {
     if (!asked_->done && boottime::now() >= asked_->deadline && (asked_->waits || connects()) &&
         owner_->unqueue(asked_)) {
         // That somebody else has it would be a guess where nobody could be asked.
-        const bool unasked = !asked_->waits || !asked_->no_room.empty();
+        const bool unasked = !asked_->waits || !asked_->why_unasked.empty();
         owner_->finish(*asked_, unasked ? verdict::failed : verdict::timed_out);
         if (!asked_->waits) asked_->answer.text = "no connection to the server in time";
-        if (!asked_->no_room.empty()) asked_->answer.text = std::move(asked_->no_room);
+        if (!asked_->why_unasked.empty()) asked_->answer.text = std::move(asked_->why_unasked);
     }
     return look();
 }

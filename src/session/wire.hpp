@@ -47,11 +47,13 @@ struct session_request {
     /// Null when nobody waits for the answer any more.
     notifier* owner = nullptr;
     /// Why there was no connection to ask over, as long as nobody could be asked since.
-    std::string no_room = {};
+    std::string why_unasked = {};
     /// The owner's thread polls for itself.
     bool on_caller = false;
     bool done = false;
     bool in_room = false;
+    /// Its place in the line there.
+    std::uint64_t number_in_room = 0;
     /// Tries for somebody who waits in the room.
     bool waits = false;
     bool cancelled = false;
@@ -63,7 +65,8 @@ struct session_request {
     std::shared_ptr<session_connection> at = {};
 };
 
-/** One connection. Never blocks; not thread-safe: the multiplexer's mutex is held in every call.
+/** One connection. Never blocks, but for what a driver does not let happen otherwise (libpq looks up host names as it
+    connects); not thread-safe: the multiplexer's mutex is held in every call.
 
     It carries one batch at a time. A batch is several tries and releases, or several probes, or one of anything else.
 */
@@ -80,7 +83,12 @@ public:
     virtual state status() const noexcept = 0;
     /// Sends @p requests. @pre `ready`; not empty
     virtual void submit(const batch& requests) = 0;
-    /// Reads and writes what can be. Leaves `busy` when all requests have their answers.
+    /** Reads and writes what can be. Leaves `busy` when all requests have their answers.
+
+        Is called on a `ready` connection as well when its socket has something to read: then the server has said its
+        last words or closed it, and `ended` has to follow. A driver that reads only for a query has to look at the
+        socket itself.
+    */
     virtual void advance() = 0;
     /// Ends the connection from our side, because of @p why.
     virtual void end(reply why) noexcept = 0;
@@ -93,6 +101,7 @@ public:
     virtual void abandon() noexcept = 0;
 
     virtual int descriptor() const noexcept = 0;
+    /// Which of POLLIN and POLLOUT to wait for.
     virtual short events() const noexcept = 0;
     /// While it connects: `advance` is to be called by then, even if nothing comes.
     virtual boottime::time_point due() const noexcept { return never; }
@@ -104,7 +113,7 @@ public:
     virtual const reply& ending() const noexcept = 0;
     /// Once ended: never open, since the server has no room for one more connection now. It may have later; any other
     /// reason not to let us in stays.
-    virtual bool lacked_room() const noexcept { return false; }
+    virtual bool server_was_full() const noexcept { return false; }
 };
 
 }  // namespace core

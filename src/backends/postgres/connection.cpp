@@ -90,7 +90,7 @@ void connection::lose() {
     std::string sqlstate = error_state_.empty() ? said_state_ : error_state_;
     std::string text = error_text_.empty() ? said_ : error_text_;
     if (text.empty()) text = without_details(::PQerrorMessage(connection_), sqlstate);
-    lacked_room_ = !opened_ && sqlstate.starts_with("53");
+    server_was_full_ = !opened_ && sqlstate.starts_with("53");
     const bool no_password = !opened_ && ::PQconnectionNeedsPassword(connection_) == 1;
     const errc code = no_password ? errc::permission : opened_ ? errc::unavailable : code_of_refusal(sqlstate, text);
     if (!sqlstate.empty()) text = sqlstate + ": " + text;

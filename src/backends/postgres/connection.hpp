@@ -40,7 +40,7 @@ public:
     short events() const noexcept override { return events_; }
     std::int64_t session() const noexcept override { return session_; }
     const core::reply& ending() const noexcept override { return ending_; }
-    bool lacked_room() const noexcept override { return lacked_room_; }
+    bool server_was_full() const noexcept override { return server_was_full_; }
 
 private:
     /// What a query in the pipeline is for.
@@ -107,7 +107,7 @@ private:
     bool opened_ = false;
     std::int64_t session_ = 0;
     core::reply ending_;
-    bool lacked_room_ = false;
+    bool server_was_full_ = false;
     /// What the server said last without being asked.
     std::string said_;
     std::string said_state_;

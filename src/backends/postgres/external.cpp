@@ -2,7 +2,7 @@
 #include <backends/postgres/exchange.hpp>
 #include <backends/postgres/external.hpp>
 #include <backends/postgres/inspection.hpp>
-#include <backends/postgres/strategy.hpp>
+#include <backends/postgres/backend.hpp>
 #include <core/key_state.hpp>
 #include <core/provider_state.hpp>
 

@@ -3,7 +3,7 @@
 #include <backends/postgres/fencing.hpp>
 #include <backends/postgres/inspection.hpp>
 #include <backends/postgres/options.hpp>
-#include <backends/postgres/strategy.hpp>
+#include <backends/postgres/backend.hpp>
 #include <names/names.hpp>
 
 #include <poll.h>

@@ -1,5 +1,5 @@
 // The contract suite on a PostgreSQL server.
-#include <backends/postgres/strategy.hpp>
+#include <backends/postgres/backend.hpp>
 #include <contract/environment.hpp>
 #include <support/postgres_server.hpp>
 

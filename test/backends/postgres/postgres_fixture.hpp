@@ -2,7 +2,7 @@
 #ifndef HOLDFAST_TEST_BACKENDS_POSTGRES_POSTGRES_FIXTURE_HPP
 #define HOLDFAST_TEST_BACKENDS_POSTGRES_POSTGRES_FIXTURE_HPP
 
-#include <backends/postgres/strategy.hpp>
+#include <backends/postgres/backend.hpp>
 #include <core/provider_state.hpp>
 #include <support/postgres_server.hpp>
 

@@ -67,7 +67,7 @@ public:
         if (state_ == state::connecting) {
             ending_ = reply{};
             ending_.text = "no room";
-            lacked_room_ = true;
+            server_was_full_ = true;
             state_ = state::ended;
             return;
         }
@@ -103,7 +103,7 @@ public:
     short events() const noexcept override { return POLLIN; }
     std::int64_t session() const noexcept override { return news_; }
     const reply& ending() const noexcept override { return ending_; }
-    bool lacked_room() const noexcept override { return lacked_room_; }
+    bool server_was_full() const noexcept override { return server_was_full_; }
 
 private:
     record& record_;
@@ -111,7 +111,7 @@ private:
     state state_;
     batch batch_;
     reply ending_;
-    bool lacked_room_ = false;
+    bool server_was_full_ = false;
     bool interrupted_ = false;
 };
 

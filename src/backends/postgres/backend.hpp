@@ -1,6 +1,6 @@
 // What the core asks of PostgreSQL: keys, and connections that speak its protocol.
-#ifndef HOLDFAST_BACKENDS_POSTGRES_STRATEGY_HPP
-#define HOLDFAST_BACKENDS_POSTGRES_STRATEGY_HPP
+#ifndef HOLDFAST_BACKENDS_POSTGRES_BACKEND_HPP
+#define HOLDFAST_BACKENDS_POSTGRES_BACKEND_HPP
 
 #include <core/backend.hpp>
 #include <session/multiplexer.hpp>

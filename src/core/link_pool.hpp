@@ -1,6 +1,6 @@
 // Links that hold nothing, waiting for their next command.
-#ifndef HOLDFAST_SESSION_LINK_POOL_HPP
-#define HOLDFAST_SESSION_LINK_POOL_HPP
+#ifndef HOLDFAST_CORE_LINK_POOL_HPP
+#define HOLDFAST_CORE_LINK_POOL_HPP
 
 #include <core/link.hpp>
 
@@ -13,7 +13,8 @@ namespace holdfast {
 inline namespace v0 {
 namespace core {
 
-/** The idle links of a session or lease provider; the one used last is used next, so that surplus ones grow old.
+/** A provider's idle links, of the kinds that say `link::reusable`; the one used last is used next, so that surplus
+   ones grow old.
 
     Thread safety: safe.
 */

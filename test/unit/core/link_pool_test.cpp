@@ -1,4 +1,4 @@
-#include <session/link_pool.hpp>
+#include <core/link_pool.hpp>
 
 #include <gtest/gtest.h>
 
