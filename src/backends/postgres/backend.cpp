@@ -1,6 +1,6 @@
+#include <backends/postgres/backend.hpp>
 #include <backends/postgres/connection.hpp>
 #include <backends/postgres/options.hpp>
-#include <backends/postgres/backend.hpp>
 #include <names/names.hpp>
 
 #include <algorithm>

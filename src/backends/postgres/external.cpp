@@ -1,8 +1,8 @@
+#include <backends/postgres/backend.hpp>
 #include <backends/postgres/errors.hpp>
 #include <backends/postgres/exchange.hpp>
 #include <backends/postgres/external.hpp>
 #include <backends/postgres/inspection.hpp>
-#include <backends/postgres/backend.hpp>
 #include <core/key_state.hpp>
 #include <core/provider_state.hpp>
 

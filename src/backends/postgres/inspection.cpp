@@ -1,9 +1,9 @@
 // What `holdfast list` and `holdfast doctor` tell of a server.
+#include <backends/postgres/backend.hpp>
 #include <backends/postgres/errors.hpp>
 #include <backends/postgres/fencing.hpp>
 #include <backends/postgres/inspection.hpp>
 #include <backends/postgres/options.hpp>
-#include <backends/postgres/backend.hpp>
 #include <names/names.hpp>
 
 #include <poll.h>

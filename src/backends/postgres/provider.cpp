@@ -1,5 +1,5 @@
-#include <backends/postgres/options.hpp>
 #include <backends/postgres/backend.hpp>
+#include <backends/postgres/options.hpp>
 #include <core/provider_state.hpp>
 
 #include <holdfast/backends/postgres.hpp>

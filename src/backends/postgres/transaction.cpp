@@ -1,7 +1,7 @@
 // Locks that belong to a transaction of the user's.
+#include <backends/postgres/backend.hpp>
 #include <backends/postgres/errors.hpp>
 #include <backends/postgres/exchange.hpp>
-#include <backends/postgres/backend.hpp>
 #include <core/backend.hpp>
 
 #include <poll.h>
