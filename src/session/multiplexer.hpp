@@ -62,8 +62,7 @@ struct multiplexer_options {
     The reader of a connection's socket is its leader: a calling thread that waits for its own command, and reads for
    all others meanwhile; or the executor. Callers do the executor's part, only later, where that does not run.
 
-    Thread safety: safe. One mutex guards all of it; nothing that is called under it blocks, but for what
-    `session_wire` says of drivers.
+    Thread safety: safe. One mutex guards all of it; nothing that is called under it blocks.
 */
 class HOLDFAST_API multiplexer : public std::enable_shared_from_this<multiplexer> {
 public:

@@ -65,8 +65,7 @@ struct session_request {
     std::shared_ptr<session_connection> at = {};
 };
 
-/** One connection. Never blocks, but for what a driver does not let happen otherwise (libpq looks up host names as it
-    connects); not thread-safe: the multiplexer's mutex is held in every call.
+/** One connection. Never blocks; not thread-safe: the multiplexer's mutex is held in every call.
 
     It carries one batch at a time. A batch is several tries and releases, or several probes, or one of anything else.
 */

@@ -63,8 +63,9 @@ std::string mapped_key(std::string_view name, bool strict) {
 
 postgres_backend::postgres_backend(const options& opts)
     : opts_(opts),
-      connections_(std::make_shared<core::multiplexer>([opts] { return std::make_unique<connection>(opts); },
-                                                       multiplexer_options_from(opts))) {
+      connections_(std::make_shared<core::multiplexer>(
+          [opts, names = std::make_shared<core::resolver>()] { return std::make_unique<connection>(opts, names); },
+          multiplexer_options_from(opts))) {
     capabilities_.lock = capabilities_.reader_writer_lock = capabilities_.cross_process = true;
     capabilities_.loss_detection = loss_detection::connection;
     // A standby that lags behind, and becomes the primary, knows nothing of the numbers given out last.

@@ -90,6 +90,8 @@ void connection::lose() {
     std::string sqlstate = error_state_.empty() ? said_state_ : error_state_;
     std::string text = error_text_.empty() ? said_ : error_text_;
     if (text.empty()) text = without_details(::PQerrorMessage(connection_), sqlstate);
+    // They may have moved.
+    if (!opened_ && lookup_ != nullptr) lookup_->forget();
     server_was_full_ = !opened_ && sqlstate.starts_with("53");
     const bool no_password = !opened_ && ::PQconnectionNeedsPassword(connection_) == 1;
     const errc code = no_password ? errc::permission : opened_ ? errc::unavailable : code_of_refusal(sqlstate, text);
@@ -98,7 +100,9 @@ void connection::lose() {
 }
 
 void connection::advance() {
-    if (state_ == state::connecting && !opened_ && sent_.empty()) {
+    if (state_ == state::connecting && connection_ == nullptr) {
+        find_hosts();
+    } else if (state_ == state::connecting && !opened_ && sent_.empty()) {
         connect();
     } else if (state_ != state::ended) {
         read();

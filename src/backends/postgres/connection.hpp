@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_BACKENDS_POSTGRES_CONNECTION_HPP
 #define HOLDFAST_BACKENDS_POSTGRES_CONNECTION_HPP
 
+#include <backends/postgres/hosts.hpp>
 #include <core/fork.hpp>
 #include <session/wire.hpp>
 
@@ -24,7 +25,7 @@ struct parameters;
 class connection final : public core::session_wire {
 public:
     /// Begins to connect.
-    explicit connection(const options& opts);
+    connection(const options& opts, std::shared_ptr<core::resolver> names);
     ~connection() override;
 
     state status() const noexcept override { return state_; }
@@ -36,7 +37,7 @@ public:
     bool interrupting() const noexcept override { return interrupting_ != nullptr && *interrupting_; }
 
     boottime::time_point due() const noexcept override { return give_up_host_at_; }
-    int descriptor() const noexcept override { return connection_ == nullptr ? -1 : ::PQsocket(connection_); }
+    int descriptor() const noexcept override;
     short events() const noexcept override { return events_; }
     std::int64_t session() const noexcept override { return session_; }
     const core::reply& ending() const noexcept override { return ending_; }
@@ -51,6 +52,8 @@ private:
     };
 
     // connection_setup.cpp: how it comes about.
+    void find_hosts();
+    void begin(const located_hosts& at);
     void start(const char* const* keywords, const char* const* values, bool expand);
     bool start_at_next_host();
     void connect();
@@ -90,8 +93,13 @@ private:
         return result;
     }
 
+    const std::string given_;
+    const std::shared_ptr<core::resolver> names_;
+    /// Until the connection stands; null where libpq needs no names.
+    std::unique_ptr<host_lookup> lookup_;
     const postgres::pooler pooler_;
     const std::chrono::milliseconds lost_after_;
+    const std::chrono::milliseconds time_to_connect_;
     /// A host that is silent for so long is passed over; none when there is no other.
     std::chrono::milliseconds time_per_host_{0};
     boottime::time_point give_up_host_at_ = core::never;
@@ -99,6 +107,7 @@ private:
     const std::string sequence_;
     /// Each lock is a transaction.
     const bool transactions_;
+    /// Null while names are looked up, and once it is over.
     PGconn* connection_ = nullptr;
     /// The socket is libpq's, which may close it in any call; a forked child has to close it as well.
     core::forked_descriptor socket_;

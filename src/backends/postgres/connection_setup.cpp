@@ -9,12 +9,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <fstream>
 #include <map>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace holdfast {
 inline namespace v0 {
@@ -44,36 +45,70 @@ std::string program_name() {
 
 }  // namespace
 
-connection::connection(const options& opts)
-    : pooler_(opts.pooler),
+connection::connection(const options& opts, std::shared_ptr<core::resolver> names)
+    : given_(opts.connection),
+      names_(std::move(names)),
+      pooler_(opts.pooler),
       lost_after_(opts.lost_after),
+      time_to_connect_(limit_of_connecting(opts).whole),
       sequence_(opts.fencing_sequence),
       transactions_(opts.transaction_scope),
       prepared_(statement_count, false) {
+    if (auto wanted = hosts_to_look_up(opts); !wanted.empty()) {
+        lookup_ = std::make_unique<host_lookup>(*names_, std::move(wanted));
+        find_hosts();
+        return;
+    }
+    if (const int hosts = limit_of_connecting(opts).hosts; hosts > 1) time_per_host_ = time_to_connect_ / hosts;
+    begin({});
+}
+
+/// Begins to connect once all names have been looked up.
+void connection::find_hosts() {
+    located_hosts found;
+    if (!lookup_->take(found)) {
+        events_ = POLLIN;
+        return;
+    }
+    if (found.count == 0) {
+        fail(errc::unavailable, std::move(found.missing));
+        return;
+    }
+    if (found.count > 1) time_per_host_ = time_to_connect_ / found.count;
+    begin(found);
+}
+
+void connection::begin(const located_hosts& at) {
     const keepalive_times times(lost_after_);
     const std::string user_timeout = std::to_string(lost_after_.count());
     const std::string application = "holdfast/" + program_name() + "/" + std::to_string(::getpid());
-    const char* const given = opts.connection.empty() ? nullptr : opts.connection.c_str();
+    std::vector<const char*> keywords;
+    std::vector<const char*> values;
+    const auto set = [&](const char* keyword, const char* value) {
+        keywords.push_back(keyword);
+        values.push_back(value);
+    };
     // What comes before the connection string can be set otherwise there. Without GSS encryption, which nearly nobody
     // has, libpq need not look for its tickets, which blocks.
-    const std::array<std::array<const char*, 2>, 8> settings{{{"fallback_application_name", application.c_str()},
-                                                              {"keepalives_idle", times.idle.c_str()},
-                                                              {"keepalives_interval", times.interval.c_str()},
-                                                              {"keepalives_count", "3"},
-                                                              {"tcp_user_timeout", user_timeout.c_str()},
-                                                              {"gssencmode", "disable"},
-                                                              {"dbname", given},
-                                                              {nullptr, nullptr}}};
-    std::array<const char*, settings.size()> keywords{};
-    std::array<const char*, settings.size()> values{};
-    for (std::size_t i = 0; i < settings.size(); ++i) {
-        keywords.at(i) = settings.at(i)[0];
-        values.at(i) = settings.at(i)[1];
+    set("fallback_application_name", application.c_str());
+    set("keepalives_idle", times.idle.c_str());
+    set("keepalives_interval", times.interval.c_str());
+    set("keepalives_count", "3");
+    set("tcp_user_timeout", user_timeout.c_str());
+    set("gssencmode", "disable");
+    if (!given_.empty()) set("dbname", given_.c_str());
+    if (at.count > 0) {
+        set("host", at.names.c_str());
+        set("hostaddr", at.addresses.c_str());
+        set("port", at.ports.c_str());
     }
-    if (const connect_limit limit = limit_of_connecting(opts); limit.hosts > 1) {
-        time_per_host_ = limit.whole / limit.hosts;
-    }
+    set(nullptr, nullptr);
     start(keywords.data(), values.data(), true);
+}
+
+int connection::descriptor() const noexcept {
+    if (connection_ != nullptr) return ::PQsocket(connection_);
+    return lookup_ != nullptr ? lookup_->descriptor() : -1;
 }
 
 /// @param expand the database's name may be a connection string
@@ -133,10 +168,12 @@ bool connection::start_at_next_host() {
     const std::string port = ::PQport(connection_);
     std::size_t at = 0;
     const auto is_present = [&](std::size_t number) {
-        const bool name = number < hosts.size() && hosts[number] == ::PQhost(connection_);
-        const bool address = number < addresses.size() && addresses[number] == ::PQhostaddr(connection_);
+        // One name may stand there several times, with its addresses.
+        const bool located = number < addresses.size() && !addresses[number].empty();
+        const bool here = located ? addresses[number] == ::PQhostaddr(connection_)
+                                  : number < hosts.size() && hosts[number] == ::PQhost(connection_);
         const std::string& its = ports.size() == 1 ? ports.front() : number < ports.size() ? ports[number] : port;
-        return (name || address) && (its == port || its.empty());
+        return here && (its == port || its.empty());
     };
     while (at < count && !is_present(at)) ++at;
     if (at + 1 >= count) return false;
@@ -198,6 +235,7 @@ void connection::connect() {
 }
 
 void connection::set_up() {
+    lookup_.reset();
     time_per_host_ = std::chrono::milliseconds(0);
     give_up_host_at_ = core::never;
     if (::PQserverVersion(connection_) < oldest_version) {

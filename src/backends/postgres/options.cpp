@@ -1,11 +1,8 @@
 #include <backends/postgres/options.hpp>
 
-#include <libpq-fe.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
-#include <memory>
 #include <string_view>
 
 namespace holdfast {
@@ -16,11 +13,6 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int most_connections = 10000;
-
-struct free_options {
-    void operator()(PQconninfoOption* all) const noexcept { ::PQconninfoFree(all); }
-};
-using conninfo = std::unique_ptr<PQconninfoOption, free_options>;
 
 [[noreturn]] void refuse(const std::string& message) {
     throw error(errc::invalid_options, "postgres: " + message);

@@ -4,11 +4,20 @@
 
 #include <holdfast/backends/postgres.hpp>
 
+#include <libpq-fe.h>
+
 #include <chrono>
+#include <memory>
 
 namespace holdfast {
 inline namespace v0 {
 namespace postgres {
+
+struct free_options {
+    void operator()(PQconninfoOption* all) const noexcept { ::PQconninfoFree(all); }
+};
+/// What libpq has read, parameter by parameter, up to one without a keyword.
+using conninfo = std::unique_ptr<PQconninfoOption, free_options>;
 
 /// Throws `errc::invalid_options`.
 void check(const options& opts);

@@ -3,9 +3,9 @@
 #define HOLDFAST_BACKENDS_REDIS_CONNECTION_HPP
 
 #include <backends/redis/protocol.hpp>
-#include <backends/redis/resolver.hpp>
 #include <backends/redis/server.hpp>
 #include <core/fork.hpp>
+#include <core/resolver.hpp>
 
 #include <functional>
 #include <memory>
@@ -15,6 +15,9 @@
 namespace holdfast {
 inline namespace v0 {
 namespace redis {
+
+using core::resolver;
+using core::socket_address;
 
 class guide;
 

@@ -2,6 +2,7 @@
 #include "postgres_fixture.hpp"
 
 #include <support/loopback.hpp>
+#include <support/silent_names.hpp>
 
 #include <holdfast/open.hpp>
 
@@ -130,6 +131,52 @@ TEST_F(postgres_fault, an_administrator_s_cancel_ends_a_wait_and_leaves_nothing)
     ASSERT_TRUE(test::eventually([&] { return in_server(" AND NOT granted") == 1; }));
     server().query("SELECT pg_cancel_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
     EXPECT_EQ(waiting.get(), errc::unavailable);
+}
+
+provider by_url(const std::string& url) {
+    registry schemes;
+    postgres::add_to(schemes);
+    return schemes.open(url);
+}
+
+// libpq would look the name up itself, and block all of the provider's calls, and forks, until that is done.
+TEST(postgres_host, whose_name_server_is_silent_holds_nobody_up) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs the right to make a namespace";
+    EXPECT_EQ(test::in_child([] {
+                  const test::silent_names silence;
+                  const auto from = by_url("postgres://db.example,other.example/app?connect_timeout=1500ms");
+                  const lock wanted = from.make_lock("name");
+                  const auto began = boottime::now();
+                  auto blocking = std::async(std::launch::async, [&] {
+                      error_code code;
+                      (void)wanted.acquire(timeout::zero(), {}, code);
+                      return code;
+                  });
+                  std::promise<error_code> done;
+                  from.make_lock("other").async_acquire(100ms,
+                                                        [&](error_code code, lock_handle) { done.set_value(code); });
+                  std::this_thread::sleep_for(50ms);
+                  const auto forks = boottime::now();
+                  test::require(test::in_child([] {}).empty() && boottime::now() - forks < 1s, "no fork meanwhile");
+                  test::require(blocking.get() == errc::unavailable, "blocking: no clear error");
+                  test::require(done.get_future().get() == errc::unavailable, "asynchronous: no clear error");
+                  test::require(boottime::now() - began < 6s, "too late");
+              }),
+              "");
+}
+
+TEST_F(postgres_fault, a_host_is_found_by_its_name_among_others_that_are_not) {
+    const std::string port = std::to_string(server().port());
+    const auto from = by_url("postgres://no-such-host.invalid:1,localhost:" + port + ",127.0.0.1:" + port +
+                             "/postgres" + "?user=postgres");
+    const auto held = from.make_lock("by name").acquire(10s);
+    EXPECT_EQ(held.state(), held_state::held);
+    error_code code;
+    diagnostics diag;
+    (void)by_url("postgres://no-such-host.invalid/app").make_lock("name").acquire(timeout::zero(), {}, code, &diag);
+    EXPECT_EQ(code, errc::unavailable);
+    EXPECT_NE(diag.message.find("could not translate host name \"no-such-host.invalid\""), std::string::npos)
+        << diag.message;
 }
 
 // Behaviour 71: such a killer of idle sessions stands in front of the server, or is somebody's job.

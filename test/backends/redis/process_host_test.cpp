@@ -1,6 +1,7 @@
 // Servers that are given by the name of their host.
 #include <support/attempt.hpp>
 #include <support/redis_server.hpp>
+#include <support/silent_names.hpp>
 
 #include <holdfast/backends/redis.hpp>
 
@@ -37,6 +38,22 @@ TEST(redis_host, is_found_by_a_caller_without_the_executor) {
     boost::asio::post(user, [&] { done = within.make_lock("it runs this").try_acquire(2s).has_value(); });
     user.run_for(4s);
     EXPECT_TRUE(done);
+}
+
+TEST(redis_host, whose_name_server_is_silent_holds_nobody_up) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs the right to make a namespace";
+    EXPECT_EQ(test::in_child([] {
+                  const test::silent_names silence;
+                  redis::options opts;
+                  opts.servers.front().host = "redis.example";
+                  const provider from = redis::make_provider(opts);
+                  const auto began = boottime::now();
+                  error_code code;
+                  (void)from.make_lock("name").acquire(timeout::zero(), {}, code);
+                  test::require(code == errc::unavailable, "no clear error");
+                  test::require(boottime::now() - began < 6s, "too late");
+              }),
+              "");
 }
 
 TEST(redis_host, that_is_not_there_is_a_clear_error_for_all_who_ask_at_once) {

@@ -1,6 +1,6 @@
 // Host names to addresses, without making anybody wait.
-#ifndef HOLDFAST_BACKENDS_REDIS_RESOLVER_HPP
-#define HOLDFAST_BACKENDS_REDIS_RESOLVER_HPP
+#ifndef HOLDFAST_CORE_RESOLVER_HPP
+#define HOLDFAST_CORE_RESOLVER_HPP
 
 #include <core/fork.hpp>
 #include <core/link.hpp>
@@ -16,7 +16,7 @@
 
 namespace holdfast {
 inline namespace v0 {
-namespace redis {
+namespace core {
 
 struct socket_address {
     sockaddr_storage bytes{};
@@ -29,7 +29,7 @@ struct socket_address {
 
     Thread safety: safe.
 */
-class resolver {
+class HOLDFAST_API resolver {
 public:
     enum class asks { on_threads, on_caller };
     /// @param how `on_caller` makes its asker wait after all: for calling threads that have nothing else to do
@@ -38,7 +38,7 @@ public:
     resolver& operator=(const resolver&) = delete;
 
     /// One question, for as long as its asker keeps it.
-    class lookup {
+    class HOLDFAST_API lookup {
     public:
         lookup() = default;
         lookup(const lookup&) = delete;
@@ -54,16 +54,16 @@ public:
 
         void settle(std::vector<socket_address> found, std::string failed);
 
-        const unsigned generation_ = core::fork_generation();
+        const unsigned generation_ = fork_generation();
         std::mutex mutex_;
-        core::notifier* asker_ = nullptr;
+        notifier* asker_ = nullptr;
         bool done_ = false;
         std::vector<socket_address> found_;
         std::string failed_;
     };
 
     /// @param asker is notified with `signal_progress` when the answer is there, unless it is there at once
-    std::shared_ptr<lookup> ask(const std::string& host, std::uint16_t port, core::notifier* asker);
+    std::shared_ptr<lookup> ask(const std::string& host, std::uint16_t port, notifier* asker);
     /// The addresses did not work: ask for them again next time.
     void forget(const std::string& host, std::uint16_t port);
 
@@ -88,7 +88,7 @@ private:
     const std::shared_ptr<memory> memory_ = std::make_shared<memory>();
 };
 
-}  // namespace redis
+}  // namespace core
 }  // namespace v0
 }  // namespace holdfast
 

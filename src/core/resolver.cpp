@@ -1,4 +1,4 @@
-#include <backends/redis/resolver.hpp>
+#include <core/resolver.hpp>
 #include <core/thread.hpp>
 
 #include <boost/asio/io_context.hpp>
@@ -8,7 +8,7 @@
 
 namespace holdfast {
 inline namespace v0 {
-namespace redis {
+namespace core {
 namespace {
 
 /// Short, so that a server that moves is found again; long enough for a burst of connections.
@@ -33,7 +33,7 @@ bool resolver::lookup::take(std::vector<socket_address>& found, std::string& fai
 
 void resolver::lookup::abandon() {
     // In a forked child the mutex may be held by a thread that is not there.
-    if (core::fork_generation() != generation_) return;
+    if (fork_generation() != generation_) return;
     const std::lock_guard guard(mutex_);
     asker_ = nullptr;
 }
@@ -44,7 +44,7 @@ void resolver::lookup::settle(std::vector<socket_address> found, std::string fai
     failed_ = std::move(failed);
     done_ = true;
     // Under the mutex, so that an asker that leaves is not told any more once it has left.
-    if (asker_ != nullptr) asker_->notify(core::signal_progress);
+    if (asker_ != nullptr) asker_->notify(signal_progress);
 }
 
 /// As long as the system takes.
@@ -78,7 +78,7 @@ void resolver::answer(memory& to, const place& what) {
     for (const auto& each : askers) each->settle(found, failed);
 }
 
-std::shared_ptr<resolver::lookup> resolver::ask(const std::string& host, std::uint16_t port, core::notifier* asker) {
+std::shared_ptr<resolver::lookup> resolver::ask(const std::string& host, std::uint16_t port, notifier* asker) {
     auto made = std::make_shared<lookup>();
     boost::system::error_code not_numeric;
     const auto address = boost::asio::ip::make_address(host, not_numeric);
@@ -104,7 +104,7 @@ std::shared_ptr<resolver::lookup> resolver::ask(const std::string& host, std::ui
     others.push_back(made);
     if (others.size() > 1) return made;
     try {
-        core::start_thread("holdfast-names", [memory = memory_, what] { answer(*memory, what); }).detach();
+        start_thread("holdfast-names", [memory = memory_, what] { answer(*memory, what); }).detach();
     } catch (const std::exception& none) {
         memory_->asked.erase(what);
         made->asker_ = nullptr;
@@ -118,6 +118,6 @@ void resolver::forget(const std::string& host, std::uint16_t port) {
     memory_->names.erase({host, port});
 }
 
-}  // namespace redis
+}  // namespace core
 }  // namespace v0
 }  // namespace holdfast
