@@ -219,13 +219,21 @@ private:
 
     /// To what the terminal's keys would reach: the command's group, or its part of the group that is ours too.
     void signal_group(int signal) noexcept {
-        if (plan_.tty.own_group) {
-            ::kill(-command_, signal);
-            return;
-        }
+        const pid_t first = plan_.tty.own_group ? command_ : plan_.tty.our_group;
+        bool reached = signal_members(first, signal);
+        // timeout(1), for one, leaves the group that it was started in. Asked afterwards: who leaves it meanwhile shall
+        // rather get the signal twice than not at all.
+        const pid_t now = getpgid(command_);
+        if (now != first) reached = signal_members(now, signal);
+        if (!reached) ::kill(command_, signal);
+    }
+
+    /// To a group that the command leads, or to our part of another one.
+    bool signal_members(pid_t group, int signal) noexcept {
+        if (group == command_) return ::kill(-group, signal) == 0;
         descendant_filter filter;
-        filter.only_group = plan_.tty.our_group;
-        if (!signal_descendants(signal, filter)) ::kill(command_, signal);
+        filter.only_group = group;
+        return signal_descendants(signal, filter);
     }
 
     void check_children() noexcept {

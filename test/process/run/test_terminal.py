@@ -284,6 +284,19 @@ class Terminal(RunCase):
                 until(lambda: not is_alive(command), "the end of the command")
                 until(lambda: not is_locked(self.path), "the free lock")
 
+    def test_a_signal_reaches_a_command_that_left_the_shared_group(self):
+        # timeout(1) makes a group of its own, with what it runs.
+        command = self.start("bash -c '$H run --exact $L -- timeout 600 sh -c \"echo [up \\$\\$]; sleep 600\"; true'")
+        timeout = stat_of(command)["parent"]
+        holdfast = stat_of(stat_of(timeout)["parent"])["parent"]
+        self.assertEqual(stat_of(timeout)["group"], timeout)
+        self.assertNotEqual(stat_of(holdfast)["group"], holdfast)
+        os.kill(holdfast, signal.SIGTERM)
+        until(lambda: not is_alive(timeout), "the end of the command")
+        until(lambda: not is_alive(command), "the end of the command's child")
+        self.shell.expect(r"prompt\$ $")
+        self.assertFalse(is_locked(self.path))
+
     def test_the_hangup_of_the_terminal_ends_the_command(self):
         command = self.start("$H run --exact $L -- sh -c 'echo \"[up $$]\"; exec sleep 1000'")
         os.kill(self.shell.pid, signal.SIGHUP)
