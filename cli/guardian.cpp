@@ -5,15 +5,18 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <ctime>
+#include <new>
 #include <system_error>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -24,13 +27,48 @@
 
 namespace holdfast::cli {
 
+/** The deadline, in memory that holdfast writes and the guardian reads.
+
+    Not a message: those wait in a queue while the guardian is stopped, old deadlines before the new one, and a full
+    queue takes no more of them.
+*/
+class shared_deadline {
+public:
+    /// @throws std::system_error
+    static shared_deadline* make(const command_deadline& until) {
+        void* memory =
+            mmap(nullptr, sizeof(shared_deadline), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap");
+        auto* const made = new (memory) shared_deadline;
+        made->set(until);
+        return made;
+    }
+
+    void set(const command_deadline& until) noexcept {
+        dead_by_ = until.dead_by.count();
+        end_at_ = until.end_at.count();
+    }
+    command_deadline get() const noexcept { return {nanoseconds(end_at_), nanoseconds(dead_by_)}; }
+
+private:
+    // A lock inside would not do for two processes.
+    static_assert(std::atomic<std::int64_t>::is_always_lock_free);
+
+    std::atomic<std::int64_t> end_at_;
+    std::atomic<std::int64_t> dead_by_;
+};
+
 struct guardian::order {
-    enum class kind : std::int32_t { forward, terminate, resume, deadline };
+    enum class kind : std::int32_t {
+        forward,
+        terminate,
+        resume,
+        /// The deadline is sooner than it was.
+        look,
+    };
     kind what = kind::forward;
     std::int32_t signal = 0;
     pid_t sender = 0;
-    std::int64_t end_at = 0;
-    std::int64_t dead_by = 0;
 };
 
 namespace {
@@ -42,6 +80,8 @@ constexpr int parent_died = SIGUSR2;
 /// Where the command's copies of lock descriptors begin: out of the way of scripts that use small numbers of their own.
 constexpr int first_inherited = 64;
 constexpr nanoseconds never = nanoseconds::max();
+/// What @ref become_command says where the deadline has come; no errno.
+constexpr int too_late = -1;
 
 /// Signals that are meant for a job as a whole, unlike SIGUSR1 and its like: those often end a helper process that does
 /// not expect them.
@@ -61,9 +101,9 @@ constexpr bool is_group_signal(int signal) noexcept {
 
 /** The child between vfork and exec. It runs on its parent's memory, so it only makes system calls.
 
-    @return errno of what failed
+    @return errno of what failed, or @ref too_late
 */
-int become_command(const command_plan& plan, pid_t guardian_id) noexcept {
+int become_command(const command_plan& plan, const shared_deadline& deadline, pid_t guardian_id) noexcept {
     if (plan.tty.own_group) {
         setpgid(0, 0);
         hand_terminal(plan.tty, plan.tty.our_group, getpid());
@@ -80,6 +120,7 @@ int become_command(const command_plan& plan, pid_t guardian_id) noexcept {
         if (fcntl(descriptor, F_DUPFD, first_inherited) < 0) fcntl(descriptor, F_SETFD, 0);
     }
     sigprocmask(SIG_SETMASK, &plan.signals.mask, nullptr);
+    if (boot_time() >= deadline.get().end_at) return too_late;
     execvpe(plan.arguments[0], plan.arguments, plan.environment);
     return errno;
 }
@@ -87,8 +128,9 @@ int become_command(const command_plan& plan, pid_t guardian_id) noexcept {
 /// The guardian's own process. Allocates nothing: holdfast may have had threads when it was forked.
 class guardian_process {
 public:
-    guardian_process(const command_plan& plan, int signals, int socket, pid_t holdfast) noexcept
-        : plan_(plan), signals_(signals), socket_(socket), holdfast_(holdfast) {}
+    guardian_process(const command_plan& plan, const shared_deadline& deadline, int signals, int socket,
+                     pid_t holdfast) noexcept
+        : plan_(plan), deadline_(deadline), signals_(signals), socket_(socket), holdfast_(holdfast) {}
 
     template <class Order>
     [[noreturn]] void run() noexcept {
@@ -125,7 +167,7 @@ private:
         // vfork: no page tables are copied, and exec's failure is known when it returns.
         const pid_t child = vfork();
         if (child == 0) {
-            failure = become_command(plan_, self);
+            failure = become_command(plan_, deadline_, self);
             _exit(exit_code::not_found);
         }
         command_ = child;
@@ -134,6 +176,10 @@ private:
             int status = 0;
             if (child > 0) waitpid(child, &status, 0);
             hand_terminal(plan_.tty, child, plan_.tty.our_group);
+            if (failure == too_late) {
+                cause_ = report::cause::deadline;
+                failure = 0;
+            }
             finish(report::kind::not_started, failure);
         }
         if (plan_.report_start) send(report::kind::started, 0);
@@ -146,8 +192,11 @@ private:
     }
 
     void wait_for_news() noexcept {
+        const nanoseconds next = next_moment();
+        set_timer(next);
         std::array<pollfd, 3> sources{{{signals_, POLLIN, 0}, {socket_, POLLIN, 0}, {timer_, POLLIN, 0}}};
-        poll(sources.data(), sources.size(), poll_limit());
+        // Without a timer (out of descriptors) short naps instead.
+        poll(sources.data(), sources.size(), next != never && timer_ < 0 ? 20 : -1);
         if (sources[0].revents != 0) {
             signalfd_siginfo dropped[4];
             while (read(signals_, dropped, sizeof dropped) == static_cast<ssize_t>(sizeof dropped)) {
@@ -158,9 +207,21 @@ private:
     // Time
     // -------------------------------------------------------------------------------------------------------------
 
-    /// A timer that counts suspend; without one (out of descriptors) short naps instead.
-    void set_timer() noexcept {
-        const nanoseconds next = std::min({end_at_, dead_by_, kill_at_});
+    command_deadline deadline() const noexcept {
+        command_deadline now = deadline_.get();
+        if (ending_) now.end_at = never;
+        return now;
+    }
+
+    nanoseconds next_moment() const noexcept {
+        const command_deadline until = deadline();
+        return std::min({until.end_at, until.dead_by, kill_at_});
+    }
+
+    /// A timer that counts suspend.
+    void set_timer(nanoseconds next) noexcept {
+        if (next == timer_at_) return;
+        timer_at_ = next;
         if (timer_ < 0) timer_ = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
         itimerspec setting{};
         if (next != never) {
@@ -170,30 +231,25 @@ private:
         if (timer_ >= 0) timerfd_settime(timer_, TFD_TIMER_ABSTIME, &setting, nullptr);
     }
 
-    int poll_limit() const noexcept {
-        const bool waiting_for_time = std::min({end_at_, dead_by_, kill_at_}) != never;
-        return waiting_for_time && timer_ < 0 ? 20 : -1;
-    }
-
     void check_time() noexcept {
-        if (std::min({end_at_, dead_by_, kill_at_}) == never) return;
+        if (next_moment() == never) return;
         const nanoseconds now = boot_time();
-        if (now >= dead_by_) end_all(report::cause::deadline);
+        // Read after the clock, so that a renewal since then counts.
+        const command_deadline until = deadline();
+        if (now >= until.dead_by) end_all(report::cause::deadline);
         if (now >= kill_at_) end_all(cause_);
-        if (now >= end_at_) begin_to_end(report::cause::deadline);
+        if (now >= until.end_at) begin_to_end(report::cause::deadline);
     }
 
     // The command's end
     // ------------------------------------------------------------------------------------------------
 
     void begin_to_end(report::cause why) noexcept {
-        end_at_ = never;
         if (ending_) return;
         ending_ = true;
         cause_ = why;
         if (plan_.grace <= nanoseconds::zero()) end_all(why);
         kill_at_ = boot_time() + plan_.grace;
-        set_timer();
         signal_all(SIGTERM);
         // A stopped process does nothing about SIGTERM.
         signal_all(SIGCONT);
@@ -305,11 +361,8 @@ private:
                 case Order::kind::forward: forward(order.signal, order.sender); break;
                 case Order::kind::terminate: begin_to_end(report::cause::ordered); break;
                 case Order::kind::resume: continue_command(); break;
-                case Order::kind::deadline:
-                    end_at_ = ending_ ? never : nanoseconds(order.end_at);
-                    dead_by_ = nanoseconds(order.dead_by);
-                    set_timer();
-                    break;
+                // As after every message.
+                case Order::kind::look: break;
             }
         }
     }
@@ -338,18 +391,18 @@ private:
     }
 
     const command_plan& plan_;
+    const shared_deadline& deadline_;
     const int signals_;
     const int socket_;
     const pid_t holdfast_;
     int timer_ = -1;
+    nanoseconds timer_at_ = never;
     pid_t command_ = 0;
     bool reaped_ = false;
     int status_ = 0;
     bool ending_ = false;
     bool holdfast_stopped_ = false;
     report::cause cause_ = report::cause::itself;
-    nanoseconds end_at_ = never;
-    nanoseconds dead_by_ = never;
     nanoseconds kill_at_ = never;
 };
 
@@ -365,7 +418,7 @@ pid_t fork_with_shared_locks() noexcept {
 
 }  // namespace
 
-guardian::guardian(const command_plan& plan, int signal_descriptor) {
+guardian::guardian(const command_plan& plan, int signal_descriptor) : deadline_(shared_deadline::make(plan.deadline)) {
     std::array<int, 2> ends{};
     // Packets: one message each, and no end of file, since both processes have both ends.
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
@@ -375,7 +428,7 @@ guardian::guardian(const command_plan& plan, int signal_descriptor) {
     const pid_t self = getpid();
     id_ = fork_with_shared_locks();
     if (id_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
-    if (id_ == 0) guardian_process(plan, signal_descriptor, ends[1], self).run<order>();
+    if (id_ == 0) guardian_process(plan, *deadline_, signal_descriptor, ends[1], self).run<order>();
 }
 
 std::optional<guardian_report> guardian::receive() noexcept {
@@ -408,11 +461,13 @@ void guardian::resume() noexcept {
     send(what);
 }
 
-void guardian::set_deadline(nanoseconds end_at, nanoseconds dead_by) noexcept {
+void guardian::set_deadline(const command_deadline& until) noexcept {
+    const command_deadline before = deadline_->get();
+    deadline_->set(until);
+    // It comes to look at the old one by itself. And where no message gets through, others are there to be read.
+    if (until.end_at >= before.end_at && until.dead_by >= before.dead_by) return;
     order what{};
-    what.what = order::kind::deadline;
-    what.end_at = end_at.count();
-    what.dead_by = dead_by.count();
+    what.what = order::kind::look;
     send(what);
 }
 

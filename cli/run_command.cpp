@@ -102,6 +102,7 @@ public:
 
     int run() {
         plan_.tty = find_terminal();
+        plan_.deadline = deadline_within(locks_.watched(), plan_.grace);
         adopt_orphans();
         command_end end;
         try {
@@ -148,7 +149,8 @@ private:
             case kind::exited:
                 if (!was_ours) return exit_code::lost;
                 break;
-            case kind::lost: return exit_code::lost;
+            case kind::lost:
+            case kind::lost_before_start: return exit_code::lost;
             case kind::guardian_died:
                 return report_.failed(exit_code::internal, "the guardian was killed, and the command with it");
             case kind::not_started: {

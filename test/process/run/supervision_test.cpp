@@ -18,6 +18,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -146,34 +147,98 @@ TEST_F(supervision_test, a_lease_that_is_renewed_lasts) {
     EXPECT_EQ(end.what, command_end::kind::lost);
 }
 
-/// holdfast is stopped and cannot renew; the guardian knows the deadline by itself.
-TEST_F(supervision_test, a_stopped_holdfast_cannot_outlive_its_lease) {
-    use_script("trap '' TERM");
-    plan_.report_start = true;
-    const nanoseconds dead_by = boot_time() + 500ms;
-    const pid_t holdfast = fork();
-    if (holdfast == 0) {
-        guardian keeper(plan_, signals_);
-        keeper.set_deadline(dead_by - 50ms, dead_by);
-        pollfd started{keeper.descriptor(), POLLIN, 0};
-        poll(&started, 1, -1);
-        // Only the command and its children have the pipe now.
-        close(said_[1]);
-        kill(getpid(), SIGSTOP);
-        _exit(0);
-    }
-    close(said_[1]);
-    said_[1] = -1;
+TEST_F(supervision_test, a_guardian_that_was_stopped_knows_of_the_renewals) {
+    use_script("trap 'exit 5' USR1");
+    guardian keeper(plan_, signals_);
     await_command();
-    int status = 0;
-    ASSERT_EQ(waitpid(holdfast, &status, WUNTRACED), holdfast);
-    ASSERT_TRUE(WIFSTOPPED(status));
+    const nanoseconds begin = boot_time();
+    bool stopped = false;
+    bool continued = false;
+    const auto renew = [&] {
+        const nanoseconds now = boot_time();
+        if (now - begin > 10s) return begin;
+        if (now - begin > 300ms && !stopped) {
+            stopped = kill(keeper.id(), SIGSTOP) == 0;
+        } else if (now - begin > 1500ms && !continued) {
+            // More than a queue holds, and nothing that the command would notice.
+            for (int i = 0; i < 1000; ++i) keeper.forward(SIGURG, 0);
+            continued = kill(keeper.id(), SIGCONT) == 0;
+        } else if (continued) {
+            keeper.forward(SIGUSR1, 0);
+        }
+        return now + 500ms;
+    };
+    const command_end end = watch(keeper, lease_until(renew));
+    EXPECT_EQ(end.what, command_end::kind::exited);
+    EXPECT_EQ(losses_, 0);
+    ASSERT_TRUE(WIFEXITED(end.status));
+    EXPECT_EQ(WEXITSTATUS(end.status), 5);
+}
+
+TEST_F(supervision_test, nothing_is_started_once_a_lease_is_about_to_end) {
+    use_script(":");
+    plan_.deadline.end_at = boot_time();
+    guardian keeper(plan_, signals_);
+    const command_end end = watch(keeper, lease_until([] { return nanoseconds::max(); }));
+    EXPECT_EQ(end.what, command_end::kind::lost_before_start);
+    EXPECT_EQ(losses_, 1);
+    close(std::exchange(said_[1], -1));
     char nothing = 0;
-    EXPECT_EQ(read(said_[0], &nothing, 1), 0) << "the end of the pipe is the end of all who had it";
-    EXPECT_GE(boot_time(), dead_by - 50ms);
-    EXPECT_LT(boot_time(), dead_by + 2s);
-    kill(holdfast, SIGKILL);
-    ASSERT_EQ(waitpid(holdfast, &status, 0), holdfast);
+    EXPECT_EQ(read(said_[0], &nothing, 1), 0);
+}
+
+TEST_F(supervision_test, a_plan_ends_a_command_before_its_lease_ends) {
+    const nanoseconds now = boot_time();
+    const std::vector<watched_lock> locks{lease_until([now] { return now + 10s; }),
+                                          lease_until([now] { return now + 2s; }),
+                                          lease_until([] { return nanoseconds::max(); })};
+    const command_deadline until = deadline_within(locks, 100ms);
+    EXPECT_LT(until.dead_by, now + 2s);
+    EXPECT_EQ(until.end_at, until.dead_by - 100ms);
+    const command_deadline none = deadline_within({locks[2]}, 100ms);
+    EXPECT_EQ(none.end_at, nanoseconds::max());
+    EXPECT_EQ(none.dead_by, nanoseconds::max());
+}
+
+/// holdfast is stopped and cannot renew; the guardian knows the deadline by itself.
+class stopped_holdfast : public supervision_test {
+protected:
+    /// @param arrange what holdfast does before it stops
+    void expect_the_end(nanoseconds dead_by, const std::function<void(guardian&)>& arrange) {
+        use_script("trap '' TERM; echo $$ >&9");
+        const pid_t holdfast = fork();
+        if (holdfast == 0) {
+            guardian keeper(plan_, signals_);
+            arrange(keeper);
+            kill(getpid(), SIGSTOP);
+            _exit(0);
+        }
+        std::string id;
+        for (char next = 0; read(said_[0], &next, 1) == 1 && next != '\n';) id += next;
+        const auto command = static_cast<int>(syscall(SYS_pidfd_open, std::stoi(id), 0));
+        ASSERT_GE(command, 0);
+        int status = 0;
+        ASSERT_EQ(waitpid(holdfast, &status, WUNTRACED), holdfast);
+        ASSERT_TRUE(WIFSTOPPED(status));
+        pollfd ended{command, POLLIN, 0};
+        EXPECT_EQ(poll(&ended, 1, 20'000), 1);
+        EXPECT_GE(boot_time(), dead_by - 50ms);
+        EXPECT_LT(boot_time(), dead_by + 2s);
+        close(command);
+        kill(holdfast, SIGKILL);
+        ASSERT_EQ(waitpid(holdfast, &status, 0), holdfast);
+    }
+};
+
+TEST_F(stopped_holdfast, cannot_outlive_its_lease) {
+    const nanoseconds dead_by = boot_time() + 500ms;
+    expect_the_end(dead_by, [&](guardian& keeper) { keeper.set_deadline({dead_by - 50ms, dead_by}); });
+}
+
+TEST_F(stopped_holdfast, cannot_outlive_its_lease_though_it_never_spoke_of_it) {
+    const nanoseconds dead_by = boot_time() + 500ms;
+    plan_.deadline = {dead_by - 50ms, dead_by};
+    expect_the_end(dead_by, [](guardian&) {});
 }
 
 TEST_F(supervision_test, a_killed_guardian_takes_the_command_with_it) {
