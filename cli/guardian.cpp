@@ -58,7 +58,7 @@ private:
     std::atomic<std::int64_t> dead_by_;
 };
 
-struct guardian::order {
+struct guardian_order {
     enum class kind : std::int32_t {
         forward,
         terminate,
@@ -69,6 +69,8 @@ struct guardian::order {
     kind what = kind::forward;
     std::int32_t signal = 0;
     pid_t sender = 0;
+    /// Of a resume: the stops that holdfast knew of.
+    std::uint32_t stops = 0;
 };
 
 namespace {
@@ -79,6 +81,8 @@ using report = guardian_report;
 constexpr int parent_died = SIGUSR2;
 /// Where the command's copies of lock descriptors begin: out of the way of scripts that use small numbers of their own.
 constexpr int first_inherited = 64;
+/// For what nothing tells of, in milliseconds.
+constexpr int nap = 20;
 constexpr nanoseconds never = nanoseconds::max();
 /// What @ref become_command says where the deadline has come; no errno.
 constexpr int too_late = -1;
@@ -132,7 +136,6 @@ public:
                      pid_t holdfast) noexcept
         : plan_(plan), deadline_(deadline), signals_(signals), socket_(socket), holdfast_(holdfast) {}
 
-    template <class Order>
     [[noreturn]] void run() noexcept {
         prctl(PR_SET_PDEATHSIG, parent_died, 0, 0, 0);
         if (getppid() != holdfast_) _exit(exit_code::success);
@@ -156,7 +159,7 @@ public:
             check_time();
             check_holdfast();
             check_children();
-            take_orders<Order>();
+            take_orders();
         }
     }
 
@@ -196,7 +199,8 @@ private:
         set_timer(next);
         std::array<pollfd, 3> sources{{{signals_, POLLIN, 0}, {socket_, POLLIN, 0}, {timer_, POLLIN, 0}}};
         // Without a timer (out of descriptors) short naps instead.
-        poll(sources.data(), sources.size(), next != never && timer_ < 0 ? 20 : -1);
+        const bool naps = wake_holdfast() || (next != never && timer_ < 0);
+        poll(sources.data(), sources.size(), naps ? nap : -1);
         if (sources[0].revents != 0) {
             signalfd_siginfo dropped[4];
             while (read(signals_, dropped, sizeof dropped) == static_cast<ssize_t>(sizeof dropped)) {
@@ -306,9 +310,10 @@ private:
             if (WIFSTOPPED(status)) {
                 command_stopped(WSTOPSIG(status));
             } else if (WIFCONTINUED(status)) {
-                command_continued();
+                command_is_stopped_ = false;
             } else {
                 reaped_ = true;
+                command_is_stopped_ = false;
                 status_ = status;
                 hand_terminal(plan_.tty, command_, plan_.tty.our_group);
                 // While ending, what the command left behind must go too.
@@ -333,18 +338,31 @@ private:
             return;
         }
         hand_terminal(plan_.tty, command_, plan_.tty.our_group);
-        holdfast_stopped_ = true;
-        send(report::kind::stopped, signal);
+        command_is_stopped_ = true;
+        ++stops_;
+        if (!send(report::kind::stopped, signal)) --stops_;
     }
 
-    void command_continued() noexcept {
-        // By somebody else than holdfast, who stopped with it.
-        if (holdfast_stopped_) ::kill(holdfast_, SIGCONT);
-        holdfast_stopped_ = false;
+    /** Continues a holdfast that has stopped with the command, or is about to, although the command runs: somebody else
+        continued it, or it has ended.
+
+        To be repeated until it says that it goes on: what it is about to stop by takes away a SIGCONT that came before.
+
+        @return whether it has to be repeated
+    */
+    bool wake_holdfast() noexcept {
+        if (stops_ == resumed_ || command_is_stopped_ || getppid() != holdfast_) return false;
+        ::kill(holdfast_, SIGCONT);
+        return true;
+    }
+
+    void resume(std::uint32_t stops) noexcept {
+        resumed_ = stops;
+        // An older one does not mean the last stop.
+        if (stops == stops_) continue_command();
     }
 
     void continue_command() noexcept {
-        holdfast_stopped_ = false;
         if (reaped_) return;
         hand_terminal(plan_.tty, plan_.tty.our_group, command_);
         signal_group(SIGCONT);
@@ -353,16 +371,19 @@ private:
     // Messages
     // ---------------------------------------------------------------------------------------------------------
 
-    template <class Order>
+    bool receive(guardian_order& order) noexcept {
+        return recv(socket_, &order, sizeof order, MSG_DONTWAIT) == static_cast<ssize_t>(sizeof order);
+    }
+
     void take_orders() noexcept {
-        Order order;
-        while (recv(socket_, &order, sizeof order, MSG_DONTWAIT) == static_cast<ssize_t>(sizeof order)) {
+        guardian_order order;
+        while (receive(order)) {
             switch (order.what) {
-                case Order::kind::forward: forward(order.signal, order.sender); break;
-                case Order::kind::terminate: begin_to_end(report::cause::ordered); break;
-                case Order::kind::resume: continue_command(); break;
+                case guardian_order::kind::forward: forward(order.signal, order.sender); break;
+                case guardian_order::kind::terminate: begin_to_end(report::cause::ordered); break;
+                case guardian_order::kind::resume: resume(order.stops); break;
                 // As after every message.
-                case Order::kind::look: break;
+                case guardian_order::kind::look: break;
             }
         }
     }
@@ -378,15 +399,22 @@ private:
         }
     }
 
-    void send(report::kind what, int status) noexcept {
-        const report message{what, status, cause_, command_};
-        ::send(socket_, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    bool send(report::kind what, int status) noexcept {
+        const report message{what, status, cause_, command_, stops_};
+        return ::send(socket_, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
     }
 
     [[noreturn]] void finish(report::kind what, int status) noexcept {
         send(what, status);
-        // It stopped with the command, which will not continue any more.
-        if (holdfast_stopped_ && getppid() == holdfast_) ::kill(holdfast_, SIGCONT);
+        command_is_stopped_ = false;
+        while (wake_holdfast()) {
+            pollfd orders{socket_, POLLIN, 0};
+            poll(&orders, 1, nap);
+            guardian_order order;
+            while (receive(order)) {
+                if (order.what == guardian_order::kind::resume) resumed_ = order.stops;
+            }
+        }
         _exit(exit_code::success);
     }
 
@@ -401,7 +429,10 @@ private:
     bool reaped_ = false;
     int status_ = 0;
     bool ending_ = false;
-    bool holdfast_stopped_ = false;
+    bool command_is_stopped_ = false;
+    /// As reported, and as holdfast has gone on from.
+    std::uint32_t stops_ = 0;
+    std::uint32_t resumed_ = 0;
     report::cause cause_ = report::cause::itself;
     nanoseconds kill_at_ = never;
 };
@@ -428,36 +459,38 @@ guardian::guardian(const command_plan& plan, int signal_descriptor) : deadline_(
     const pid_t self = getpid();
     id_ = fork_with_shared_locks();
     if (id_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
-    if (id_ == 0) guardian_process(plan, *deadline_, signal_descriptor, ends[1], self).run<order>();
+    if (id_ == 0) guardian_process(plan, *deadline_, signal_descriptor, ends[1], self).run();
 }
 
 std::optional<guardian_report> guardian::receive() noexcept {
     guardian_report message;
     if (recv(descriptor_, &message, sizeof message, MSG_DONTWAIT) != static_cast<ssize_t>(sizeof message)) return {};
+    stops_ = message.stops;
     return message;
 }
 
-void guardian::send(const order& what) noexcept {
+void guardian::send(const guardian_order& what) noexcept {
     ::send(descriptor_, &what, sizeof what, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void guardian::forward(int signal, pid_t sender) noexcept {
-    order what{};
-    what.what = order::kind::forward;
+    guardian_order what;
+    what.what = guardian_order::kind::forward;
     what.signal = signal;
     what.sender = sender;
     send(what);
 }
 
 void guardian::terminate() noexcept {
-    order what{};
-    what.what = order::kind::terminate;
+    guardian_order what;
+    what.what = guardian_order::kind::terminate;
     send(what);
 }
 
 void guardian::resume() noexcept {
-    order what{};
-    what.what = order::kind::resume;
+    guardian_order what;
+    what.what = guardian_order::kind::resume;
+    what.stops = stops_;
     send(what);
 }
 
@@ -466,8 +499,8 @@ void guardian::set_deadline(const command_deadline& until) noexcept {
     deadline_->set(until);
     // It comes to look at the old one by itself. And where no message gets through, others are there to be read.
     if (until.end_at >= before.end_at && until.dead_by >= before.dead_by) return;
-    order what{};
-    what.what = order::kind::look;
+    guardian_order what;
+    what.what = guardian_order::kind::look;
     send(what);
 }
 

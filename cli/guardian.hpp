@@ -77,7 +77,8 @@ struct guardian_report {
         started,
         /// It could not be, `status` is the errno; or the deadline had come before.
         not_started,
-        /// The command was stopped by the signal `status`; it does not have the terminal any more.
+        /// The command was stopped by the signal `status`; it does not have the terminal any more. holdfast is to stop
+        /// as well, and to ask for its continuation after that.
         stopped,
         /// The command has ended with the wait status `status`. The last report.
         exited,
@@ -94,9 +95,12 @@ struct guardian_report {
     std::int32_t status = 0;
     guardian_report::cause why = cause::itself;
     pid_t command = 0;
+    /// How often the command has been reported to be stopped, this time included.
+    std::uint32_t stops = 0;
 };
 
 class shared_deadline;
+struct guardian_order;
 
 /** The guardian, as holdfast sees it.
 
@@ -124,7 +128,7 @@ public:
     void forward(int signal, pid_t sender) noexcept;
     /// Ends the command: SIGTERM, the grace, SIGKILL.
     void terminate() noexcept;
-    /// Continues the stopped command, in the foreground if we are.
+    /// Continues the command that was stopped as last received, in the foreground if we are.
     void resume() noexcept;
     /// The lock is surely ours until then only. Replaces the plan's, and that of an earlier call.
     void set_deadline(const command_deadline& until) noexcept;
@@ -137,13 +141,12 @@ public:
     void kill() noexcept;
 
 private:
-    struct order;
-
-    void send(const order& what) noexcept;
+    void send(const guardian_order& what) noexcept;
 
     shared_deadline* deadline_ = nullptr;
     int descriptor_ = -1;
     pid_t id_ = 0;
+    std::uint32_t stops_ = 0;
     bool reaped_ = false;
 };
 

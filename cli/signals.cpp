@@ -65,6 +65,10 @@ bool is_stop_signal(int signal) noexcept {
 }
 
 void stop_self(int signal) noexcept {
+    const sigset_t continued = only(SIGCONT);
+    const timespec now{};
+    // The stop would take that away.
+    if (sigtimedwait(&continued, nullptr, &now) == SIGCONT) return;
     if (signal == SIGSTOP) {
         kill(getpid(), SIGSTOP);
     } else {
@@ -75,8 +79,6 @@ void stop_self(int signal) noexcept {
         pthread_sigmask(SIG_BLOCK, &set, nullptr);
     }
     // The SIGCONT that woke us has done its work.
-    const sigset_t continued = only(SIGCONT);
-    const timespec now{};
     sigtimedwait(&continued, nullptr, &now);
 }
 

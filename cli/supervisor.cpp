@@ -99,21 +99,22 @@ private:
     // ----------------------------------------------------------------------------------------------------------
 
     void take_reports() {
+        int stop = 0;
         while (const auto report = keeper_.receive()) {
             switch (report->what) {
                 case guardian_report::kind::started:
                     if (hooks_.started) hooks_.started(report->command);
                     break;
-                case guardian_report::kind::stopped:
-                    stop_self(report->status);
-                    // The lock may have been lost, the command killed, or the terminal given to somebody else
-                    // meanwhile; the guardian knows what applies.
-                    keeper_.resume();
-                    break;
+                case guardian_report::kind::stopped: stop = report->status; break;
                 case guardian_report::kind::not_started: finish_unstarted(*report); return;
                 case guardian_report::kind::exited: finish(*report); return;
             }
         }
+        if (stop == 0) return;
+        stop_self(stop);
+        // The lock may have been lost, the command killed, or the terminal given to somebody else meanwhile; the
+        // guardian knows what applies.
+        keeper_.resume();
     }
 
     void finish(const guardian_report& report) {
@@ -135,13 +136,9 @@ private:
     // ----------------------------------------------------------------------------------------------------------
 
     void take_signals() {
-        std::array<signalfd_siginfo, 4> batch;
-        for (;;) {
-            const ssize_t length = read(signals_, batch.data(), sizeof batch);
-            if (length <= 0) return;
-            const auto count = static_cast<std::size_t>(length) / sizeof(signalfd_siginfo);
-            for (std::size_t at = 0; at < count && !end_; ++at) take_signal(batch[at]);
-        }
+        // One by one: the SIGCONT after a stop signal is for `stop_self` to find.
+        signalfd_siginfo info;
+        while (!end_ && read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) take_signal(info);
     }
 
     void take_signal(const signalfd_siginfo& info) {
@@ -161,7 +158,10 @@ private:
         // In a shared group the terminal's signals have reached the command already.
         if (from_process || plan_.tty.own_group) keeper_.forward(signal, sender);
         // With a group of its own the command decides whether it stops, and the guardian tells us.
-        if (is_stop_signal(signal) && !plan_.tty.own_group) stop_self(signal);
+        if (!is_stop_signal(signal) || plan_.tty.own_group) return;
+        stop_self(signal);
+        // What has continued us was meant for both, and not sent to the whole group, or not surely.
+        if (from_process) keeper_.resume();
     }
 
     void check_guardian() {

@@ -9,6 +9,7 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <functional>
 #include <stop_token>
 #include <string>
@@ -59,6 +60,13 @@ protected:
     void await_command() {
         std::array<char, 8> text{};
         ASSERT_EQ(read(said_[0], text.data(), 6), 6);
+    }
+
+    /// What the script has written in a line.
+    int read_number() {
+        std::string text;
+        for (char next = 0; read(said_[0], &next, 1) == 1 && next != '\n';) text += next;
+        return std::stoi(text);
     }
 
     command_end watch(guardian& keeper, const watched_lock& lock) {
@@ -213,9 +221,7 @@ protected:
             kill(getpid(), SIGSTOP);
             _exit(0);
         }
-        std::string id;
-        for (char next = 0; read(said_[0], &next, 1) == 1 && next != '\n';) id += next;
-        const auto command = static_cast<int>(syscall(SYS_pidfd_open, std::stoi(id), 0));
+        const auto command = static_cast<int>(syscall(SYS_pidfd_open, read_number(), 0));
         ASSERT_GE(command, 0);
         int status = 0;
         ASSERT_EQ(waitpid(holdfast, &status, WUNTRACED), holdfast);
@@ -239,6 +245,42 @@ TEST_F(stopped_holdfast, cannot_outlive_its_lease_though_it_never_spoke_of_it) {
     const nanoseconds dead_by = boot_time() + 500ms;
     plan_.deadline = {dead_by - 50ms, dead_by};
     expect_the_end(dead_by, [](guardian&) {});
+}
+
+/// The last moment before holdfast stops with a command, which somebody continues just then.
+TEST_F(supervision_test, a_holdfast_that_stops_too_late_is_continued) {
+    use_script("echo $$ >&9");
+    const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    ASSERT_EQ(grantpt(terminal) + unlockpt(terminal), 0);
+    const pid_t holdfast = fork();
+    if (holdfast == 0) {
+        setsid();
+        plan_.tty = {open(ptsname(terminal), O_RDWR | O_CLOEXEC), true, getpid()};
+        guardian keeper(plan_, signals_);
+        const pid_t command = read_number();
+        kill(command, SIGSTOP);
+        pollfd news{keeper.descriptor(), POLLIN, 0};
+        poll(&news, 1, -1);
+        const auto report = keeper.receive();
+        if (!report || report->what != guardian_report::kind::stopped) _exit(1);
+        kill(command, SIGCONT);
+        sigset_t continued;
+        sigemptyset(&continued);
+        sigaddset(&continued, SIGCONT);
+        siginfo_t from{};
+        if (sigwaitinfo(&continued, &from) != SIGCONT || from.si_pid != keeper.id()) _exit(2);
+        kill(getpid(), SIGSTOP);
+        keeper.resume();
+        kill(-command, SIGKILL);
+        poll(&news, 1, -1);
+        const auto last = keeper.receive();
+        _exit(last && last->what == guardian_report::kind::exited ? 0 : 3);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(holdfast, &status, 0), holdfast);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+    close(terminal);
 }
 
 TEST_F(supervision_test, a_killed_guardian_takes_the_command_with_it) {
