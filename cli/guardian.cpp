@@ -68,6 +68,7 @@ struct guardian_order {
     };
     kind what = kind::forward;
     std::int32_t signal = 0;
+    bool from_process = false;
     pid_t sender = 0;
     /// Of a resume: the stops that holdfast knew of.
     std::uint32_t stops = 0;
@@ -379,7 +380,7 @@ private:
         guardian_order order;
         while (receive(order)) {
             switch (order.what) {
-                case guardian_order::kind::forward: forward(order.signal, order.sender); break;
+                case guardian_order::kind::forward: forward(order); break;
                 case guardian_order::kind::terminate: begin_to_end(report::cause::ordered); break;
                 case guardian_order::kind::resume: resume(order.stops); break;
                 // As after every message.
@@ -388,14 +389,14 @@ private:
         }
     }
 
-    void forward(int signal, pid_t sender) noexcept {
+    void forward(const guardian_order& order) noexcept {
         if (reaped_) return;
         // The command that signals its group, or its parent's parent, does not mean itself once more.
-        if (sender != 0 && is_descendant(sender)) return;
-        if (is_group_signal(signal) || sender == 0) {
-            signal_group(signal);
+        if (order.sender != 0 && is_descendant(order.sender)) return;
+        if (is_group_signal(order.signal) || !order.from_process) {
+            signal_group(order.signal);
         } else {
-            ::kill(command_, signal);
+            ::kill(command_, order.signal);
         }
     }
 
@@ -473,10 +474,11 @@ void guardian::send(const guardian_order& what) noexcept {
     ::send(descriptor_, &what, sizeof what, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-void guardian::forward(int signal, pid_t sender) noexcept {
+void guardian::forward(int signal, bool from_process, pid_t sender) noexcept {
     guardian_order what;
     what.what = guardian_order::kind::forward;
     what.signal = signal;
+    what.from_process = from_process;
     what.sender = sender;
     send(what);
 }

@@ -124,8 +124,12 @@ public:
     /// The next report, if there is one now.
     std::optional<guardian_report> receive() noexcept;
 
-    /// Passes a signal on to the command; @p sender 0: the terminal.
-    void forward(int signal, pid_t sender) noexcept;
+    /** Passes a signal on to the command.
+
+        @param from_process false: it is the terminal's
+        @param sender       the process; 0: one that our process ids do not name, as outside of a container
+    */
+    void forward(int signal, bool from_process, pid_t sender) noexcept;
     /// Ends the command: SIGTERM, the grace, SIGKILL.
     void terminate() noexcept;
     /// Continues the command that was stopped as last received, in the foreground if we are.

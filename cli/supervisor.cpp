@@ -156,7 +156,7 @@ private:
             return;
         }
         // In a shared group the terminal's signals have reached the command already.
-        if (from_process || plan_.tty.own_group) keeper_.forward(signal, sender);
+        if (from_process || plan_.tty.own_group) keeper_.forward(signal, from_process, sender);
         // With a group of its own the command decides whether it stops, and the guardian tells us.
         if (!is_stop_signal(signal) || plan_.tty.own_group) return;
         stop_self(signal);

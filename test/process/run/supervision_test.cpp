@@ -169,10 +169,10 @@ TEST_F(supervision_test, a_guardian_that_was_stopped_knows_of_the_renewals) {
             stopped = kill(keeper.id(), SIGSTOP) == 0;
         } else if (now - begin > 1500ms && !continued) {
             // More than a queue holds, and nothing that the command would notice.
-            for (int i = 0; i < 1000; ++i) keeper.forward(SIGURG, 0);
+            for (int i = 0; i < 1000; ++i) keeper.forward(SIGURG, true, 0);
             continued = kill(keeper.id(), SIGCONT) == 0;
         } else if (continued) {
-            keeper.forward(SIGUSR1, 0);
+            keeper.forward(SIGUSR1, true, 0);
         }
         return now + 500ms;
     };
