@@ -19,6 +19,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -281,6 +282,19 @@ TEST_F(supervision_test, a_holdfast_that_stops_too_late_is_continued) {
     ASSERT_TRUE(WIFEXITED(status));
     EXPECT_EQ(WEXITSTATUS(status), 0);
     close(terminal);
+}
+
+TEST_F(supervision_test, an_abort_of_our_own_ends_us) {
+    const pid_t aborted = fork();
+    if (aborted == 0) {
+        // No core file.
+        prctl(PR_SET_DUMPABLE, 0);
+        std::abort();
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(aborted, &status, 0), aborted);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    EXPECT_EQ(WTERMSIG(status), SIGABRT);
 }
 
 TEST_F(supervision_test, a_killed_guardian_takes_the_command_with_it) {
