@@ -107,6 +107,7 @@ public:
         command_end end;
         try {
             guardian keeper(plan_, signals_);
+            spare_what_is_older_than(keeper.id());
             end = supervise_with(keeper);
             keeper.dismiss();
         } catch (const std::system_error& failure) {

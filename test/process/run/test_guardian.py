@@ -5,9 +5,10 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import unittest
 
-from support import (HOLDFAST, PATIENCE, RunCase, is_alive, is_locked, is_stopped, process_exists, stat_of, until,
+from support import (HOLDFAST, PATIENCE, Pipe, RunCase, is_alive, is_locked, is_stopped, process_exists, stat_of, until,
                      waits_for_flock)
 
 KILLS = int(os.environ.get("HOLDFAST_TEST_KILLS", "200"))
@@ -175,6 +176,34 @@ class Bystanders(RunCase):
         self.addCleanup(os.kill, bystander, signal.SIGKILL)
         self.assertEqual(done.wait(PATIENCE), 70)
         done.stdout.close()
+        self.assertTrue(is_alive(bystander))
+
+
+    def test_what_a_job_of_the_shell_had_started_outlives_the_job_and_the_guardian(self):
+        pipe = Pipe(self)
+        fifo = os.path.join(self.directory, "fifo")
+        os.mkfifo(fifo)
+        script = (
+            f"exec 9>/proc/self/fd/{pipe.writer};"
+            f" (sleep 600 & echo $! >&9; read x <{fifo}) & read go;"
+            f' exec "{HOLDFAST}" run --exact {self.path} -- sh -c "echo \\$PPID >&9; exec sleep 600"'
+        )
+        done = subprocess.Popen(["sh", "-c", script], env=self.environment, pass_fds=(pipe.writer,),
+                                stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(self.clear, done)
+        bystander = int(pipe.line())
+        self.addCleanup(os.kill, bystander, signal.SIGKILL)
+        # Ages are told apart by ticks of the kernel.
+        ticks = time.clock_gettime_ns(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK") // 10**9
+        until(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK") // 10**9 > ticks, "a tick")
+        done.stdin.write("go\n")
+        done.stdin.flush()
+        guardian = int(pipe.line())
+        with open(fifo, "w"):
+            pass
+        until(lambda: stat_of(bystander)["parent"] == done.pid, "the orphan with holdfast")
+        os.kill(guardian, signal.SIGKILL)
+        self.assertEqual(done.wait(PATIENCE), 70)
         self.assertTrue(is_alive(bystander))
 
 
