@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -205,6 +206,35 @@ class Bystanders(RunCase):
         os.kill(guardian, signal.SIGKILL)
         self.assertEqual(done.wait(PATIENCE), 70)
         self.assertTrue(is_alive(bystander))
+
+
+class OutOfProcesses(RunCase):
+    @unittest.skipUnless(os.geteuid() == 0, "needs a user of its own")
+    def test_too_few_processes_are_a_fault_of_the_system(self):
+        # Where that user finds it.
+        program = shutil.copy(HOLDFAST, self.directory)
+        user = 50000 + os.getpid() % 10000
+        os.chmod(self.directory, 0o755)
+        os.chmod(program, 0o755)
+        os.chmod(self.path, 0o666)
+
+        def become(limit):
+            resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+
+        statuses = []
+        while 0 not in statuses and len(statuses) < 10:
+            limit = len(statuses) + 1
+            # Each end has been waited for, so that none counts for the next one.
+            done = subprocess.run([program, "run", "--exact", self.path, "--", "true"], timeout=PATIENCE,
+                                  capture_output=True, cwd="/", preexec_fn=lambda limit=limit: become(limit))
+            statuses.append(done.returncode)
+        # For holdfast alone, for the guardian as well, and at last for the command.
+        self.assertEqual(statuses[-1], 0)
+        self.assertIn(71, statuses)
+        self.assertNotIn(126, statuses)
 
 
 class Inheritance(RunCase):
