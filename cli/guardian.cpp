@@ -104,6 +104,19 @@ constexpr bool is_group_signal(int signal) noexcept {
     }
 }
 
+/// A stop signal that the child took before exec, in its parent's memory.
+volatile std::sig_atomic_t stop_before_exec = 0;
+
+/// Stopped before exec, the child would hold up its parent, who could not even tell of it. Exec undoes this.
+void put_off_stops() noexcept {
+    for (const int signal : {SIGTSTP, SIGTTIN, SIGTTOU}) {
+        struct sigaction action {};
+        if (sigaction(signal, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;
+        action.sa_handler = [](int taken) { stop_before_exec = taken; };
+        sigaction(signal, &action, nullptr);
+    }
+}
+
 /** The child between vfork and exec. It runs on its parent's memory, so it only makes system calls.
 
     @return errno of what failed, or @ref too_late
@@ -124,6 +137,7 @@ int become_command(const command_plan& plan, const shared_deadline& deadline, pi
         // Out of descriptors above: then under its own number.
         if (fcntl(descriptor, F_DUPFD, first_inherited) < 0) fcntl(descriptor, F_SETFD, 0);
     }
+    put_off_stops();
     sigprocmask(SIG_SETMASK, &plan.signals.mask, nullptr);
     if (boot_time() >= deadline.get().end_at) return too_late;
     execvpe(plan.arguments[0], plan.arguments, plan.environment);
@@ -186,6 +200,7 @@ private:
             }
             finish(report::kind::not_started, failure);
         }
+        if (stop_before_exec != 0) signal_group(stop_before_exec);
         if (plan_.report_start) send(report::kind::started, 0);
     }
 

@@ -19,6 +19,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -281,6 +282,40 @@ TEST_F(supervision_test, a_holdfast_that_stops_too_late_is_continued) {
     ASSERT_EQ(waitpid(holdfast, &status, 0), holdfast);
     ASSERT_TRUE(WIFEXITED(status));
     EXPECT_EQ(WEXITSTATUS(status), 0);
+    close(terminal);
+}
+
+/// Ctrl-Z right after the command's group got the terminal.
+TEST_F(supervision_test, a_command_can_be_stopped_before_it_is_executed) {
+    use_script(":");
+    // Descriptors that are not there: nothing is done about them, but that takes a while, after the terminal has been
+    // handed over.
+    plan_.inherited.assign(300'000, 1'000'000);
+    const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    ASSERT_EQ(grantpt(terminal) + unlockpt(terminal), 0);
+    const pid_t holdfast = fork();
+    if (holdfast == 0) {
+        setsid();
+        plan_.tty = {open(ptsname(terminal), O_RDWR | O_CLOEXEC), true, getpid()};
+        guardian keeper(plan_, signals_);
+        pollfd news{keeper.descriptor(), POLLIN, 0};
+        const bool any = poll(&news, 1, 20'000) == 1;
+        const auto report = keeper.receive();
+        keeper.kill();
+        end_all_descendants(signals_);
+        if (!any || !report || report->what != guardian_report::kind::stopped) _exit(1);
+        _exit(report->status);
+    }
+    pid_t group = 0;
+    while (ioctl(terminal, TIOCGPGRP, &group) != 0 || group == 0 || group == holdfast) {
+        ASSERT_EQ(waitpid(holdfast, nullptr, WNOHANG), 0);
+        std::this_thread::yield();
+    }
+    ASSERT_EQ(write(terminal, "\x1a", 1), 1);
+    int status = 0;
+    ASSERT_EQ(waitpid(holdfast, &status, 0), holdfast);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), SIGTSTP);
     close(terminal);
 }
 
