@@ -5,15 +5,18 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <ctime>
+#include <new>
 #include <system_error>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -24,13 +27,51 @@
 
 namespace holdfast::cli {
 
-struct guardian::order {
-    enum class kind : std::int32_t { forward, terminate, resume, deadline };
+/** The deadline, in memory that holdfast writes and the guardian reads.
+
+    Not a message: those wait in a queue while the guardian is stopped, old deadlines before the new one, and a full
+    queue takes no more of them.
+*/
+class shared_deadline {
+public:
+    /// @throws std::system_error
+    static shared_deadline* make(const command_deadline& until) {
+        void* memory =
+            mmap(nullptr, sizeof(shared_deadline), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap");
+        auto* const made = new (memory) shared_deadline;
+        made->set(until);
+        return made;
+    }
+
+    void set(const command_deadline& until) noexcept {
+        dead_by_ = until.dead_by.count();
+        end_at_ = until.end_at.count();
+    }
+    command_deadline get() const noexcept { return {nanoseconds(end_at_), nanoseconds(dead_by_)}; }
+
+private:
+    // A lock inside would not do for two processes.
+    static_assert(std::atomic<std::int64_t>::is_always_lock_free);
+
+    std::atomic<std::int64_t> end_at_;
+    std::atomic<std::int64_t> dead_by_;
+};
+
+struct guardian_order {
+    enum class kind : std::int32_t {
+        forward,
+        terminate,
+        resume,
+        /// The deadline is sooner than it was.
+        look,
+    };
     kind what = kind::forward;
     std::int32_t signal = 0;
+    bool from_process = false;
     pid_t sender = 0;
-    std::int64_t end_at = 0;
-    std::int64_t dead_by = 0;
+    /// Of a resume: the stops that holdfast knew of.
+    std::uint32_t stops = 0;
 };
 
 namespace {
@@ -41,7 +82,11 @@ using report = guardian_report;
 constexpr int parent_died = SIGUSR2;
 /// Where the command's copies of lock descriptors begin: out of the way of scripts that use small numbers of their own.
 constexpr int first_inherited = 64;
+/// For what nothing tells of, in milliseconds.
+constexpr int nap = 20;
 constexpr nanoseconds never = nanoseconds::max();
+/// What @ref become_command says where the deadline has come; no errno.
+constexpr int too_late = -1;
 
 /// Signals that are meant for a job as a whole, unlike SIGUSR1 and its like: those often end a helper process that does
 /// not expect them.
@@ -59,11 +104,24 @@ constexpr bool is_group_signal(int signal) noexcept {
     }
 }
 
+/// A stop signal that the child took before exec, in its parent's memory.
+volatile std::sig_atomic_t stop_before_exec = 0;
+
+/// Stopped before exec, the child would hold up its parent, who could not even tell of it. Exec undoes this.
+void put_off_stops() noexcept {
+    for (const int signal : {SIGTSTP, SIGTTIN, SIGTTOU}) {
+        struct sigaction action {};
+        if (sigaction(signal, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;
+        action.sa_handler = [](int taken) { stop_before_exec = taken; };
+        sigaction(signal, &action, nullptr);
+    }
+}
+
 /** The child between vfork and exec. It runs on its parent's memory, so it only makes system calls.
 
-    @return errno of what failed
+    @return errno of what failed, or @ref too_late
 */
-int become_command(const command_plan& plan, pid_t guardian_id) noexcept {
+int become_command(const command_plan& plan, const shared_deadline& deadline, pid_t guardian_id) noexcept {
     if (plan.tty.own_group) {
         setpgid(0, 0);
         hand_terminal(plan.tty, plan.tty.our_group, getpid());
@@ -79,7 +137,9 @@ int become_command(const command_plan& plan, pid_t guardian_id) noexcept {
         // Out of descriptors above: then under its own number.
         if (fcntl(descriptor, F_DUPFD, first_inherited) < 0) fcntl(descriptor, F_SETFD, 0);
     }
+    put_off_stops();
     sigprocmask(SIG_SETMASK, &plan.signals.mask, nullptr);
+    if (boot_time() >= deadline.get().end_at) return too_late;
     execvpe(plan.arguments[0], plan.arguments, plan.environment);
     return errno;
 }
@@ -87,10 +147,10 @@ int become_command(const command_plan& plan, pid_t guardian_id) noexcept {
 /// The guardian's own process. Allocates nothing: holdfast may have had threads when it was forked.
 class guardian_process {
 public:
-    guardian_process(const command_plan& plan, int signals, int socket, pid_t holdfast) noexcept
-        : plan_(plan), signals_(signals), socket_(socket), holdfast_(holdfast) {}
+    guardian_process(const command_plan& plan, const shared_deadline& deadline, int signals, int socket,
+                     pid_t holdfast) noexcept
+        : plan_(plan), deadline_(deadline), signals_(signals), socket_(socket), holdfast_(holdfast) {}
 
-    template <class Order>
     [[noreturn]] void run() noexcept {
         prctl(PR_SET_PDEATHSIG, parent_died, 0, 0, 0);
         if (getppid() != holdfast_) _exit(exit_code::success);
@@ -114,7 +174,7 @@ public:
             check_time();
             check_holdfast();
             check_children();
-            take_orders<Order>();
+            take_orders();
         }
     }
 
@@ -125,7 +185,7 @@ private:
         // vfork: no page tables are copied, and exec's failure is known when it returns.
         const pid_t child = vfork();
         if (child == 0) {
-            failure = become_command(plan_, self);
+            failure = become_command(plan_, deadline_, self);
             _exit(exit_code::not_found);
         }
         command_ = child;
@@ -134,8 +194,13 @@ private:
             int status = 0;
             if (child > 0) waitpid(child, &status, 0);
             hand_terminal(plan_.tty, child, plan_.tty.our_group);
+            if (failure == too_late) {
+                cause_ = report::cause::deadline;
+                failure = 0;
+            }
             finish(report::kind::not_started, failure);
         }
+        if (stop_before_exec != 0) signal_group(stop_before_exec);
         if (plan_.report_start) send(report::kind::started, 0);
     }
 
@@ -146,8 +211,12 @@ private:
     }
 
     void wait_for_news() noexcept {
+        const nanoseconds next = next_moment();
+        set_timer(next);
         std::array<pollfd, 3> sources{{{signals_, POLLIN, 0}, {socket_, POLLIN, 0}, {timer_, POLLIN, 0}}};
-        poll(sources.data(), sources.size(), poll_limit());
+        // Without a timer (out of descriptors) short naps instead.
+        const bool naps = wake_holdfast() || (next != never && timer_ < 0);
+        poll(sources.data(), sources.size(), naps ? nap : -1);
         if (sources[0].revents != 0) {
             signalfd_siginfo dropped[4];
             while (read(signals_, dropped, sizeof dropped) == static_cast<ssize_t>(sizeof dropped)) {
@@ -158,9 +227,21 @@ private:
     // Time
     // -------------------------------------------------------------------------------------------------------------
 
-    /// A timer that counts suspend; without one (out of descriptors) short naps instead.
-    void set_timer() noexcept {
-        const nanoseconds next = std::min({end_at_, dead_by_, kill_at_});
+    command_deadline deadline() const noexcept {
+        command_deadline now = deadline_.get();
+        if (ending_) now.end_at = never;
+        return now;
+    }
+
+    nanoseconds next_moment() const noexcept {
+        const command_deadline until = deadline();
+        return std::min({until.end_at, until.dead_by, kill_at_});
+    }
+
+    /// A timer that counts suspend.
+    void set_timer(nanoseconds next) noexcept {
+        if (next == timer_at_) return;
+        timer_at_ = next;
         if (timer_ < 0) timer_ = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
         itimerspec setting{};
         if (next != never) {
@@ -170,30 +251,25 @@ private:
         if (timer_ >= 0) timerfd_settime(timer_, TFD_TIMER_ABSTIME, &setting, nullptr);
     }
 
-    int poll_limit() const noexcept {
-        const bool waiting_for_time = std::min({end_at_, dead_by_, kill_at_}) != never;
-        return waiting_for_time && timer_ < 0 ? 20 : -1;
-    }
-
     void check_time() noexcept {
-        if (std::min({end_at_, dead_by_, kill_at_}) == never) return;
+        if (next_moment() == never) return;
         const nanoseconds now = boot_time();
-        if (now >= dead_by_) end_all(report::cause::deadline);
+        // Read after the clock, so that a renewal since then counts.
+        const command_deadline until = deadline();
+        if (now >= until.dead_by) end_all(report::cause::deadline);
         if (now >= kill_at_) end_all(cause_);
-        if (now >= end_at_) begin_to_end(report::cause::deadline);
+        if (now >= until.end_at) begin_to_end(report::cause::deadline);
     }
 
     // The command's end
     // ------------------------------------------------------------------------------------------------
 
     void begin_to_end(report::cause why) noexcept {
-        end_at_ = never;
         if (ending_) return;
         ending_ = true;
         cause_ = why;
         if (plan_.grace <= nanoseconds::zero()) end_all(why);
         kill_at_ = boot_time() + plan_.grace;
-        set_timer();
         signal_all(SIGTERM);
         // A stopped process does nothing about SIGTERM.
         signal_all(SIGCONT);
@@ -219,13 +295,21 @@ private:
 
     /// To what the terminal's keys would reach: the command's group, or its part of the group that is ours too.
     void signal_group(int signal) noexcept {
-        if (plan_.tty.own_group) {
-            ::kill(-command_, signal);
-            return;
-        }
+        const pid_t first = plan_.tty.own_group ? command_ : plan_.tty.our_group;
+        bool reached = signal_members(first, signal);
+        // timeout(1), for one, leaves the group that it was started in. Asked afterwards: who leaves it meanwhile shall
+        // rather get the signal twice than not at all.
+        const pid_t now = getpgid(command_);
+        if (now != first) reached = signal_members(now, signal);
+        if (!reached) ::kill(command_, signal);
+    }
+
+    /// To a group that the command leads, or to our part of another one.
+    bool signal_members(pid_t group, int signal) noexcept {
+        if (group == command_) return ::kill(-group, signal) == 0;
         descendant_filter filter;
-        filter.only_group = plan_.tty.our_group;
-        if (!signal_descendants(signal, filter)) ::kill(command_, signal);
+        filter.only_group = group;
+        return signal_descendants(signal, filter);
     }
 
     void check_children() noexcept {
@@ -242,9 +326,10 @@ private:
             if (WIFSTOPPED(status)) {
                 command_stopped(WSTOPSIG(status));
             } else if (WIFCONTINUED(status)) {
-                command_continued();
+                command_is_stopped_ = false;
             } else {
                 reaped_ = true;
+                command_is_stopped_ = false;
                 status_ = status;
                 hand_terminal(plan_.tty, command_, plan_.tty.our_group);
                 // While ending, what the command left behind must go too.
@@ -269,18 +354,31 @@ private:
             return;
         }
         hand_terminal(plan_.tty, command_, plan_.tty.our_group);
-        holdfast_stopped_ = true;
-        send(report::kind::stopped, signal);
+        command_is_stopped_ = true;
+        ++stops_;
+        if (!send(report::kind::stopped, signal)) --stops_;
     }
 
-    void command_continued() noexcept {
-        // By somebody else than holdfast, who stopped with it.
-        if (holdfast_stopped_) ::kill(holdfast_, SIGCONT);
-        holdfast_stopped_ = false;
+    /** Continues a holdfast that has stopped with the command, or is about to, although the command runs: somebody else
+        continued it, or it has ended.
+
+        To be repeated until it says that it goes on: what it is about to stop by takes away a SIGCONT that came before.
+
+        @return whether it has to be repeated
+    */
+    bool wake_holdfast() noexcept {
+        if (stops_ == resumed_ || command_is_stopped_ || getppid() != holdfast_) return false;
+        ::kill(holdfast_, SIGCONT);
+        return true;
+    }
+
+    void resume(std::uint32_t stops) noexcept {
+        resumed_ = stops;
+        // An older one does not mean the last stop.
+        if (stops == stops_) continue_command();
     }
 
     void continue_command() noexcept {
-        holdfast_stopped_ = false;
         if (reaped_) return;
         hand_terminal(plan_.tty, plan_.tty.our_group, command_);
         signal_group(SIGCONT);
@@ -289,59 +387,69 @@ private:
     // Messages
     // ---------------------------------------------------------------------------------------------------------
 
-    template <class Order>
+    bool receive(guardian_order& order) noexcept {
+        return recv(socket_, &order, sizeof order, MSG_DONTWAIT) == static_cast<ssize_t>(sizeof order);
+    }
+
     void take_orders() noexcept {
-        Order order;
-        while (recv(socket_, &order, sizeof order, MSG_DONTWAIT) == static_cast<ssize_t>(sizeof order)) {
+        guardian_order order;
+        while (receive(order)) {
             switch (order.what) {
-                case Order::kind::forward: forward(order.signal, order.sender); break;
-                case Order::kind::terminate: begin_to_end(report::cause::ordered); break;
-                case Order::kind::resume: continue_command(); break;
-                case Order::kind::deadline:
-                    end_at_ = ending_ ? never : nanoseconds(order.end_at);
-                    dead_by_ = nanoseconds(order.dead_by);
-                    set_timer();
-                    break;
+                case guardian_order::kind::forward: forward(order); break;
+                case guardian_order::kind::terminate: begin_to_end(report::cause::ordered); break;
+                case guardian_order::kind::resume: resume(order.stops); break;
+                // As after every message.
+                case guardian_order::kind::look: break;
             }
         }
     }
 
-    void forward(int signal, pid_t sender) noexcept {
+    void forward(const guardian_order& order) noexcept {
         if (reaped_) return;
         // The command that signals its group, or its parent's parent, does not mean itself once more.
-        if (sender != 0 && is_descendant(sender)) return;
-        if (is_group_signal(signal) || sender == 0) {
-            signal_group(signal);
+        if (order.sender != 0 && is_descendant(order.sender)) return;
+        if (is_group_signal(order.signal) || !order.from_process) {
+            signal_group(order.signal);
         } else {
-            ::kill(command_, signal);
+            ::kill(command_, order.signal);
         }
     }
 
-    void send(report::kind what, int status) noexcept {
-        const report message{what, status, cause_, command_};
-        ::send(socket_, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    bool send(report::kind what, int status) noexcept {
+        const report message{what, status, cause_, command_, stops_};
+        return ::send(socket_, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
     }
 
     [[noreturn]] void finish(report::kind what, int status) noexcept {
         send(what, status);
-        // It stopped with the command, which will not continue any more.
-        if (holdfast_stopped_ && getppid() == holdfast_) ::kill(holdfast_, SIGCONT);
+        command_is_stopped_ = false;
+        while (wake_holdfast()) {
+            pollfd orders{socket_, POLLIN, 0};
+            poll(&orders, 1, nap);
+            guardian_order order;
+            while (receive(order)) {
+                if (order.what == guardian_order::kind::resume) resumed_ = order.stops;
+            }
+        }
         _exit(exit_code::success);
     }
 
     const command_plan& plan_;
+    const shared_deadline& deadline_;
     const int signals_;
     const int socket_;
     const pid_t holdfast_;
     int timer_ = -1;
+    nanoseconds timer_at_ = never;
     pid_t command_ = 0;
     bool reaped_ = false;
     int status_ = 0;
     bool ending_ = false;
-    bool holdfast_stopped_ = false;
+    bool command_is_stopped_ = false;
+    /// As reported, and as holdfast has gone on from.
+    std::uint32_t stops_ = 0;
+    std::uint32_t resumed_ = 0;
     report::cause cause_ = report::cause::itself;
-    nanoseconds end_at_ = never;
-    nanoseconds dead_by_ = never;
     nanoseconds kill_at_ = never;
 };
 
@@ -357,7 +465,7 @@ pid_t fork_with_shared_locks() noexcept {
 
 }  // namespace
 
-guardian::guardian(const command_plan& plan, int signal_descriptor) {
+guardian::guardian(const command_plan& plan, int signal_descriptor) : deadline_(shared_deadline::make(plan.deadline)) {
     std::array<int, 2> ends{};
     // Packets: one message each, and no end of file, since both processes have both ends.
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
@@ -367,44 +475,49 @@ guardian::guardian(const command_plan& plan, int signal_descriptor) {
     const pid_t self = getpid();
     id_ = fork_with_shared_locks();
     if (id_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
-    if (id_ == 0) guardian_process(plan, signal_descriptor, ends[1], self).run<order>();
+    if (id_ == 0) guardian_process(plan, *deadline_, signal_descriptor, ends[1], self).run();
 }
 
 std::optional<guardian_report> guardian::receive() noexcept {
     guardian_report message;
     if (recv(descriptor_, &message, sizeof message, MSG_DONTWAIT) != static_cast<ssize_t>(sizeof message)) return {};
+    stops_ = message.stops;
     return message;
 }
 
-void guardian::send(const order& what) noexcept {
+void guardian::send(const guardian_order& what) noexcept {
     ::send(descriptor_, &what, sizeof what, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-void guardian::forward(int signal, pid_t sender) noexcept {
-    order what{};
-    what.what = order::kind::forward;
+void guardian::forward(int signal, bool from_process, pid_t sender) noexcept {
+    guardian_order what;
+    what.what = guardian_order::kind::forward;
     what.signal = signal;
+    what.from_process = from_process;
     what.sender = sender;
     send(what);
 }
 
 void guardian::terminate() noexcept {
-    order what{};
-    what.what = order::kind::terminate;
+    guardian_order what;
+    what.what = guardian_order::kind::terminate;
     send(what);
 }
 
 void guardian::resume() noexcept {
-    order what{};
-    what.what = order::kind::resume;
+    guardian_order what;
+    what.what = guardian_order::kind::resume;
+    what.stops = stops_;
     send(what);
 }
 
-void guardian::set_deadline(nanoseconds end_at, nanoseconds dead_by) noexcept {
-    order what{};
-    what.what = order::kind::deadline;
-    what.end_at = end_at.count();
-    what.dead_by = dead_by.count();
+void guardian::set_deadline(const command_deadline& until) noexcept {
+    const command_deadline before = deadline_->get();
+    deadline_->set(until);
+    // It comes to look at the old one by itself. And where no message gets through, others are there to be read.
+    if (until.end_at >= before.end_at && until.dead_by >= before.dead_by) return;
+    guardian_order what;
+    what.what = guardian_order::kind::look;
     send(what);
 }
 

@@ -29,8 +29,9 @@ namespace holdfast::cli {
 // - The command is the guardian's child, and the guardian adopts every orphan below it. If holdfast dies, the guardian
 //   sends SIGTERM to all of them, after the grace SIGKILL, waits until wait() says that none is left, and exits; only
 //   then is the lock free.
-// - A stopped or hung holdfast does no harm while the kernel keeps the lock. A lease ends by itself: holdfast tells the
-//   guardian its deadline, again after each renewal, and the guardian has the command dead before it.
+// - A stopped or hung holdfast does no harm while the kernel keeps the lock. A lease ends by itself: the guardian knows
+//   its deadline before it starts the command, and each later one from memory that it shares with holdfast, and has the
+//   command dead before it.
 // - If the guardian is killed, the command dies with it (PR_SET_PDEATHSIG); holdfast adopts what is left, kills it, and
 //   releases the lock then.
 // - If both are killed at once, the command's own copy of a lock file's descriptor keeps the lock until the command,
@@ -43,6 +44,12 @@ namespace holdfast::cli {
 // The guardian has a process group of its own (`kill -9 %1` in a shell kills a whole group), blocks every signal, and
 // is named "hf-guardian", also in its arguments, so that `pkill holdfast` and `killall holdfast` miss it.
 
+/// When a command must have ended, on CLOCK_BOOTTIME: it gets SIGTERM at `end_at` and is killed at `dead_by`.
+struct command_deadline {
+    nanoseconds end_at = nanoseconds::max();
+    nanoseconds dead_by = nanoseconds::max();
+};
+
 /// What to run, and how.
 struct command_plan {
     /// Ends with a null pointer, as for execve(2).
@@ -54,6 +61,8 @@ struct command_plan {
     terminal tty;
     /// Between SIGTERM and SIGKILL.
     nanoseconds grace{};
+    /// Until holdfast sets another one, which it may not live to do. From `end_at` on nothing is started.
+    command_deadline deadline;
     /// Send a report once the command has been started.
     bool report_start = false;
     /// The memory that ps(1) shows the arguments from; the guardian's copy of it gets its name.
@@ -66,9 +75,10 @@ struct guardian_report {
     enum class kind : std::int32_t {
         /// The command runs; only where asked for.
         started,
-        /// exec failed; `status` is the errno.
+        /// It could not be, `status` is the errno; or the deadline had come before.
         not_started,
-        /// The command was stopped by the signal `status`; it does not have the terminal any more.
+        /// The command was stopped by the signal `status`; it does not have the terminal any more. holdfast is to stop
+        /// as well, and to ask for its continuation after that.
         stopped,
         /// The command has ended with the wait status `status`. The last report.
         exited,
@@ -85,7 +95,12 @@ struct guardian_report {
     std::int32_t status = 0;
     guardian_report::cause why = cause::itself;
     pid_t command = 0;
+    /// How often the command has been reported to be stopped, this time included.
+    std::uint32_t stops = 0;
 };
+
+class shared_deadline;
+struct guardian_order;
 
 /** The guardian, as holdfast sees it.
 
@@ -96,7 +111,7 @@ public:
     /** Makes the guardian, which starts the command at once.
 
         @param signal_descriptor of @ref open_signal_descriptor
-        @throws std::system_error when the kernel has no process or descriptor for it
+        @throws std::system_error when the kernel has no process, descriptor or memory for it
     */
     guardian(const command_plan& plan, int signal_descriptor);
     guardian(const guardian&) = delete;
@@ -109,16 +124,18 @@ public:
     /// The next report, if there is one now.
     std::optional<guardian_report> receive() noexcept;
 
-    /// Passes a signal on to the command; @p sender 0: the terminal.
-    void forward(int signal, pid_t sender) noexcept;
+    /** Passes a signal on to the command.
+
+        @param from_process false: it is the terminal's
+        @param sender       the process; 0: one that our process ids do not name, as outside of a container
+    */
+    void forward(int signal, bool from_process, pid_t sender) noexcept;
     /// Ends the command: SIGTERM, the grace, SIGKILL.
     void terminate() noexcept;
-    /// Continues the stopped command, in the foreground if we are.
+    /// Continues the command that was stopped as last received, in the foreground if we are.
     void resume() noexcept;
-    /** The lock is surely ours until @p dead_by only, on CLOCK_BOOTTIME: without further word the command gets SIGTERM
-       at
-        @p end_at and is killed at @p dead_by. A later call replaces both. */
-    void set_deadline(nanoseconds end_at, nanoseconds dead_by) noexcept;
+    /// The lock is surely ours until then only. Replaces the plan's, and that of an earlier call.
+    void set_deadline(const command_deadline& until) noexcept;
 
     /// True once the guardian has died without being asked to, which nobody but a SIGKILL brings about.
     bool is_dead() noexcept;
@@ -128,12 +145,12 @@ public:
     void kill() noexcept;
 
 private:
-    struct order;
+    void send(const guardian_order& what) noexcept;
 
-    void send(const order& what) noexcept;
-
+    shared_deadline* deadline_ = nullptr;
     int descriptor_ = -1;
     pid_t id_ = 0;
+    std::uint32_t stops_ = 0;
     bool reaped_ = false;
 };
 

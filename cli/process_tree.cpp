@@ -156,7 +156,14 @@ process_table& spared() noexcept {
     return all;
 }
 
+/// What started before is spared, too.
+unsigned long long& spared_before() noexcept {
+    static unsigned long long start_time = 0;
+    return start_time;
+}
+
 bool is_spared(const process_entry& entry) noexcept {
+    if (entry.start_time < spared_before()) return true;
     return std::any_of(spared().begin(), spared().end(), [&entry](const process_entry& each) {
         return each.id == entry.id && each.start_time == entry.start_time;
     });
@@ -195,6 +202,11 @@ void spare_present_children() noexcept {
         process_entry entry;
         if (read_entry(id, entry) && entry.parent == self) spared().append(entry);
     });
+}
+
+void spare_what_is_older_than(pid_t process) noexcept {
+    process_entry entry;
+    if (spared().begin() != spared().end() && read_entry(process, entry)) spared_before() = entry.start_time;
 }
 
 void adopt_orphans() noexcept {

@@ -19,6 +19,11 @@ namespace holdfast::cli {
 */
 void spare_present_children() noexcept;
 
+/** After that, where there were any: spares also what started before @p process, a child of ours. A child that we were
+    started with leaves us its own children when it ends.
+*/
+void spare_what_is_older_than(pid_t process) noexcept;
+
 /// Makes this process adopt the orphans of its descendants.
 void adopt_orphans() noexcept;
 

@@ -35,6 +35,20 @@ int exit_code_of(const error& failure) {
     return exit_code::of(failure);
 }
 
+/// What an errno of fork or exec means.
+int exit_code_of_start(int failure) noexcept {
+    switch (failure) {
+        case ENOENT: return exit_code::not_found;
+        case EAGAIN:
+        case ENOMEM:
+        case EMFILE:
+        case ENFILE:
+        // The guardian was killed before exec.
+        case ESRCH: return exit_code::os_error;
+        default: return exit_code::not_executable;
+    }
+}
+
 /// Nothing that we open may become the command's standard input, output or error, should those be closed.
 void reserve_standard_descriptors() noexcept {
     for (int descriptor = 0; descriptor <= 2; ++descriptor) {
@@ -102,10 +116,12 @@ public:
 
     int run() {
         plan_.tty = find_terminal();
+        plan_.deadline = deadline_within(locks_.watched(), plan_.grace);
         adopt_orphans();
         command_end end;
         try {
             guardian keeper(plan_, signals_);
+            spare_what_is_older_than(keeper.id());
             end = supervise_with(keeper);
             keeper.dismiss();
         } catch (const std::system_error& failure) {
@@ -148,13 +164,13 @@ private:
             case kind::exited:
                 if (!was_ours) return exit_code::lost;
                 break;
-            case kind::lost: return exit_code::lost;
+            case kind::lost:
+            case kind::lost_before_start: return exit_code::lost;
             case kind::guardian_died:
                 return report_.failed(exit_code::internal, "the guardian was killed, and the command with it");
-            case kind::not_started: {
-                const int code = end.status == ENOENT ? exit_code::not_found : exit_code::not_executable;
-                return report_.failed(code, std::string(options_.command[0]) + ": " + std::strerror(end.status));
-            }
+            case kind::not_started:
+                return report_.failed(exit_code_of_start(end.status),
+                                      std::string(options_.command[0]) + ": " + std::strerror(end.status));
         }
         if (WIFSIGNALED(end.status)) die_of(WTERMSIG(end.status));
         return WEXITSTATUS(end.status);

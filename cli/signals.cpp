@@ -24,7 +24,8 @@ sigset_t only(int signal) noexcept {
 sigset_t supervised_signals() noexcept {
     sigset_t set;
     sigfillset(&set);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGXCPU, SIGXFSZ}) {
+    // SIGABRT is none of them: abort() unblocks it.
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGXCPU, SIGXFSZ}) {
         sigdelset(&set, fault);
     }
     return set;
@@ -65,6 +66,10 @@ bool is_stop_signal(int signal) noexcept {
 }
 
 void stop_self(int signal) noexcept {
+    const sigset_t continued = only(SIGCONT);
+    const timespec now{};
+    // The stop would take that away.
+    if (sigtimedwait(&continued, nullptr, &now) == SIGCONT) return;
     if (signal == SIGSTOP) {
         kill(getpid(), SIGSTOP);
     } else {
@@ -75,8 +80,6 @@ void stop_self(int signal) noexcept {
         pthread_sigmask(SIG_BLOCK, &set, nullptr);
     }
     // The SIGCONT that woke us has done its work.
-    const sigset_t continued = only(SIGCONT);
-    const timespec now{};
     sigtimedwait(&continued, nullptr, &now);
 }
 

@@ -30,8 +30,8 @@ bool is_stop_signal(int signal) noexcept;
 
 /** Stops this process as @p signal would have, had it not been blocked, and returns once it has been continued.
 
-    Returns at once where the kernel does not let a job stop (nobody is there who could continue it), and where the
-    signal has always been ignored.
+    Returns at once where the kernel does not let a job stop (nobody is there who could continue it), where the signal
+    has always been ignored, and where a SIGCONT has come since @p signal.
 */
 void stop_self(int signal) noexcept;
 

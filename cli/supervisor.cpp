@@ -29,6 +29,25 @@ constexpr nanoseconds guardian_grace = 2s;
 constexpr nanoseconds guardian_grace_before_expiry = 20ms;
 constexpr nanoseconds never = nanoseconds::max();
 
+nanoseconds soonest_end(const std::vector<watched_lock>& locks) {
+    nanoseconds soonest = never;
+    for (const watched_lock& each : locks) {
+        if (each.valid_until) soonest = std::min(soonest, each.valid_until());
+    }
+    return soonest;
+}
+
+/// SIGKILL early enough to have worked at the lease's end.
+nanoseconds margin_before_end(nanoseconds left) {
+    return std::min<nanoseconds>(250ms, left / 20);
+}
+
+command_deadline deadline_before(nanoseconds end_of_lease, nanoseconds left, nanoseconds grace) {
+    const nanoseconds dead_by = end_of_lease - margin_before_end(left);
+    // SIGTERM early enough for the grace to fit in.
+    return {dead_by - std::min(grace, left / 4), dead_by};
+}
+
 class supervision {
 public:
     supervision(guardian& keeper, const command_plan& plan, int signals, const std::vector<watched_lock>& locks,
@@ -80,23 +99,22 @@ private:
     // ----------------------------------------------------------------------------------------------------------
 
     void take_reports() {
+        int stop = 0;
         while (const auto report = keeper_.receive()) {
             switch (report->what) {
                 case guardian_report::kind::started:
                     if (hooks_.started) hooks_.started(report->command);
                     break;
-                case guardian_report::kind::stopped:
-                    stop_self(report->status);
-                    // The lock may have been lost, the command killed, or the terminal given to somebody else
-                    // meanwhile; the guardian knows what applies.
-                    keeper_.resume();
-                    break;
-                case guardian_report::kind::not_started:
-                    end_ = command_end{command_end::kind::not_started, report->status};
-                    return;
+                case guardian_report::kind::stopped: stop = report->status; break;
+                case guardian_report::kind::not_started: finish_unstarted(*report); return;
                 case guardian_report::kind::exited: finish(*report); return;
             }
         }
+        if (stop == 0) return;
+        stop_self(stop);
+        // The lock may have been lost, the command killed, or the terminal given to somebody else meanwhile; the
+        // guardian knows what applies.
+        keeper_.resume();
     }
 
     void finish(const guardian_report& report) {
@@ -105,17 +123,22 @@ private:
         end_ = command_end{lost ? command_end::kind::lost : command_end::kind::exited, report.status};
     }
 
+    void finish_unstarted(const guardian_report& report) {
+        if (report.why != guardian_report::cause::deadline) {
+            end_ = command_end{command_end::kind::not_started, report.status};
+            return;
+        }
+        if (!losing_) report_loss();
+        end_ = command_end{command_end::kind::lost_before_start, 0};
+    }
+
     // Signals
     // ----------------------------------------------------------------------------------------------------------
 
     void take_signals() {
-        std::array<signalfd_siginfo, 4> batch;
-        for (;;) {
-            const ssize_t length = read(signals_, batch.data(), sizeof batch);
-            if (length <= 0) return;
-            const auto count = static_cast<std::size_t>(length) / sizeof(signalfd_siginfo);
-            for (std::size_t at = 0; at < count && !end_; ++at) take_signal(batch[at]);
-        }
+        // One by one: the SIGCONT after a stop signal is for `stop_self` to find.
+        signalfd_siginfo info;
+        while (!end_ && read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) take_signal(info);
     }
 
     void take_signal(const signalfd_siginfo& info) {
@@ -133,9 +156,12 @@ private:
             return;
         }
         // In a shared group the terminal's signals have reached the command already.
-        if (from_process || plan_.tty.own_group) keeper_.forward(signal, sender);
+        if (from_process || plan_.tty.own_group) keeper_.forward(signal, from_process, sender);
         // With a group of its own the command decides whether it stops, and the guardian tells us.
-        if (is_stop_signal(signal) && !plan_.tty.own_group) stop_self(signal);
+        if (!is_stop_signal(signal) || plan_.tty.own_group) return;
+        stop_self(signal);
+        // What has continued us was meant for both, and not sent to the whole group, or not surely.
+        if (from_process) keeper_.resume();
     }
 
     void check_guardian() {
@@ -168,10 +194,7 @@ private:
 
     /// Tells the guardian how long the shortest lease lasts, and comes back well before it ends.
     void refresh_deadline() {
-        nanoseconds soonest = never;
-        for (const watched_lock& each : locks_) {
-            if (each.valid_until) soonest = std::min(soonest, each.valid_until());
-        }
+        const nanoseconds soonest = soonest_end(locks_);
         const nanoseconds now = boot_time();
         if (soonest == never) {
             refresh_at_ = never;
@@ -180,11 +203,9 @@ private:
         const nanoseconds left = std::max(soonest - now, 0ns);
         if (soonest != deadline_) {
             deadline_ = soonest;
-            // SIGTERM early enough for the grace to fit in, and SIGKILL early enough to have worked at the deadline.
-            const nanoseconds margin = std::min<nanoseconds>(250ms, left / 20);
-            const nanoseconds dead_by = soonest - margin;
-            keeper_.set_deadline(dead_by - std::min(plan_.grace, left / 4), dead_by);
-            lease_give_up_at_ = dead_by + std::min(guardian_grace_before_expiry, margin / 2);
+            const command_deadline until = deadline_before(soonest, left, plan_.grace);
+            keeper_.set_deadline(until);
+            lease_give_up_at_ = until.dead_by + std::min(guardian_grace_before_expiry, margin_before_end(left) / 2);
         }
         refresh_at_ = left == 0ns ? never : now + std::max<nanoseconds>(left / 8, 5ms);
     }
@@ -256,6 +277,12 @@ private:
 };
 
 }  // namespace
+
+command_deadline deadline_within(const std::vector<watched_lock>& locks, nanoseconds grace) {
+    const nanoseconds soonest = soonest_end(locks);
+    if (soonest == never) return {};
+    return deadline_before(soonest, std::max(soonest - boot_time(), 0ns), grace);
+}
 
 command_end supervise(guardian& keeper, const command_plan& plan, int signal_descriptor,
                       const std::vector<watched_lock>& locks, const supervision_hooks& hooks) {

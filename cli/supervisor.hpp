@@ -20,6 +20,8 @@ struct command_end {
         not_started,
         /// The lock was lost, or was about to be, and the command was ended.
         lost,
+        /// The same before the command could be started.
+        lost_before_start,
         /// Somebody killed the guardian.
         guardian_died,
     };
@@ -32,6 +34,9 @@ struct supervision_hooks {
     std::function<void(pid_t command)> started;
     std::function<void(const watched_lock& which)> lost;
 };
+
+/// What the locks' leases leave of time for a command, to be planned before it is started.
+command_deadline deadline_within(const std::vector<watched_lock>& locks, nanoseconds grace);
 
 /** Watches over the command until it has ended, and with it, where it was ended by force, everything it started.
 

@@ -2,12 +2,14 @@
 
 import fcntl
 import os
+import resource
 import shutil
 import signal
 import subprocess
+import time
 import unittest
 
-from support import (HOLDFAST, PATIENCE, RunCase, is_alive, is_locked, is_stopped, process_exists, stat_of, until,
+from support import (HOLDFAST, PATIENCE, Pipe, RunCase, is_alive, is_locked, is_stopped, process_exists, stat_of, until,
                      waits_for_flock)
 
 KILLS = int(os.environ.get("HOLDFAST_TEST_KILLS", "200"))
@@ -176,6 +178,63 @@ class Bystanders(RunCase):
         self.assertEqual(done.wait(PATIENCE), 70)
         done.stdout.close()
         self.assertTrue(is_alive(bystander))
+
+
+    def test_what_a_job_of_the_shell_had_started_outlives_the_job_and_the_guardian(self):
+        pipe = Pipe(self)
+        fifo = os.path.join(self.directory, "fifo")
+        os.mkfifo(fifo)
+        script = (
+            f"exec 9>/proc/self/fd/{pipe.writer};"
+            f" (sleep 600 & echo $! >&9; read x <{fifo}) & read go;"
+            f' exec "{HOLDFAST}" run --exact {self.path} -- sh -c "echo \\$PPID >&9; exec sleep 600"'
+        )
+        done = subprocess.Popen(["sh", "-c", script], env=self.environment, pass_fds=(pipe.writer,),
+                                stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(self.clear, done)
+        bystander = int(pipe.line())
+        self.addCleanup(os.kill, bystander, signal.SIGKILL)
+        # Ages are told apart by ticks of the kernel.
+        ticks = time.clock_gettime_ns(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK") // 10**9
+        until(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK") // 10**9 > ticks, "a tick")
+        done.stdin.write("go\n")
+        done.stdin.flush()
+        guardian = int(pipe.line())
+        with open(fifo, "w"):
+            pass
+        until(lambda: stat_of(bystander)["parent"] == done.pid, "the orphan with holdfast")
+        os.kill(guardian, signal.SIGKILL)
+        self.assertEqual(done.wait(PATIENCE), 70)
+        self.assertTrue(is_alive(bystander))
+
+
+class OutOfProcesses(RunCase):
+    @unittest.skipUnless(os.geteuid() == 0, "needs a user of its own")
+    def test_too_few_processes_are_a_fault_of_the_system(self):
+        # Where that user finds it.
+        program = shutil.copy(HOLDFAST, self.directory)
+        user = 50000 + os.getpid() % 10000
+        os.chmod(self.directory, 0o755)
+        os.chmod(program, 0o755)
+        os.chmod(self.path, 0o666)
+
+        def become(limit):
+            resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+
+        statuses = []
+        while 0 not in statuses and len(statuses) < 10:
+            limit = len(statuses) + 1
+            # Each end has been waited for, so that none counts for the next one.
+            done = subprocess.run([program, "run", "--exact", self.path, "--", "true"], timeout=PATIENCE,
+                                  capture_output=True, cwd="/", preexec_fn=lambda limit=limit: become(limit))
+            statuses.append(done.returncode)
+        # For holdfast alone, for the guardian as well, and at last for the command.
+        self.assertEqual(statuses[-1], 0)
+        self.assertIn(71, statuses)
+        self.assertNotIn(126, statuses)
 
 
 class Inheritance(RunCase):

@@ -2,14 +2,18 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import unittest
 
-from support import PATIENCE, RunCase, is_alive, is_locked, is_stopped, until
+from support import HOLDFAST, PATIENCE, Pipe, RunCase, is_alive, is_locked, is_stopped, until
 
-FORWARDED = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM", "WINCH", "CONT", "URG", "PWR")
+FORWARDED = ("HUP", "INT", "QUIT", "ABRT", "TERM", "USR1", "USR2", "ALRM", "WINCH", "CONT", "URG", "PWR")
 WAIT_FOR_SIGNALS = "echo ready >&9; while :; do read nothing; done <&8"
+# A command with a child that tells what it gets, in the order in which it gets it.
+CHILD = "trap 'echo child >&9' USR1; trap 'echo end >&9; exit' TERM; echo ready >&9; while :; do sleep 999 & wait; done"
+PARENT = f"trap 'echo parent >&9' USR1; trap 'wait; exit 3' TERM; ({CHILD}) & while :; do wait; done"
 
 
 class WhileRunning(RunCase):
@@ -30,6 +34,35 @@ class WhileRunning(RunCase):
         self.assertEqual(pipe.line(), "ready")
         process.send_signal(signal.SIGRTMIN + 3)
         self.assertEqual(process.wait(PATIENCE), 9)
+
+    def test_a_signal_without_a_meaning_for_jobs_reaches_the_command_alone(self):
+        process, pipe = self.start_shell(["x"], PARENT)
+        self.assertEqual(pipe.line(), "ready")
+        process.send_signal(signal.SIGUSR1)
+        self.assertEqual(pipe.line(), "parent")
+        process.terminate()
+        self.assertEqual(pipe.line(), "end")
+        self.assertEqual(process.wait(PATIENCE), 3)
+
+    @unittest.skipUnless(shutil.which("unshare"), "needs unshare")
+    def test_a_signal_from_outside_of_a_container_reaches_the_command_alone(self):
+        # Its sender has no process id inside, like the terminal.
+        container = ["unshare", "--pid", "--fork", "--mount-proc"]
+        if subprocess.run([*container, "true"], stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("needs the right to make a pid namespace")
+        pipe = Pipe(self)
+        script = f"exec 9>/proc/self/fd/{pipe.writer}; {PARENT}"
+        command = [*container, "--kill-child", HOLDFAST, "run", "x", "--", "sh", "-c", script]
+        process = subprocess.Popen(command, env=self.environment, pass_fds=(pipe.writer,))
+        self.addCleanup(self.clear, process)
+        self.assertEqual(pipe.line(), "ready")
+        # unshare's child.
+        holdfast = self.guardian_of(process)
+        os.kill(holdfast, signal.SIGUSR1)
+        self.assertEqual(pipe.line(), "parent")
+        os.kill(holdfast, signal.SIGTERM)
+        self.assertEqual(pipe.line(), "end")
+        self.assertEqual(process.wait(PATIENCE), 3)
 
     def test_termination_reaches_the_whole_group(self):
         process, pipe = self.start_shell(["x"], "sleep 1000 & echo $! >&9; echo $$ >&9; wait")

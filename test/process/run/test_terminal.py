@@ -284,6 +284,29 @@ class Terminal(RunCase):
                 until(lambda: not is_alive(command), "the end of the command")
                 until(lambda: not is_locked(self.path), "the free lock")
 
+    def test_a_signal_reaches_a_command_that_left_the_shared_group(self):
+        # timeout(1) makes a group of its own, with what it runs.
+        command = self.start("bash -c '$H run --exact $L -- timeout 600 sh -c \"echo [up \\$\\$]; sleep 600\"; true'")
+        timeout = stat_of(command)["parent"]
+        holdfast = stat_of(stat_of(timeout)["parent"])["parent"]
+        self.assertEqual(stat_of(timeout)["group"], timeout)
+        self.assertNotEqual(stat_of(holdfast)["group"], holdfast)
+        os.kill(holdfast, signal.SIGTERM)
+        until(lambda: not is_alive(timeout), "the end of the command")
+        until(lambda: not is_alive(command), "the end of the command's child")
+        self.shell.expect(r"prompt\$ $")
+        self.assertFalse(is_locked(self.path))
+
+    def test_who_stops_holdfast_alone_stops_the_command_and_continues_both(self):
+        command = self.start("bash -c '$H run --exact $L -- sh -c \"echo [up \\$\\$]; exec sleep 600\"; true'")
+        holdfast = stat_of(stat_of(command)["parent"])["parent"]
+        os.kill(holdfast, signal.SIGTSTP)
+        until(lambda: is_stopped(command) and is_stopped(holdfast), "the two stopped")
+        os.kill(holdfast, signal.SIGCONT)
+        until(lambda: not is_stopped(command), "the continued command")
+        os.kill(holdfast, signal.SIGTERM)
+        self.shell.expect(r"prompt\$ $")
+
     def test_the_hangup_of_the_terminal_ends_the_command(self):
         command = self.start("$H run --exact $L -- sh -c 'echo \"[up $$]\"; exec sleep 1000'")
         os.kill(self.shell.pid, signal.SIGHUP)
@@ -297,12 +320,13 @@ class SessionLeader(RunCase):
     SCRIPT = 'echo "[up $$]"; read x; echo "[got $x]"'
 
     def start_on_terminal(self, arguments):
+        """Its process, its terminal, and the command."""
         pid, terminal = pty.fork()
         if pid == 0:
             os.execvpe(arguments[0], arguments, dict(self.environment, H=HOLDFAST, L=self.path, S=self.SCRIPT))
         self.addCleanup(os.close, terminal)
-        self.read_until(terminal, b"[up ")
-        return pid, terminal
+        seen = self.read_until(terminal, b"]")
+        return pid, terminal, int(re.search(rb"\[up (\d+)\]", seen).group(1))
 
     def test_ctrl_z_does_not_stop_what_nobody_could_continue(self):
         for arguments in (
@@ -311,17 +335,39 @@ class SessionLeader(RunCase):
             ["sh", "-c", '$H run --exact $L -- sh -c "$S" | cat'],
         ):
             with self.subTest(arguments=arguments):
-                pid, terminal = self.start_on_terminal(arguments)
+                pid, terminal, _ = self.start_on_terminal(arguments)
                 os.write(terminal, b"\x1a")
                 os.write(terminal, b"hello\n")
                 self.read_until(terminal, b"[got hello]")
                 self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+
+    def test_a_command_that_ended_or_went_on_leaves_no_stopped_holdfast(self):
+        for strike in (signal.SIGKILL, signal.SIGCONT):
+            with self.subTest(strike=strike):
+                arguments = self.arguments(["--exact", self.path], ["sh", "-c", self.SCRIPT])
+                pid, terminal, command = self.start_on_terminal(arguments)
+                # Stopped first, it does not read that the command is, until that is not true any more.
+                os.kill(pid, signal.SIGSTOP)
+                until(lambda: is_stopped(pid), "the stopped holdfast")
+                os.kill(command, signal.SIGSTOP)
+                until(lambda: os.tcgetpgrp(terminal) == pid, "the command without the terminal")
+                os.kill(command, strike)
+                until(lambda: not is_stopped(command), "the command that is not stopped")
+                os.kill(pid, signal.SIGCONT)
+                if strike == signal.SIGCONT:
+                    until(lambda: os.tcgetpgrp(terminal) == command, "the command with the terminal")
+                    os.write(terminal, b"hello\n")
+                    self.read_until(terminal, b"[got hello]")
+                until(lambda: not is_alive(pid), "the end of holdfast")
+                status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                self.assertEqual(status, 0 if strike == signal.SIGCONT else -strike)
 
     def read_until(self, terminal, text):
         seen = b""
         while text not in seen:
             self.assertTrue(select.select([terminal], [], [], PATIENCE)[0], seen)
             seen += os.read(terminal, 4096)
+        return seen
 
 
 if __name__ == "__main__":
