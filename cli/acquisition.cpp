@@ -210,9 +210,12 @@ acquisition::outcome acquisition::acquire(int signal_descriptor) {
     } catch (const error&) {
         failure = std::current_exception();
     }
-    if (signals_) signal_ = signals_->caught();
-    // The thread is not to read the signals that are meant for the command.
-    signals_.reset();
+    if (signals_) {
+        // The thread is not to read the signals that are meant for the command; what it has read by then is ours.
+        signals_->end();
+        signal_ = signals_->caught();
+        signals_.reset();
+    }
     // While one is waited for, others may go.
     const entry* const lost = entries_.size() > 1 ? lost_one() : nullptr;
     if (!failure && !refused && signal_ == 0 && lost == nullptr) return outcome::held;

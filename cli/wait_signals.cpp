@@ -26,10 +26,15 @@ wait_signals::wait_signals(int signal_descriptor)
 }
 
 wait_signals::~wait_signals() {
+    end();
+    close(quit_);
+}
+
+void wait_signals::end() noexcept {
+    if (!thread_.joinable()) return;
     const std::uint64_t one = 1;
     [[maybe_unused]] const ssize_t written = write(quit_, &one, sizeof one);
     thread_.join();
-    close(quit_);
 }
 
 void wait_signals::listen() noexcept {

@@ -8,7 +8,7 @@
 
 namespace holdfast::cli {
 
-/** Listens for signals in a thread of its own, from its making to its end.
+/** Listens for signals in a thread of its own, from its making to @ref end.
 
     The first signal that ends a process cancels the wait; a second one ends holdfast at once, should the cancellation
     hang. Ctrl-Z stops holdfast. Made only once a wait begins: a thread costs more than an uncontended lock.
@@ -23,7 +23,9 @@ public:
 
     /// Stopped by the first signal.
     std::stop_token token() const noexcept { return cancel_.get_token(); }
-    /// The signal that came, or 0.
+    /// Listens no more: what comes from here on is for others.
+    void end() noexcept;
+    /// The signal that came, or 0. Another one may be on its way to here until the @ref end.
     int caught() const noexcept { return caught_.load(); }
 
 private:

@@ -53,6 +53,10 @@ wait_signals::wait_signals(int) : signals_(-1), quit_(-1) {
 }
 
 wait_signals::~wait_signals() {
+    end();
+}
+
+void wait_signals::end() noexcept {
     const std::lock_guard guard(mutex);
     waiting = nullptr;
     caught_at = nullptr;
