@@ -15,8 +15,8 @@ namespace holdfast::cli {
 */
 class wait_signals {
 public:
-    /// @throws std::system_error
-    explicit wait_signals(int signal_descriptor);
+    /// @param caught a signal that has come before: the next one is the second @throws std::system_error
+    explicit wait_signals(int signal_descriptor, int caught = 0);
     wait_signals(const wait_signals&) = delete;
     wait_signals& operator=(const wait_signals&) = delete;
     ~wait_signals();

@@ -46,7 +46,7 @@ void leave_console_events_to_command() {
     command_runs = true;
 }
 
-wait_signals::wait_signals(int) : signals_(-1), quit_(-1) {
+wait_signals::wait_signals(int, int caught) : signals_(-1), quit_(-1), caught_(caught) {
     const std::lock_guard guard(mutex);
     waiting = &cancel_;
     caught_at = &caught_;
