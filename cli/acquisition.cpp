@@ -18,20 +18,13 @@ namespace {
 
 constexpr std::string_view file_scheme = "file:";
 
-bool is_file_url(const std::string& url) {
-    return url.starts_with(file_scheme);
+/// Its locks are kept on this machine, and no answer takes long.
+bool is_local(const provider& source) {
+    return source.backend_name() == "file" || source.backend_name() == "system" || source.backend_name() == "memory";
 }
 
-/// Who has the lock, as far as its backend can tell.
-std::string holder_of(const provider& source, std::string_view mapped) {
-    try {
-        for (const lock_entry& each : source.list({std::string(mapped), std::chrono::seconds(2)})) {
-            if (each.state == lock_entry::status::held) return each.holder;
-        }
-    } catch (const error&) {
-        // It is only a hint, for which no acquisition fails.
-    }
-    return {};
+bool is_file_url(const std::string& url) {
+    return url.starts_with(file_scheme);
 }
 
 /// What ends a wait: a signal, or that what is held already has been lost.
@@ -189,20 +182,23 @@ void acquisition::make_entry(const lock_request& request) {
             break;
         }
     }
-    // A file answers at once. A server is asked twice only for those who want to know that there is a wait.
-    made.try_first = made.is_file || options_.verbose || options_.events;
+    made.is_local = is_local(source);
+    // A file answers at once. Others are asked twice only for those who want to know that there is a wait, and servers
+    // never: others would get into line meanwhile.
+    made.try_first = made.is_file || (made.is_local && tells_steps());
     made.can_be_lost = source.capabilities().loss_detection != loss_detection::none;
     entries_.push_back(std::move(made));
 }
 
 acquisition::outcome acquisition::acquire(int signal_descriptor) {
+    signal_descriptor_ = signal_descriptor;
     std::optional<boottime::time_point> deadline;
     if (options_.timeout) deadline = boottime::now() + *options_.timeout;
     std::exception_ptr failure;
     bool refused = false;
     try {
         for (entry& each : entries_) {
-            if (acquire_one(each, deadline, signal_descriptor)) continue;
+            if (acquire_one(each, deadline)) continue;
             refused = true;
             refused_ = each.name;
             break;
@@ -210,12 +206,12 @@ acquisition::outcome acquisition::acquire(int signal_descriptor) {
     } catch (const error&) {
         failure = std::current_exception();
     }
-    if (signals_) signal_ = signals_->caught();
-    // The thread is not to read the signals that are meant for the command.
-    signals_.reset();
+    for (const auto& each : notices_) each->drop();
     // While one is waited for, others may go.
     const entry* const lost = entries_.size() > 1 ? lost_one() : nullptr;
-    if (!failure && !refused && signal_ == 0 && lost == nullptr) return outcome::held;
+    const bool interrupted = signals_ && signals_->caught() != 0;
+    // What the thread reads is not the command's. What it has read by its end is ours to act on.
+    if (!failure && !refused && !interrupted && lost == nullptr && stop_listening() == 0) return outcome::held;
     release();
     report_release();
     if (signal_ != 0) return outcome::interrupted;
@@ -227,6 +223,15 @@ acquisition::outcome acquisition::acquire(int signal_descriptor) {
     return outcome::conflict;
 }
 
+int acquisition::stop_listening() noexcept {
+    if (signals_) {
+        signals_->end();
+        signal_ = signals_->caught();
+        signals_.reset();
+    }
+    return signal_;
+}
+
 const acquisition::entry* acquisition::lost_one() const {
     const auto found = std::find_if(entries_.begin(), entries_.end(), [](const entry& each) {
         return each.handle && each.can_be_lost && each.handle.state() == held_state::lost;
@@ -234,7 +239,7 @@ const acquisition::entry* acquisition::lost_one() const {
     return found == entries_.end() ? nullptr : &*found;
 }
 
-bool acquisition::acquire_one(entry& target, std::optional<boottime::time_point> deadline, int signal_descriptor) {
+bool acquisition::acquire_one(entry& target, std::optional<boottime::time_point> deadline) {
     const boottime::time_point begin = boottime::now();
     error_code code;
     diagnostics diag;
@@ -248,25 +253,40 @@ bool acquisition::acquire_one(entry& target, std::optional<boottime::time_point>
         return timeout(std::max(*deadline - boottime::now(), boottime::duration::zero()));
     };
     const auto stop = [&] {
-        if (!signals_) signals_ = std::make_unique<wait_signals>(signal_descriptor);
+        if (!signals_) signals_ = std::make_unique<wait_signals>(signal_descriptor_);
         return signals_->token();
     };
-    // A server may take long to answer even a try, and a signal must get through meanwhile.
     bool got = target.try_first && attempt(timeout::zero(), target.is_file ? std::stop_token() : stop());
     if (!got && !(target.try_first && deadline && remaining().is_zero())) {
-        // Before anybody is told that there is a wait: a signal ends it from then on.
+        // Before anybody is told that there is a wait: a signal ends it from then on. A server may take long to answer
+        // even a try.
         wait_end over(stop());
         for (const entry& each : entries_) {
             if (each.handle && each.can_be_lost) over.comes_with(each.handle.lost_token());
         }
-        if (target.try_first) listener_.waiting(target.name, holder_of(*target.source, target.key));
+        wait_notice* const notice = tell_of_wait(target, deadline);
         got = attempt(remaining(), over.token());
+        if (notice != nullptr) notice->end(got);
     }
     if (got) {
         const auto token = target.handle.fencing_token();
         listener_.acquired(target.name, token ? std::optional(token->value()) : std::nullopt, boottime::now() - begin);
     }
     return got;
+}
+
+/// @return what is to be told when it ends, if anything
+wait_notice* acquisition::tell_of_wait(const entry& target, std::optional<boottime::time_point> deadline) {
+    if (!tells_steps()) return nullptr;
+    if (!target.is_local) {
+        // A mere try is none.
+        if (options_.timeout && *options_.timeout <= boottime::duration::zero()) return nullptr;
+        const auto tell = [this, &target](const std::string& holder) { listener_.waiting(target.name, holder); };
+        notices_.push_back(std::make_unique<wait_notice>(*target.source, target.key, deadline, tell));
+        return notices_.back().get();
+    }
+    listener_.waiting(target.name, holder_of(*target.source, target.key, deadline));
+    return nullptr;
 }
 
 std::optional<std::uint64_t> acquisition::fencing(std::size_t index) const {
@@ -306,6 +326,7 @@ std::vector<watched_lock> acquisition::watched() const {
 
 bool acquisition::release() noexcept {
     bool ours = true;
+    listen_again();
     for (auto each = entries_.rbegin(); each != entries_.rend(); ++each) {
         if (!each->handle) continue;
         error_code code;
@@ -315,7 +336,20 @@ bool acquisition::release() noexcept {
         if (code) each->failure = error(code, diag).what();
         ours = ours && code != errc::lost;
     }
+    stop_listening();
     return ours;
+}
+
+/// A server may leave a release without an answer for as long as one may take, each. Whoever sends a second signal does
+/// not want to wait for that.
+void acquisition::listen_again() noexcept {
+    const auto is_ours = [](const entry& each) { return each.handle && !each.is_local; };
+    if (signals_ || std::none_of(entries_.begin(), entries_.end(), is_ours)) return;
+    try {
+        signals_ = std::make_unique<wait_signals>(signal_descriptor_, signal_);
+    } catch (const std::exception&) {
+        // Out of threads or memory: the locks are released all the same.
+    }
 }
 
 void acquisition::report_release() {

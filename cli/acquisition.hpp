@@ -3,6 +3,7 @@
 #define HOLDFAST_CLI_ACQUISITION_HPP
 
 #include "run_options.hpp"
+#include "wait_notice.hpp"
 #include "wait_signals.hpp"
 #include "watched_lock.hpp"
 
@@ -69,7 +70,8 @@ public:
     bool are_files() const;
     std::vector<watched_lock> watched() const;
 
-    /// Releases all, the last first, and tells nobody yet. @return false where one turned out to be lost
+    /// Releases all, the last first, and tells nobody yet. A second signal ends holdfast meanwhile. @return false where
+    /// one turned out to be lost
     bool release() noexcept;
     /// Tells the listener of what has been released since.
     void report_release();
@@ -84,6 +86,8 @@ private:
         /// Kept by a descriptor of ours, on this machine.
         bool is_file = false;
         bool is_semaphore = false;
+        /// No server's.
+        bool is_local = false;
         const provider* source = nullptr;
         acquire_function acquire;
         bool try_first = false;
@@ -100,7 +104,13 @@ private:
     const entry* lost_one() const;
     const provider& named_locks();
     const provider& exact_files();
-    bool acquire_one(entry& target, std::optional<boottime::time_point> deadline, int signal_descriptor);
+    bool acquire_one(entry& target, std::optional<boottime::time_point> deadline);
+    wait_notice* tell_of_wait(const entry& target, std::optional<boottime::time_point> deadline);
+    /// Whether anybody is told.
+    bool tells_steps() const noexcept { return options_.verbose || options_.events; }
+    void listen_again() noexcept;
+    /// @return the signal that came, or 0
+    int stop_listening() noexcept;
 
     const run_options& options_;
     acquisition_listener& listener_;
@@ -108,7 +118,10 @@ private:
     std::optional<provider> named_;
     std::optional<provider> exact_;
     std::vector<entry> entries_;
+    int signal_descriptor_ = -1;
     std::unique_ptr<wait_signals> signals_;
+    /// A server may still be asked when its lock is held already.
+    std::vector<std::unique_ptr<wait_notice>> notices_;
     std::string refused_;
     int signal_ = 0;
 };

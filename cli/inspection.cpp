@@ -3,6 +3,7 @@
 #include "acquisition.hpp"
 #include "default_directory.hpp"
 #include "exit_codes.hpp"
+#include "printable.hpp"
 #include "secrets.hpp"
 
 #include <holdfast/error.hpp>
@@ -15,7 +16,7 @@ namespace holdfast::cli {
 int inspect(const std::string& verb, const std::string& address, const program_arguments& all,
             const std::function<int(const provider&)>& look) {
     const auto fail = [&](int status, const char* text) {
-        std::fprintf(stderr, "holdfast %s: %s\n", verb.c_str(), text);
+        std::fprintf(stderr, "holdfast %s: %s\n", verb.c_str(), printable_lines(text).c_str());
         return status;
     };
     try {

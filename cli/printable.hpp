@@ -10,6 +10,8 @@ namespace holdfast::cli {
 /// @p text, UTF-8, with a '?' for each control character (ISO 6429: C0, DEL and C1): on a terminal, names must not be
 /// more than text.
 std::string printable(std::string_view text);
+/// The same for a message, which may be of several lines.
+std::string printable_lines(std::string_view text);
 
 }  // namespace holdfast::cli
 

@@ -1,7 +1,10 @@
 #include "say.hpp"
 
+#include "printable.hpp"
+
+#include <algorithm>
 #include <cerrno>
-#include <string_view>
+#include <exception>
 
 #include <poll.h>
 #include <unistd.h>
@@ -16,17 +19,20 @@ constexpr std::size_t longest_line = 4096;
 }  // namespace
 
 void say(const std::string& text) noexcept {
-    char line[longest_line];
-    std::size_t size = 0;
-    for (const std::string_view part : {std::string_view("holdfast: "), std::string_view(text)}) {
-        size += part.copy(line + size, longest_line - 1 - size);
+    std::string line;
+    try {
+        line = "holdfast: " + printable_lines(text);
+        line.resize(std::min(line.size(), longest_line - 1));
+        line += '\n';
+    } catch (const std::exception&) {
+        // Without memory nothing is said.
+        return;
     }
-    line[size++] = '\n';
     pollfd room{STDERR_FILENO, POLLOUT, 0};
     while (::poll(&room, 1, longest_wait_ms) < 0 && errno == EINTR) {
     }
     if ((room.revents & POLLOUT) == 0) return;
-    while (::write(STDERR_FILENO, line, size) < 0 && errno == EINTR) {
+    while (::write(STDERR_FILENO, line.data(), line.size()) < 0 && errno == EINTR) {
     }
 }
 

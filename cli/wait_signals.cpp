@@ -14,8 +14,8 @@
 
 namespace holdfast::cli {
 
-wait_signals::wait_signals(int signal_descriptor)
-    : signals_(signal_descriptor), quit_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+wait_signals::wait_signals(int signal_descriptor, int caught)
+    : signals_(signal_descriptor), quit_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), caught_(caught) {
     if (quit_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
     try {
         thread_ = std::thread([this] { listen(); });
@@ -26,10 +26,15 @@ wait_signals::wait_signals(int signal_descriptor)
 }
 
 wait_signals::~wait_signals() {
+    end();
+    close(quit_);
+}
+
+void wait_signals::end() noexcept {
+    if (!thread_.joinable()) return;
     const std::uint64_t one = 1;
     [[maybe_unused]] const ssize_t written = write(quit_, &one, sizeof one);
     thread_.join();
-    close(quit_);
 }
 
 void wait_signals::listen() noexcept {

@@ -1,4 +1,5 @@
 #include "../say.hpp"
+#include "../printable.hpp"
 
 #include <cstdio>
 #include <exception>
@@ -7,7 +8,7 @@ namespace holdfast::cli {
 
 void say(const std::string& text) noexcept {
     try {
-        const std::string line = "holdfast: " + text + '\n';
+        const std::string line = "holdfast: " + printable_lines(text) + '\n';
         std::fwrite(line.data(), 1, line.size(), stderr);
         // Not every C runtime does that by itself.
         std::fflush(stderr);

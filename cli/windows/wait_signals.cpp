@@ -46,13 +46,17 @@ void leave_console_events_to_command() {
     command_runs = true;
 }
 
-wait_signals::wait_signals(int) : signals_(-1), quit_(-1) {
+wait_signals::wait_signals(int, int caught) : signals_(-1), quit_(-1), caught_(caught) {
     const std::lock_guard guard(mutex);
     waiting = &cancel_;
     caught_at = &caught_;
 }
 
 wait_signals::~wait_signals() {
+    end();
+}
+
+void wait_signals::end() noexcept {
     const std::lock_guard guard(mutex);
     waiting = nullptr;
     caught_at = nullptr;

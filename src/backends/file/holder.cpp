@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <ctime>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include <sys/stat.h>
@@ -66,15 +67,20 @@ std::string start_of(const std::string& stat_line) {
     return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts));
 }
 
-/// The command line on one line, shortened; a program that has none is known by its name.
+/// The command line on one line, shortened; a program that has none is known by its name. Either is anything that the
+/// holder wants it to be.
 std::string shown_command(const std::string& directory, const std::string& name) {
     constexpr std::size_t longest = 80;
     std::ifstream file(directory + "/cmdline");
     std::string text;
-    for (char c = 0; text.size() <= longest && file.get(c);) text += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    while (!text.empty() && text.back() == ' ') text.pop_back();
+    for (char c = 0; text.size() <= longest && file.get(c);) text += c;
+    while (!text.empty() && static_cast<unsigned char>(text.back()) <= 0x20) text.pop_back();
     if (text.size() > longest) text.replace(longest - 3, std::string::npos, "...");
-    return text.empty() ? name : text;
+    if (text.empty()) text = name;
+    for (char& each : text) {
+        if (static_cast<unsigned char>(each) < 0x20 || each == 0x7F) each = ' ';
+    }
+    return text;
 }
 
 }  // namespace
@@ -87,8 +93,9 @@ std::string describe_holder(const std::string& path) {
     const std::string holder = "process " + std::to_string(process);
     const std::string directory = "/proc/" + std::to_string(process);
     std::ifstream status(directory + "/stat");
-    std::string line;
-    if (!std::getline(status, line)) return holder + ", which has ended; a process that it started still has the file";
+    // All of it: the name may hold line ends.
+    const std::string line{std::istreambuf_iterator<char>(status), {}};
+    if (line.empty()) return holder + ", which has ended; a process that it started still has the file";
     const std::size_t name_begin = line.find('(') + 1;
     const std::string name = line.substr(name_begin, line.rfind(')') - name_begin);
     const std::string since = start_of(line);
