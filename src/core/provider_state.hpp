@@ -6,9 +6,9 @@
 #include <core/backend.hpp>
 #include <core/fork.hpp>
 #include <core/key_table.hpp>
+#include <core/link_pool.hpp>
 #include <core/runtime.hpp>
 #include <lease/renewal.hpp>
-#include <core/link_pool.hpp>
 
 #include <holdfast/provider.hpp>
 

@@ -12,7 +12,7 @@ from support import HOLDFAST, PATIENCE, Pipe, RunCase, is_alive, is_locked, is_s
 FORWARDED = ("HUP", "INT", "QUIT", "ABRT", "TERM", "USR1", "USR2", "ALRM", "WINCH", "CONT", "URG", "PWR")
 WAIT_FOR_SIGNALS = "echo ready >&9; while :; do read nothing; done <&8"
 # A command with a child that tells what it gets, in the order in which it gets it.
-CHILD = "trap 'echo child >&9' USR1; trap 'echo end >&9; exit' TERM; echo ready >&9; while :; do sleep 999 & wait; done"
+CHILD = "trap 'echo child >&9' USR1; trap 'echo end >&9; exit' TERM; echo ready >&9; while :; do tail --pid=$$ -f /dev/null & wait; done"
 PARENT = f"trap 'echo parent >&9' USR1; trap 'wait; exit 3' TERM; ({CHILD}) & while :; do wait; done"
 
 
