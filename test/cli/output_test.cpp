@@ -39,9 +39,9 @@ void flood(int descriptor) noexcept {
 }  // namespace
 
 /// Instead of the C library's.
-extern "C" int poll(pollfd* sources, nfds_t count, int milliseconds) {
-    const timespec limit{milliseconds / 1000, milliseconds % 1000 * 1'000'000L};
-    const int found = ppoll(sources, count, milliseconds < 0 ? nullptr : &limit, nullptr);
+extern "C" int poll(pollfd* fds, nfds_t nfds, int timeout) {
+    const timespec limit{timeout / 1000, timeout % 1000 * 1'000'000L};
+    const int found = ppoll(fds, nfds, timeout < 0 ? nullptr : &limit, nullptr);
     if (flooded >= 0) flood(flooded);
     return found;
 }
