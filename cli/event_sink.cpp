@@ -1,11 +1,14 @@
 #include "event_sink.hpp"
 
+#include "shared_output.hpp"
+
 #include <cerrno>
+#include <chrono>
+#include <string>
 #include <system_error>
 #include <utility>
 
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 namespace holdfast::cli {
@@ -13,21 +16,30 @@ namespace {
 
 class descriptor_sink final : public event_sink {
 public:
-    explicit descriptor_sink(int descriptor) noexcept : descriptor_(descriptor) {}
+    explicit descriptor_sink(int descriptor) noexcept : descriptor_(descriptor), output_(descriptor) {}
     ~descriptor_sink() override { close(descriptor_); }
 
     std::int64_t take_lost() override { return std::exchange(lost_, 0); }
 
     void write(std::string line, std::int64_t tells) override {
-        pollfd room{descriptor_, POLLOUT, 0};
-        if (poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0 ||
-            ::write(descriptor_, line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
+        // A line that has been begun is to be a whole one.
+        if (!rest_.empty()) rest_.erase(0, output_.write(rest_, {}));
+        const std::size_t written = rest_.empty() ? output_.write(line, {}) : 0;
+        if (written == 0) {
             lost_ += tells + 1;
+        } else if (written < line.size()) {
+            // More than the pipe holds. Somebody who reads it gets all of it, and nobody else holds us up for long.
+            rest_ = line.substr(written);
+            rest_.erase(0, output_.write(rest_, longest_wait));
         }
     }
 
 private:
+    static constexpr std::chrono::milliseconds longest_wait{50};
+
     const int descriptor_;
+    const shared_output output_;
+    std::string rest_;
     std::int64_t lost_ = 0;
 };
 

@@ -1,19 +1,19 @@
 #include "say.hpp"
 
 #include "printable.hpp"
+#include "shared_output.hpp"
 
 #include <algorithm>
-#include <cerrno>
+#include <chrono>
 #include <exception>
 
-#include <poll.h>
 #include <unistd.h>
 
 namespace holdfast::cli {
 namespace {
 
-constexpr int longest_wait_ms = 50;
-/// A pipe that is ready takes so much (PIPE_BUF) in one piece, and without blocking.
+constexpr std::chrono::milliseconds longest_wait{50};
+/// A pipe takes so much (PIPE_BUF) in one piece.
 constexpr std::size_t longest_line = 4096;
 
 }  // namespace
@@ -28,12 +28,9 @@ void say(const std::string& text) noexcept {
         // Without memory nothing is said.
         return;
     }
-    pollfd room{STDERR_FILENO, POLLOUT, 0};
-    while (::poll(&room, 1, longest_wait_ms) < 0 && errno == EINTR) {
-    }
-    if ((room.revents & POLLOUT) == 0) return;
-    while (::write(STDERR_FILENO, line.data(), line.size()) < 0 && errno == EINTR) {
-    }
+    // Opened at the first word, and kept.
+    static const shared_output error(STDERR_FILENO);
+    error.write(line, longest_wait);
 }
 
 }  // namespace holdfast::cli

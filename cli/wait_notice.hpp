@@ -36,8 +36,8 @@ public:
     /// Waits for the server's answer, 2 s at most.
     ~wait_notice();
 
-    /// The lock is granted, or the time is up: tells of the wait without its holder, if he is not known by now. Nothing
-    /// is told from here on, and nobody waits for the server.
+    /// The lock is granted, or the time is up: tells of the wait, without the holder where nothing has been told of
+    /// it yet. Nothing is told from here on, and nobody waits for the server.
     void end(bool granted);
     /// The same for a wait that something else has ended: that is told of instead.
     void drop() noexcept;

@@ -12,8 +12,10 @@
 #include <core/windows/wide.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -74,6 +76,31 @@ HANDLE make_job() {
     return job;
 }
 
+/** Duplicates of the lock files' handles that the command inherits, for as long as this lives.
+
+    When holdfast is killed, Windows closes its handles one by one, the lock's before the job's perhaps, and it is only
+    the latter that ends the command. With a handle of its own the command keeps the file until it is gone. Nobody who
+   is not in the job can inherit it.
+*/
+class inheritable_locks {
+public:
+    explicit inheritable_locks(const std::vector<int>& handles) {
+        const HANDLE here = ::GetCurrentProcess();
+        for (const int each : handles) {
+            HANDLE copy = nullptr;
+            const auto lock = reinterpret_cast<HANDLE>(static_cast<std::intptr_t>(each));
+            if (!::DuplicateHandle(here, lock, here, &copy, 0, TRUE, DUPLICATE_SAME_ACCESS)) {
+                throw start_failure(exit_code::os_error,
+                                    "cannot duplicate a lock file's handle: " + core::system_message(::GetLastError()));
+            }
+            copies_.push_back(std::make_unique<owned_handle>(copy));
+        }
+    }
+
+private:
+    std::vector<std::unique_ptr<owned_handle>> copies_;
+};
+
 /// Ends what the command has left running, which would go on without the lock, and returns when it is gone: an ended
 /// process may be at work for a moment.
 void end_all_in(HANDLE job) noexcept {
@@ -98,7 +125,7 @@ std::wstring environment_for(const std::vector<lock_request>& locks) {
 }
 
 /// Runs the command to its end, and ends what it leaves behind. @return our exit status @throws start_failure
-int run_held(const run_options& options, run_reporter& report) {
+int run_held(const run_options& options, const acquisition& locks, run_reporter& report) {
     std::vector<std::wstring> arguments;
     for (char** each = options.command; *each != nullptr; ++each) arguments.push_back(core::to_wide(*each));
     const std::string shown_command = options.command[0];
@@ -121,6 +148,8 @@ int run_held(const run_options& options, run_reporter& report) {
     PROCESS_INFORMATION made{};
     // Standing still until it is in the job: it can start nothing that is not.
     constexpr DWORD flags = CREATE_SUSPENDED | CREATE_UNICODE_ENVIRONMENT;
+    std::optional<inheritable_locks> inherited(std::in_place,
+                                               options.close_descriptors ? std::vector<int>() : locks.descriptors());
     if (!::CreateProcessW(nullptr, line.data(), nullptr, nullptr, TRUE, flags, environment.data(), nullptr, &how,
                           &made)) {
         const DWORD failed = ::GetLastError();
@@ -128,6 +157,7 @@ int run_held(const run_options& options, run_reporter& report) {
         throw start_failure(missing ? exit_code::not_found : exit_code::not_executable,
                             shown_command + ": " + core::system_message(failed));
     }
+    inherited.reset();
     const owned_handle process(made.hProcess);
     const owned_handle thread(made.hThread);
     if (!::AssignProcessToJobObject(job.get(), process.get())) {
@@ -156,7 +186,7 @@ int acquire_and_run(const run_options& options, std::optional<std::string> url, 
         case acquisition::outcome::lost: report.found_lost(locks.refused()); return exit_code::lost;
     }
     try {
-        const int status = run_held(options, report);
+        const int status = run_held(options, locks, report);
         const bool kept = locks.release();
         locks.report_release();
         return kept ? status : exit_code::lost;

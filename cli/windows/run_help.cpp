@@ -44,8 +44,8 @@ Options:
   --json-fd N             write events to descriptor N of the C runtime, a JSON object a line: 1 is standard output, 2
                           standard error
   --json-handle N         write them to the handle N that holdfast inherits
-  --kill-after TIME, -o, --close
-                          without effect here: no lock is lost, and none is inherited by the command
+  -o, --close             do not let the command inherit the lock files' handles, which keep a lock until it is gone
+  --kill-after TIME       without effect here: no lock is lost
   -h, --help              this text
 
 The command finds HOLDFAST_NAME in its environment; with several locks also HOLDFAST_NAME_1, HOLDFAST_NAME_2, ...

@@ -114,6 +114,9 @@ public:
 
         A duplicate of it keeps the lock until that is closed too, or the lock is released here. It belongs to the
         handle: never close or unlock it.
+
+        On Windows it is the number of a lock file's handle, and a duplicate keeps the lock until that is closed,
+        whatever is released here.
     */
     std::optional<int> native_descriptor() const noexcept;
 

@@ -1,6 +1,8 @@
 // A command for the tests of `holdfast run` on Windows: does what its first argument says.
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cwchar>
 #include <string>
 #include <vector>
 
@@ -187,6 +189,17 @@ int main() {
         std::printf("%s\n", found ? "has it" : "has it not");
         return 0;
     }
+    // The lock files that this process has open.
+    if (verb == L"locks") {
+        for (std::uintptr_t number = 4; number < 0x1000; number += 4) {
+            const auto handle = reinterpret_cast<HANDLE>(number);
+            wchar_t path[1024] = {};
+            if (::GetFileType(handle) != FILE_TYPE_DISK) continue;
+            if (::GetFinalPathNameByHandleW(handle, path, 1024, 0) == 0) continue;
+            if (std::wcsstr(path, L".lock") != nullptr) std::printf("%s\n", shown(path).c_str());
+        }
+        return 0;
+    }
     // A holdfast that is killed: starts `holdfast run`, waits for the command's first line, ends holdfast alone, and
     // tells whether the command has ended with it.
     if (verb == L"kill") {
@@ -200,8 +213,8 @@ int main() {
         how.dwFlags = STARTF_USESTDHANDLES;
         how.hStdOutput = to;
         how.hStdError = ::GetStdHandle(STD_ERROR_HANDLE);
-        std::wstring line =
-            std::wstring(L"\"") + arguments[2] + L"\" run --url system: killed -- \"" + arguments[0] + L"\" sleep";
+        std::wstring line = std::wstring(L"\"") + arguments[2] + L"\" run --url " + arguments[3] + L" killed -- \"" +
+                            arguments[0] + L"\" sleep";
         PROCESS_INFORMATION made{};
         if (!::CreateProcessW(nullptr, line.data(), nullptr, nullptr, TRUE, 0, nullptr, nullptr, &how, &made)) return 2;
         ::CloseHandle(to);

@@ -216,10 +216,24 @@ class Run(Case):
         self.assert_status(holder.wait(), 0)
 
     def test_the_command_dies_with_a_killed_holdfast(self):
-        result = Running(os.environ["CHILD"], "kill", "Z:" + HOLDFAST.replace("/", "\\")).wait()
-        self.assertEqual((result.returncode, result.stdout), (0, b"ended\r\n"), result)
-        # And the lock is free, though nobody gave it back.
-        self.assert_status(run("--timeout", "20s", "killed", "--", CHILD, "exit", "7"), 7)
+        for url in ("system:", "file:///C:/killed"):
+            result = Running(os.environ["CHILD"], "kill", "Z:" + HOLDFAST.replace("/", "\\"), url).wait()
+            self.assertEqual((result.returncode, result.stdout), (0, b"ended\r\n"), result)
+            # And the lock is free, though nobody gave it back.
+            again = holdfast("run", "--url", url, "--timeout", "20s", "killed", "--", CHILD, "exit", "7")
+            self.assert_status(again, 7)
+
+    def test_the_command_has_the_lock_files_and_holdfast_alone_gives_them_back(self):
+        arguments = ["run", "--url", "file:///C:/inherited", "one", "two"]
+        result = holdfast(*arguments, "--", CHILD, "locks")
+        self.assert_status(result, 0)
+        found = result.stdout.split()
+        self.assertEqual([b"one" in each or b"two" in each for each in found], [True, True], result)
+        self.assertEqual(len(set(found)), 2, result)
+        # All of them are closed, and so the files are deleted.
+        self.assertEqual(holdfast("list", "--url", "file:///C:/inherited").stdout, b"")
+        result = holdfast(*arguments, "--close", "--", CHILD, "locks")
+        self.assertEqual((result.returncode, result.stdout), (0, b""), result)
 
 
 class Events(Case):

@@ -4,10 +4,13 @@
 #include <ctime>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <sstream>
 
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 namespace holdfast {
@@ -15,31 +18,19 @@ inline namespace v0 {
 namespace file {
 namespace {
 
-/// The process that has a flock(2) lock on the file, from /proc/locks; 0: none found.
-long find_holder(const struct stat& file) {
-    std::ifstream locks("/proc/locks");
-    std::string line;
-    while (std::getline(locks, line)) {
-        // "2: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF"; a waiter's line has "->" after the number.
-        std::istringstream fields(line);
-        std::string number;
-        std::string type;
-        std::string kind;
-        std::string mode;
-        long process = 0;
-        std::string place;
-        fields >> number >> type;
-        if (type != "FLOCK") continue;
-        fields >> kind >> mode >> process >> place;
-        unsigned long device_major = 0;
-        unsigned long device_minor = 0;
-        unsigned long long inode = 0;
-        if (std::sscanf(place.c_str(), "%lx:%lx:%llu", &device_major, &device_minor, &inode) != 3) continue;
-        if (inode == file.st_ino && device_major == major(file.st_dev) && device_minor == minor(file.st_dev)) {
-            return process;
-        }
+std::optional<file_place> place_of(const std::string& path) {
+    struct statx about {};
+    if (path.empty() || statx(AT_FDCWD, path.c_str(), 0, STATX_INO | STATX_MNT_ID, &about) != 0) return std::nullopt;
+    file_place found{about.stx_dev_major, about.stx_dev_minor, about.stx_ino};
+    // Btrfs has a device for each subvolume, and the kernel's list of locks that of the whole file system. (In which
+    // several subvolumes may have a file of that number; it is a guess then.)
+    struct statfs system {};
+    if ((about.stx_mask & STATX_MNT_ID) != 0 && statfs(path.c_str(), &system) == 0 &&
+        system.f_type == BTRFS_SUPER_MAGIC) {
+        std::ifstream mounts("/proc/self/mountinfo");
+        find_device(mounts, about.stx_mnt_id, found);
     }
-    return 0;
+    return found;
 }
 
 std::string start_of(const std::string& stat_line) {
@@ -85,10 +76,51 @@ std::string shown_command(const std::string& directory, const std::string& name)
 
 }  // namespace
 
+long find_holder(std::istream& locks, const file_place& file) {
+    std::string line;
+    while (std::getline(locks, line)) {
+        // "2: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF"; a waiter's line has "->" after the number.
+        std::istringstream fields(line);
+        std::string number;
+        std::string type;
+        std::string kind;
+        std::string mode;
+        long process = 0;
+        std::string place;
+        fields >> number >> type;
+        if (type != "FLOCK") continue;
+        fields >> kind >> mode >> process >> place;
+        unsigned long device_major = 0;
+        unsigned long device_minor = 0;
+        unsigned long long inode = 0;
+        if (std::sscanf(place.c_str(), "%lx:%lx:%llu", &device_major, &device_minor, &inode) != 3) continue;
+        const bool is_here = device_major == file.device_major && device_minor == file.device_minor;
+        if (is_here && inode == file.inode) return process;
+    }
+    return 0;
+}
+
+bool find_device(std::istream& mounts, unsigned long long mount, file_place& file) {
+    std::string line;
+    while (std::getline(mounts, line)) {
+        // "36 35 0:27 / /home rw,noatime shared:1 - btrfs /dev/sda2 rw"
+        unsigned long long number = 0;
+        unsigned long device_major = 0;
+        unsigned long device_minor = 0;
+        const int read = std::sscanf(line.c_str(), "%llu %*u %lu:%lu", &number, &device_major, &device_minor);
+        if (read != 3 || number != mount) continue;
+        file.device_major = device_major;
+        file.device_minor = device_minor;
+        return true;
+    }
+    return false;
+}
+
 std::string describe_holder(const std::string& path) {
-    struct stat file {};
-    if (path.empty() || stat(path.c_str(), &file) != 0) return {};
-    const long process = find_holder(file);
+    const std::optional<file_place> place = place_of(path);
+    if (!place) return {};
+    std::ifstream locks("/proc/locks");
+    const long process = find_holder(locks, *place);
     if (process <= 0) return {};
     const std::string holder = "process " + std::to_string(process);
     const std::string directory = "/proc/" + std::to_string(process);

@@ -82,7 +82,7 @@ class SilentServer(RunCase):
 
     def test_the_search_for_the_holder_does_not_delay_the_timeout(self):
         begin = time.monotonic()
-        process = self.start_on_server(["-v", "--timeout", "300ms", "held"], ["true"])
+        process = self.start_on_server(["-v", "--timeout", "600ms", "held"], ["true"])
         self.assert_ends_at_once(process, 75, begin)
         self.assertTrue(self.server.asked.is_set())
         self.assertEqual(process.stderr.read(),

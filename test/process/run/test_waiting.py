@@ -75,5 +75,18 @@ class OtherPeoplesText(RunCase):
             self.assert_harmless(done.stderr)
 
 
+class Flood(RunCase):
+    def test_a_signal_gets_through_while_the_command_fills_the_pipe_that_nobody_reads(self):
+        for at in range(50):
+            reader, writer = os.pipe()
+            self.addCleanup(os.close, reader)
+            script = "echo go >&9; while :; do echo $0 >&2; done"
+            process, pipe = self.start_shell(["-v", "--json-fd", "2", "x"], script, stderr=writer)
+            os.close(writer)
+            self.assertEqual(pipe.line(), "go")
+            process.terminate()
+            self.assertEqual(process.wait(PATIENCE), -signal.SIGTERM, at)
+
+
 if __name__ == "__main__":
     unittest.main()

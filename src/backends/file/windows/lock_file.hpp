@@ -47,6 +47,7 @@ public:
     /// Also unlocks it, and deletes it.
     void close() noexcept;
     bool is_locked() const noexcept { return file_ != INVALID_HANDLE_VALUE; }
+    HANDLE handle() const noexcept { return file_; }
 
 private:
     result fail(DWORD error, failure& why) const;

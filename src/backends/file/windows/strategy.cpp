@@ -8,6 +8,8 @@
 #include <names/names.hpp>
 
 #include <algorithm>
+#include <cstdint>
+#include <optional>
 #include <utility>
 
 namespace holdfast {
@@ -59,6 +61,11 @@ public:
 
     void request_cancel() override { given_up_ = true; }
     bool reusable() const noexcept override { return false; }
+    /// Of a handle 32 bits are significant.
+    std::optional<int> native_descriptor() const noexcept override {
+        if (!file_.is_locked()) return std::nullopt;
+        return static_cast<int>(reinterpret_cast<std::intptr_t>(file_.handle()));
+    }
 
     void set_watch(file_watch* listening) noexcept { watch_ = listening; }
 
