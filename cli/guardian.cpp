@@ -12,6 +12,7 @@
 #include <ctime>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -374,6 +375,8 @@ private:
 
     void resume(std::uint32_t stops) noexcept {
         resumed_ = stops;
+        // In a shared group the others are continued by whoever stopped them, and may have stopped again since.
+        if (!plan_.tty.own_group && !std::exchange(passed_a_stop_on_, false)) return;
         // An older one does not mean the last stop.
         if (stops == stops_) continue_command();
     }
@@ -408,6 +411,7 @@ private:
         if (reaped_) return;
         // The command that signals its group, or its parent's parent, does not mean itself once more.
         if (order.sender != 0 && is_descendant(order.sender)) return;
+        if (is_stop_signal(order.signal)) passed_a_stop_on_ = true;
         if (is_group_signal(order.signal) || !order.from_process) {
             signal_group(order.signal);
         } else {
@@ -446,6 +450,7 @@ private:
     int status_ = 0;
     bool ending_ = false;
     bool command_is_stopped_ = false;
+    bool passed_a_stop_on_ = false;
     /// As reported, and as holdfast has gone on from.
     std::uint32_t stops_ = 0;
     std::uint32_t resumed_ = 0;

@@ -160,7 +160,7 @@ private:
         // With a group of its own the command decides whether it stops, and the guardian tells us.
         if (!is_stop_signal(signal) || plan_.tty.own_group) return;
         stop_self(signal);
-        // What has continued us was meant for both, and not sent to the whole group, or not surely.
+        // Who stopped the command by way of us continues it in the same way.
         if (from_process) keeper_.resume();
     }
 

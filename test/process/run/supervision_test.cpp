@@ -158,7 +158,7 @@ TEST_F(supervision_test, a_lease_that_is_renewed_lasts) {
 }
 
 TEST_F(supervision_test, a_guardian_that_was_stopped_knows_of_the_renewals) {
-    use_script("trap 'exit 5' USR1");
+    use_script("trap 'kill $!; exit 5' USR1");
     guardian keeper(plan_, signals_);
     await_command();
     const nanoseconds begin = boot_time();

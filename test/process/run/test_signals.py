@@ -12,7 +12,7 @@ from support import HOLDFAST, PATIENCE, Pipe, RunCase, is_alive, is_locked, is_s
 FORWARDED = ("HUP", "INT", "QUIT", "ABRT", "TERM", "USR1", "USR2", "ALRM", "WINCH", "CONT", "URG", "PWR")
 WAIT_FOR_SIGNALS = "echo ready >&9; while :; do read nothing; done <&8"
 # A command with a child that tells what it gets, in the order in which it gets it.
-CHILD = "trap 'echo child >&9' USR1; trap 'echo end >&9; exit' TERM; echo ready >&9; while :; do tail --pid=$$ -f /dev/null & wait; done"
+CHILD = f"trap 'echo child >&9' USR1; trap 'echo end >&9; exit' TERM; {WAIT_FOR_SIGNALS}"
 PARENT = f"trap 'echo parent >&9' USR1; trap 'wait; exit 3' TERM; ({CHILD}) & while :; do wait; done"
 
 
@@ -51,9 +51,10 @@ class WhileRunning(RunCase):
         if subprocess.run([*container, "true"], stderr=subprocess.DEVNULL).returncode != 0:
             self.skipTest("needs the right to make a pid namespace")
         pipe = Pipe(self)
-        script = f"exec 9>/proc/self/fd/{pipe.writer}; {PARENT}"
+        silent = Pipe(self)
+        script = f"exec 9>/proc/self/fd/{pipe.writer} 8</proc/self/fd/{silent.reader}; {PARENT}"
         command = [*container, "--kill-child", HOLDFAST, "run", "x", "--", "sh", "-c", script]
-        process = subprocess.Popen(command, env=self.environment, pass_fds=(pipe.writer,))
+        process = subprocess.Popen(command, env=self.environment, pass_fds=(pipe.writer, silent.reader))
         self.addCleanup(self.clear, process)
         self.assertEqual(pipe.line(), "ready")
         # unshare's child.

@@ -286,7 +286,9 @@ class Terminal(RunCase):
 
     def test_a_signal_reaches_a_command_that_left_the_shared_group(self):
         # timeout(1) makes a group of its own, with what it runs.
-        command = self.start("bash -c '$H run --exact $L -- timeout 600 sh -c \"echo [up \\$\\$]; sleep 600\"; true'")
+        script = 'echo "[up $$]"; exec sleep 600'
+        self.shell.run(f"export S='{script}'")
+        command = self.start("bash -c '$H run --exact $L -- timeout 600 sh -c \"$S\"; true'")
         timeout = stat_of(command)["parent"]
         holdfast = stat_of(stat_of(timeout)["parent"])["parent"]
         self.assertEqual(stat_of(timeout)["group"], timeout)
