@@ -25,10 +25,10 @@ public:
         sockaddr_in here{};
         here.sin_family = AF_INET;
         here.sin_port = htons(53);
-        here.sin_addr.s_addr = ::inet_addr("127.0.0.53");
+        here.sin_addr.s_addr = ::inet_addr("127.9.53.1");
         require(::bind(socket_, reinterpret_cast<const sockaddr*>(&here), sizeof here) == 0, "no silent name server");
         const std::string file = directory_ / "resolv.conf";
-        std::ofstream(file) << "nameserver 127.0.0.53\noptions timeout:10 attempts:2\n";
+        std::ofstream(file) << "nameserver 127.9.53.1\noptions timeout:10 attempts:2\n";
         require(::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
                     ::mount(file.c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) == 0,
                 "no mount namespace");

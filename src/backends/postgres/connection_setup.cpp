@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -55,8 +56,13 @@ connection::connection(const options& opts, std::shared_ptr<core::resolver> name
       transactions_(opts.transaction_scope),
       prepared_(statement_count, false) {
     if (auto wanted = hosts_to_look_up(opts); !wanted.empty()) {
-        lookup_ = std::make_unique<host_lookup>(*names_, std::move(wanted));
-        find_hosts();
+        try {
+            lookup_ = std::make_unique<host_lookup>(*names_, std::move(wanted));
+            find_hosts();
+        } catch (const std::exception& broken) {
+            // Connections are made where nothing may be thrown.
+            fail(errc::unavailable, broken.what());
+        }
         return;
     }
     if (const int hosts = limit_of_connecting(opts).hosts; hosts > 1) time_per_host_ = time_to_connect_ / hosts;

@@ -86,13 +86,22 @@ host_lookup::host_lookup(core::resolver& names, std::vector<host> all) : names_(
         throw std::system_error(errno, std::generic_category(), "no descriptor to look up the server's host");
     }
     all_.reserve(all.size());
-    for (host& each : all) {
-        entry& made = all_.emplace_back(entry{std::move(each), nullptr, {}, {}});
-        if (!is_socket(made.which.name)) made.asked = names.ask(made.which.name, number_of(made.which.port), this);
+    for (host& each : all) all_.push_back({std::move(each), nullptr, {}, {}});
+    try {
+        for (entry& each : all_) {
+            if (!is_socket(each.which.name)) each.asked = names.ask(each.which.name, number_of(each.which.port), this);
+        }
+    } catch (...) {
+        abandon();
+        throw;
     }
 }
 
 host_lookup::~host_lookup() {
+    abandon();
+}
+
+void host_lookup::abandon() noexcept {
     for (const entry& each : all_) {
         if (each.asked != nullptr) each.asked->abandon();
     }

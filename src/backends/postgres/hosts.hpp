@@ -67,6 +67,7 @@ private:
     };
 
     void notify(unsigned what) noexcept override;
+    void abandon() noexcept;
 
     core::resolver& names_;
     core::forked_descriptor news_;

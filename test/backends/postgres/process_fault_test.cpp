@@ -18,6 +18,7 @@
 
 #include <libpq-fe.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -161,6 +162,21 @@ TEST(postgres_host, whose_name_server_is_silent_holds_nobody_up) {
                   test::require(blocking.get() == errc::unavailable, "blocking: no clear error");
                   test::require(done.get_future().get() == errc::unavailable, "asynchronous: no clear error");
                   test::require(boottime::now() - began < 6s, "too late");
+              }),
+              "");
+}
+
+TEST(postgres_host, that_cannot_be_looked_up_for_want_of_descriptors_is_a_clear_error) {
+    EXPECT_EQ(test::in_child([] {
+                  const auto from = by_url("postgres://db.example/app");
+                  const lock wanted = from.make_lock("name");
+                  const rlimit none{3, 3};
+                  test::require(::setrlimit(RLIMIT_NOFILE, &none) == 0, "no limit");
+                  error_code code;
+                  diagnostics diag;
+                  (void)wanted.acquire(timeout::zero(), {}, code, &diag);
+                  test::require(code == errc::unavailable, code.message());
+                  test::require(diag.message.find("Too many open files") != std::string::npos, diag.message);
               }),
               "");
 }
