@@ -102,7 +102,7 @@ private:
     auto release_into(diagnostics* diag, CompletionToken&& token) {
         return boost::asio::async_initiate<CompletionToken, void(error_code)>(
             [](auto handler, composite_handle held, diagnostics* details) {
-                const auto executor = executor_of(held.held_ones());
+                const auto executor = executor_of(held.members_);
                 start_release(std::move(held.members_), details,
                               detail::erase_completion<detail::no_result>(std::move(handler), executor));
             },
@@ -111,6 +111,7 @@ private:
     }
 
     holds held_ones() const;
+    static boost::asio::any_io_executor executor_of(const std::vector<lock_handle>& members);
     static boost::asio::any_io_executor executor_of(const holds& members);
     static void start_wait_lost(holds members, std::unique_ptr<detail::completion<detail::no_result>> done);
     static void start_release(std::vector<lock_handle> members, diagnostics* diag,

@@ -442,6 +442,10 @@ composite_handle::holds composite_handle::held_ones() const {
     return made;
 }
 
+boost::asio::any_io_executor composite_handle::executor_of(const std::vector<lock_handle>& members) {
+    return lock_handle::executor_of(members.empty() ? nullptr : members.front().hold_);
+}
+
 boost::asio::any_io_executor composite_handle::executor_of(const holds& members) {
     return lock_handle::executor_of(members.empty() ? nullptr : members.front());
 }
