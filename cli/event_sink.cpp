@@ -3,7 +3,6 @@
 #include "shared_output.hpp"
 
 #include <cerrno>
-#include <chrono>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -30,13 +29,11 @@ public:
         } else if (written < line.size()) {
             // More than the pipe holds. Somebody who reads it gets all of it, and nobody else holds us up for long.
             rest_ = line.substr(written);
-            rest_.erase(0, output_.write(rest_, longest_wait));
+            rest_.erase(0, output_.write(rest_, shared_output::longest_wait));
         }
     }
 
 private:
-    static constexpr std::chrono::milliseconds longest_wait{50};
-
     const int descriptor_;
     const shared_output output_;
     std::string rest_;

@@ -4,7 +4,6 @@
 #include "shared_output.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <exception>
 
 #include <unistd.h>
@@ -12,7 +11,6 @@
 namespace holdfast::cli {
 namespace {
 
-constexpr std::chrono::milliseconds longest_wait{50};
 /// A pipe takes so much (PIPE_BUF) in one piece.
 constexpr std::size_t longest_line = 4096;
 
@@ -30,7 +28,7 @@ void say(const std::string& text) noexcept {
     }
     // Opened at the first word, and kept.
     static const shared_output error(STDERR_FILENO);
-    error.write(line, longest_wait);
+    error.write(line, shared_output::longest_wait);
 }
 
 }  // namespace holdfast::cli

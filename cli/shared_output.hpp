@@ -19,6 +19,9 @@ namespace holdfast::cli {
 */
 class shared_output {
 public:
+    /// For a reader of what must not hold us up.
+    static constexpr std::chrono::milliseconds longest_wait{50};
+
     /// @param descriptor stays the caller's, and open for as long as this lives
     explicit shared_output(int descriptor) noexcept;
     shared_output(const shared_output&) = delete;

@@ -52,6 +52,7 @@ private:
     };
 
     // connection_setup.cpp: how it comes about.
+    connection(const options& opts, const connect_target& target, std::shared_ptr<core::resolver> names);
     void find_hosts();
     void begin(const located_hosts& at);
     void start(const char* const* keywords, const char* const* values, bool expand);

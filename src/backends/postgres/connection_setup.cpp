@@ -47,15 +47,18 @@ std::string program_name() {
 }  // namespace
 
 connection::connection(const options& opts, std::shared_ptr<core::resolver> names)
+    : connection(opts, target_of_connecting(opts), std::move(names)) {}
+
+connection::connection(const options& opts, const connect_target& target, std::shared_ptr<core::resolver> names)
     : given_(opts.connection),
       names_(std::move(names)),
       pooler_(opts.pooler),
       lost_after_(opts.lost_after),
-      time_to_connect_(limit_of_connecting(opts).whole),
+      time_to_connect_(limit_of_connecting(opts, target).whole),
       sequence_(opts.fencing_sequence),
       transactions_(opts.transaction_scope),
       prepared_(statement_count, false) {
-    if (auto wanted = hosts_to_look_up(opts); !wanted.empty()) {
+    if (auto wanted = hosts_to_look_up(target); !wanted.empty()) {
         try {
             lookup_ = std::make_unique<host_lookup>(*names_, std::move(wanted));
             find_hosts();
@@ -65,7 +68,7 @@ connection::connection(const options& opts, std::shared_ptr<core::resolver> name
         }
         return;
     }
-    if (const int hosts = limit_of_connecting(opts).hosts; hosts > 1) time_per_host_ = time_to_connect_ / hosts;
+    if (const int hosts = limit_of_connecting(opts, target).hosts; hosts > 1) time_per_host_ = time_to_connect_ / hosts;
     begin({});
 }
 
@@ -145,19 +148,7 @@ void connection::start(const char* const* keywords, const char* const* values, b
     libpq itself only passes over hosts that cannot be reached. False: there are no others.
 */
 bool connection::start_at_next_host() {
-    const auto parts = [](const char* list) {
-        std::vector<std::string> made;
-        std::string_view rest = list == nullptr ? "" : list;
-        while (!rest.empty()) {
-            const auto comma = rest.find(',');
-            made.emplace_back(rest.substr(0, comma));
-            rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
-            if (rest.empty() && comma != std::string_view::npos) made.emplace_back();
-        }
-        return made;
-    };
-    const std::unique_ptr<PQconninfoOption, decltype(&::PQconninfoFree)> all(::PQconninfo(connection_),
-                                                                             &::PQconninfoFree);
+    const conninfo all(::PQconninfo(connection_));
     if (all == nullptr) return false;
     std::map<std::string, std::string> settings;
     for (const PQconninfoOption* each = all.get(); each->keyword != nullptr; ++each) {
@@ -165,7 +156,7 @@ bool connection::start_at_next_host() {
     }
     const auto list = [&](const char* name) {
         const auto found = settings.find(name);
-        return found == settings.end() ? std::vector<std::string>() : parts(found->second.c_str());
+        return found == settings.end() ? std::vector<std::string>() : parts_of(found->second);
     };
     const auto hosts = list("host");
     const auto addresses = list("hostaddr");

@@ -1,5 +1,4 @@
 #include <backends/postgres/hosts.hpp>
-#include <backends/postgres/options.hpp>
 
 #include <netdb.h>
 #include <sys/eventfd.h>
@@ -19,17 +18,10 @@ inline namespace v0 {
 namespace postgres {
 namespace {
 
-std::vector<std::string> parts_of(std::string_view list) {
-    std::vector<std::string> made;
-    for (;;) {
-        const auto comma = list.find(',');
-        std::string_view one = list.substr(0, comma);
-        while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
-        while (!one.empty() && one.back() == ' ') one.remove_suffix(1);
-        made.emplace_back(one);
-        if (comma == std::string_view::npos) return made;
-        list.remove_prefix(comma + 1);
-    }
+std::string without_blanks(std::string text) {
+    const auto first = text.find_first_not_of(' ');
+    if (first == std::string::npos) return {};
+    return text.substr(first, text.find_last_not_of(' ') + 1 - first);
 }
 
 /// As libpq tells them apart: the directory of a socket, or one in the abstract namespace.
@@ -52,32 +44,26 @@ std::string text_of(const core::socket_address& from) {
 
 }  // namespace
 
-std::vector<host> hosts_to_look_up(const options& opts) {
-    std::string names;
-    std::string addresses;
-    std::string ports;
-    bool from_service = false;
-    const auto look = [&](const conninfo& all, bool of_string) {
-        for (const PQconninfoOption* each = all.get(); each != nullptr && each->keyword != nullptr; ++each) {
-            if (each->val == nullptr) continue;
-            const std::string_view keyword = each->keyword;
-            if (keyword == "host") names = each->val;
-            if (keyword == "hostaddr") addresses = each->val;
-            if (keyword == "port") ports = each->val;
-            if (of_string && keyword == "service") from_service = true;
-        }
-    };
-    look(conninfo(::PQconndefaults()), false);
-    look(conninfo(::PQconninfoParse(opts.connection.c_str(), nullptr)), true);
-    if (from_service || !addresses.empty() || names.empty()) return {};
-    const auto listed = parts_of(names);
-    const auto numbers = parts_of(ports);
-    if (numbers.size() != 1 && numbers.size() != listed.size()) return {};
-    if (std::all_of(listed.begin(), listed.end(), is_socket)) return {};
-    std::vector<host> made;
-    for (std::size_t at = 0; at < listed.size(); ++at) {
-        made.push_back({listed[at], numbers.size() == 1 ? numbers.front() : numbers[at]});
+std::vector<std::string> parts_of(std::string_view list) {
+    std::vector<std::string> made;
+    for (;;) {
+        const auto comma = list.find(',');
+        made.emplace_back(list.substr(0, comma));
+        if (comma == std::string_view::npos) return made;
+        list.remove_prefix(comma + 1);
     }
+}
+
+std::vector<host> hosts_to_look_up(const connect_target& target) {
+    if (target.from_service || !target.addresses.empty() || target.hosts.empty()) return {};
+    const auto names = parts_of(target.hosts);
+    const auto ports = parts_of(target.ports);
+    if (ports.size() != 1 && ports.size() != names.size()) return {};
+    std::vector<host> made;
+    for (std::size_t at = 0; at < names.size(); ++at) {
+        made.push_back({without_blanks(names[at]), without_blanks(ports.size() == 1 ? ports.front() : ports[at])});
+    }
+    if (std::all_of(made.begin(), made.end(), [](const host& each) { return is_socket(each.name); })) return {};
     return made;
 }
 

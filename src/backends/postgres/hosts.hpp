@@ -2,18 +2,21 @@
 #ifndef HOLDFAST_BACKENDS_POSTGRES_HOSTS_HPP
 #define HOLDFAST_BACKENDS_POSTGRES_HOSTS_HPP
 
+#include <backends/postgres/options.hpp>
 #include <core/fork.hpp>
 #include <core/resolver.hpp>
 
-#include <holdfast/backends/postgres.hpp>
-
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace holdfast {
 inline namespace v0 {
 namespace postgres {
+
+/// What stands between the commas; at least one, which may be empty.
+std::vector<std::string> parts_of(std::string_view list);
 
 /// One of the hosts that libpq tries in turn.
 struct host {
@@ -27,7 +30,7 @@ struct host {
     Empty where libpq needs no names (sockets, addresses), where the string leaves them to a service's file, and where
    it is wrong, which libpq says better.
 */
-std::vector<host> hosts_to_look_up(const options& opts);
+std::vector<host> hosts_to_look_up(const connect_target& target);
 
 /// A list of hosts in libpq's form, each with one of its addresses.
 struct located_hosts {

@@ -120,24 +120,29 @@ void check(const options& opts) {
     }
 }
 
-connect_limit limit_of_connecting(const options& opts) {
-    constexpr milliseconds unless_said{4000};
-    constexpr std::int64_t most_seconds = 1'000'000;
-    std::string hosts;
-    std::string addresses;
-    std::int64_t seconds = 0;
-    const auto look = [&](const PQconninfoOption* each) {
-        for (; each != nullptr && each->keyword != nullptr; ++each) {
+connect_target target_of_connecting(const options& opts) {
+    connect_target found;
+    const auto look = [&found](const conninfo& all, bool is_string) {
+        for (const PQconninfoOption* each = all.get(); each != nullptr && each->keyword != nullptr; ++each) {
             if (each->val == nullptr) continue;
             const std::string_view keyword = each->keyword;
-            if (keyword == "host") hosts = each->val;
-            if (keyword == "hostaddr") addresses = each->val;
-            if (keyword == "connect_timeout") seconds = std::strtoll(each->val, nullptr, 10);
+            if (keyword == "host") found.hosts = each->val;
+            if (keyword == "hostaddr") found.addresses = each->val;
+            if (keyword == "port") found.ports = each->val;
+            if (keyword == "connect_timeout") found.seconds = std::strtoll(each->val, nullptr, 10);
+            if (is_string && keyword == "service") found.from_service = true;
         }
     };
-    look(conninfo(::PQconndefaults()).get());
-    look(conninfo(::PQconninfoParse(opts.connection.c_str(), nullptr)).get());
-    const std::string& listed = addresses.empty() ? hosts : addresses;
+    look(conninfo(::PQconndefaults()), false);
+    look(conninfo(::PQconninfoParse(opts.connection.c_str(), nullptr)), true);
+    return found;
+}
+
+connect_limit limit_of_connecting(const options& opts, const connect_target& target) {
+    constexpr milliseconds unless_said{4000};
+    constexpr std::int64_t most_seconds = 1'000'000;
+    const std::int64_t seconds = target.seconds;
+    const std::string& listed = target.addresses.empty() ? target.hosts : target.addresses;
     const int count = 1 + static_cast<int>(std::count(listed.begin(), listed.end(), ','));
     if (opts.connect_timeout) return {*opts.connect_timeout, count};
     // One second is two to libpq, and none is no limit, which we do not go without.

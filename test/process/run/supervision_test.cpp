@@ -71,6 +71,24 @@ protected:
         return std::stoi(text);
     }
 
+    /// The end of a new terminal from which a test types.
+    static int open_terminal() {
+        const int made = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        EXPECT_EQ(grantpt(made) + unlockpt(made), 0);
+        return made;
+    }
+    /// For a child that is to be holdfast, as a shell's foreground job on the other end.
+    void lead_session_on(int terminal) {
+        setsid();
+        plan_.tty = {open(ptsname(terminal), O_RDWR | O_CLOEXEC), true, getpid()};
+    }
+    static int exit_status_of(pid_t child) {
+        int status = 0;
+        EXPECT_EQ(waitpid(child, &status, 0), child);
+        EXPECT_TRUE(WIFEXITED(status));
+        return WEXITSTATUS(status);
+    }
+
     command_end watch(guardian& keeper, const watched_lock& lock) {
         supervision_hooks hooks;
         hooks.lost = [this](const watched_lock&) { ++losses_; };
@@ -252,12 +270,10 @@ TEST_F(stopped_holdfast, cannot_outlive_its_lease_though_it_never_spoke_of_it) {
 /// The last moment before holdfast stops with a command, which somebody continues just then.
 TEST_F(supervision_test, a_holdfast_that_stops_too_late_is_continued) {
     use_script("echo $$ >&9");
-    const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    ASSERT_EQ(grantpt(terminal) + unlockpt(terminal), 0);
+    const int terminal = open_terminal();
     const pid_t holdfast = fork();
     if (holdfast == 0) {
-        setsid();
-        plan_.tty = {open(ptsname(terminal), O_RDWR | O_CLOEXEC), true, getpid()};
+        lead_session_on(terminal);
         guardian keeper(plan_, signals_);
         const pid_t command = read_number();
         kill(command, SIGSTOP);
@@ -278,10 +294,7 @@ TEST_F(supervision_test, a_holdfast_that_stops_too_late_is_continued) {
         const auto last = keeper.receive();
         _exit(last && last->what == guardian_report::kind::exited ? 0 : 3);
     }
-    int status = 0;
-    ASSERT_EQ(waitpid(holdfast, &status, 0), holdfast);
-    ASSERT_TRUE(WIFEXITED(status));
-    EXPECT_EQ(WEXITSTATUS(status), 0);
+    EXPECT_EQ(exit_status_of(holdfast), 0);
     close(terminal);
 }
 
@@ -291,12 +304,10 @@ TEST_F(supervision_test, a_command_can_be_stopped_before_it_is_executed) {
     // Descriptors that are not there: nothing is done about them, but that takes a while, after the terminal has been
     // handed over.
     plan_.inherited.assign(300'000, 1'000'000);
-    const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    ASSERT_EQ(grantpt(terminal) + unlockpt(terminal), 0);
+    const int terminal = open_terminal();
     const pid_t holdfast = fork();
     if (holdfast == 0) {
-        setsid();
-        plan_.tty = {open(ptsname(terminal), O_RDWR | O_CLOEXEC), true, getpid()};
+        lead_session_on(terminal);
         guardian keeper(plan_, signals_);
         pollfd news{keeper.descriptor(), POLLIN, 0};
         const bool any = poll(&news, 1, 20'000) == 1;
@@ -312,10 +323,7 @@ TEST_F(supervision_test, a_command_can_be_stopped_before_it_is_executed) {
         std::this_thread::yield();
     }
     ASSERT_EQ(write(terminal, "\x1a", 1), 1);
-    int status = 0;
-    ASSERT_EQ(waitpid(holdfast, &status, 0), holdfast);
-    ASSERT_TRUE(WIFEXITED(status));
-    EXPECT_EQ(WEXITSTATUS(status), SIGTSTP);
+    EXPECT_EQ(exit_status_of(holdfast), SIGTSTP);
     close(terminal);
 }
 
