@@ -76,15 +76,17 @@ bool runner::take(unsigned bit) noexcept {
 }
 
 runner::status runner::step(wait& next) {
-    for (;;) {
+    // One for a round: what follows at once, without waiting, happens at one time. The look whether an action has to be
+    // waited for belongs to the round that began it.
+    moment now = time();
+    for (bool first = true;; first = false) {
         event happened;
-        // One for a round: what follows at once, without waiting, happens at one time.
-        const moment now = time();
         if (!started_) {
             started_ = true;
         } else {
             pending_ |= bits_.exchange(0, std::memory_order_acq_rel);
             if (!await(happened, next, now)) return status::waiting;
+            if (!first) now = time();
         }
         for (;;) {
             action next_action = operation_.resume(happened, now);

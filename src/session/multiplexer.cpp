@@ -53,10 +53,10 @@ multiplexer::~multiplexer() {
 }
 
 std::unique_ptr<link> multiplexer::make_link(const backend_context& context) {
-    {
+    std::call_once(has_context_, [&] {
         const std::lock_guard guard(mutex_);
-        if (!get_executor_) get_executor_ = context.executor;
-    }
+        get_executor_ = context.executor;
+    });
     return std::make_unique<session_link>(shared_from_this());
 }
 
@@ -106,11 +106,16 @@ void multiplexer::begin_wait(const request_ptr& asked, const connection_ptr& on)
 bool multiplexer::refused_here(const session_request& asked) {
     // By index: looking may end connections.
     for (std::size_t i = 0; i < connections_.size();) {
-        const connection_ptr each = connections_[i];
-        const auto found = each->names.find(asked.who.target->key.get());
-        const bool excludes = found != each->names.end() && found->second.holds > 0 && found->second.releases == 0 &&
+        const auto& names = connections_[i]->names;
+        const auto found = names.find(asked.who.target->key.get());
+        const bool excludes = found != names.end() && found->second.holds > 0 && found->second.releases == 0 &&
                               (asked.who.mode == access::exclusive || found->second.mode == access::exclusive);
-        if (excludes && !ended_unseen(each)) return true;
+        if (!excludes) {
+            ++i;
+            continue;
+        }
+        const connection_ptr each = connections_[i];
+        if (!ended_unseen(each)) return true;
         if (i < connections_.size() && connections_[i] == each) ++i;
     }
     return false;
@@ -233,45 +238,54 @@ bool multiplexer::may_go(const connection_ptr& where, const request_ptr& asked) 
     return false;
 }
 
-/// What @p where has to send next, as far as it may go now.
-session_wire::batch multiplexer::gather(const connection_ptr& where) {
+/// Puts into `flying` what @p where has to send next, as far as it may go now.
+void multiplexer::gather(const connection_ptr& where) {
+    session_wire::batch& batch = where->flying;
+    batch.reserve(std::min(where->pending.size(), largest_batch));
     for (;;) {
-        std::deque<request_ptr> waiting;
-        waiting.swap(where->pending);
-        session_wire::batch batch;
         bool released_here = false;
-        while (!waiting.empty()) {
-            const request_ptr next = waiting.front();
-            const int kind = batch_kind(next->what);
+        // Of those that were there now; who may not go yet is put behind them.
+        std::size_t left = where->pending.size();
+        while (left > 0) {
+            const session_verb what = where->pending.front()->what;
+            const int kind = batch_kind(what);
             if (!batch.empty() &&
                 (kind == 0 || kind != batch_kind(batch.front()->what) || batch.size() >= largest_batch)) {
                 break;
             }
-            waiting.pop_front();
+            request_ptr next = std::move(where->pending.front());
+            where->pending.pop_front();
+            --left;
             const bool named = kind == 1;
             if (named && !may_go(where, next)) {
                 released_here = released_here || (next->done && next->what == session_verb::release);
-                if (!next->done && !next->in_room && next->at == where) where->pending.push_back(next);
+                if (!next->done && !next->in_room && next->at == where) where->pending.push_back(std::move(next));
                 continue;
             }
-            if (batch_kind(next->what) == 0 && !batch.empty()) {
-                // It has become a look for waiters, which goes alone.
-                waiting.push_front(next);
+            const bool alone = batch_kind(next->what) == 0;
+            if (alone && !batch.empty()) {
+                // It has become a look for waiters.
+                where->pending.push_front(std::move(next));
+                ++left;
                 break;
             }
             set_out(where, *next);
-            batch.push_back(next);
-            if (batch_kind(next->what) == 0) break;
+            batch.push_back(std::move(next));
+            if (alone) break;
         }
-        // Those who stay were first. Where nothing is out for which they could wait, one release here was enough.
-        const bool again = batch.empty() && waiting.empty() && released_here && !where->pending.empty();
-        where->pending.insert(where->pending.end(), waiting.begin(), waiting.end());
-        if (!again) return batch;
+        // Those who stay were first.
+        const auto first_to_stay = where->pending.begin() + static_cast<std::ptrdiff_t>(left);
+        std::rotate(where->pending.begin(), first_to_stay, where->pending.end());
+        // Where nothing is out for which they could wait, one release here was enough.
+        const bool again = batch.empty() && left == 0 && released_here && !where->pending.empty();
+        if (!again) return;
     }
 }
 
 /// Goes with the next batch.
 void multiplexer::set_out(const connection_ptr& where, session_request& asked) const {
+    // Whatever goes wrong from here on: the answer to the command before is not the one to this.
+    asked.answer.clear();
     if (asked.what == session_verb::try_acquire) {
         name_use& name = where->names.find(asked.who.target->key.get())->second;
         --name.queued;
@@ -297,12 +311,10 @@ void multiplexer::pump(const connection_ptr& where) {
     }
     if (where->line->status() == session_wire::state::ready && where->flying.empty() && !where->awaits_cancels() &&
         !where->pending.empty()) {
-        session_wire::batch batch = gather(where);
-        if (!batch.empty()) {
-            where->flying = std::move(batch);
+        gather(where);
+        if (!where->flying.empty()) {
             where->gathers = where->flying.size() > 1;
             where->line->submit(where->flying);
-            where->used_at = boottime::now();
             if (where->line->status() == session_wire::state::ended) {
                 ended(where);
                 return;
@@ -363,9 +375,12 @@ void multiplexer::drive(const connection_ptr& where) {
         return;
     }
     if (where->line->status() == session_wire::state::ready && !where->flying.empty()) {
-        const session_wire::batch batch = std::exchange(where->flying, {});
+        session_wire::batch batch = std::exchange(where->flying, {});
         where->used_at = boottime::now();
         for (const request_ptr& each : batch) answered(where, each);
+        // Its room is for the next one, unless that is out already.
+        batch.clear();
+        if (where->flying.capacity() == 0) where->flying.swap(batch);
     }
     if (where->over) return;
     pump(where);
@@ -435,6 +450,8 @@ void multiplexer::answered(const connection_ptr& where, const request_ptr& asked
                 // To its asker this is a wait that the server has ended early: it queues again.
                 if (asked->displaced) asked->answer.code = errc::timed_out;
             } else {
+                // The same where it was ended before it stood, by which nothing can have been granted.
+                if (asked->displaced && result == verdict::failed) asked->answer.result = verdict::timed_out;
                 place_freed_ = true;
             }
             break;
@@ -592,6 +609,7 @@ void multiplexer::make_sure(const claim& who, const connection_ptr& on, session_
 
 /// What a call has left to do: all of it may end or free connections, and so leave more.
 void multiplexer::tidy() {
+    if (!look_at_all_ && !place_freed_ && !timer_may_end_ && released_.empty()) return;
     while (look_at_all_ || place_freed_ || !released_.empty()) {
         if (std::exchange(look_at_all_, false)) {
             // Where one has ended, others may have: a server that was restarted.

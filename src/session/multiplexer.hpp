@@ -106,7 +106,7 @@ private:
     void enqueue(const connection_ptr& where, const request_ptr& asked);
     bool unqueue(const request_ptr& asked);
     void pump(const connection_ptr& where);
-    session_wire::batch gather(const connection_ptr& where);
+    void gather(const connection_ptr& where);
     bool may_go(const connection_ptr& where, const request_ptr& asked);
     void set_out(const connection_ptr& where, session_request& asked) const;
     void appoint(const connection_ptr& where);
@@ -155,6 +155,7 @@ private:
     const unsigned generation_ = fork_generation();
 
     mutable std::mutex mutex_;
+    std::once_flag has_context_;
     std::function<boost::asio::any_io_executor()> get_executor_;
     std::optional<boost::asio::any_io_executor> executor_;
     std::vector<connection_ptr> connections_;

@@ -1,3 +1,4 @@
+#include <core/moment.hpp>
 #include <session/session_connection.hpp>
 #include <session/session_link.hpp>
 
@@ -34,8 +35,9 @@ session_verb verb_of(verb what) {
 
 session_link::~session_link() {
     if (owner_->generation_ != fork_generation()) return;
+    if (!asks_ && keeps_ == keeping::nothing) return;
     const multiplexer::entry inside(*owner_);
-    if (asked_ != nullptr && asked_->owner != nullptr) {
+    if (asks_) {
         if (asked_->done) {
             // Whoever gave it up did not know yet that it was answered: the lock may be granted, or gone.
             take_answer();
@@ -59,15 +61,16 @@ progress session_link::start(const command& cmd, notifier& on_progress) {
     if (asked.who.target != cmd.who->target || asked.who.mode != cmd.who->mode) asked.who = *cmd.who;
     asked.what = verb_of(cmd.what);
     asked.owner = &on_progress;
+    asks_ = true;
     asked.on_caller = cmd.on_caller;
     asked.done = asked.waits = asked.cancelled = asked.forced = asked.displaced = false;
     if (cmd.what != verb::wait) asked.why_unasked.clear();
-    const auto now = boottime::now();
+    const moment now;
     // A try has no time of its own; but it need not wait much longer for a connection than its caller would.
-    asked.deadline = cmd.what == verb::try_acquire && cmd.reconnect_until > now
-                         ? std::max(cmd.reconnect_until, now + least_time_to_connect)
+    asked.deadline = cmd.what == verb::try_acquire && cmd.reconnect_until > now()
+                         ? std::max(cmd.reconnect_until, now() + least_time_to_connect)
                          : never;
-    if (cmd.what == verb::wait && cmd.limit.count() >= 0) asked.deadline = now + cmd.limit;
+    if (cmd.what == verb::wait && cmd.limit.count() >= 0) asked.deadline = now() + cmd.limit;
     owner_->begin(asked_, place_);
     return look();
 }
@@ -159,6 +162,7 @@ void session_link::take_answer() {
     session_request& asked = *asked_;
     reply_ = std::move(asked.answer);
     asked.owner = nullptr;
+    asks_ = false;
     switch (reply_.result) {
         case verdict::granted:
             keeps_ = keeping::lock;

@@ -46,6 +46,8 @@ private:
     std::shared_ptr<session_connection> place_;
     access mode_ = access::exclusive;
     keeping keeps_ = keeping::nothing;
+    /// An answer is to come, or has come and has not been looked at.
+    bool asks_ = false;
     short events_ = 0;
     int polled_ = -1;
     boottime::time_point cancel_again_at_ = never;

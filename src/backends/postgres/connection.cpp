@@ -22,8 +22,23 @@ namespace {
 using core::session_verb;
 using core::verdict;
 
-std::string name_of(std::size_t statement) {
-    return "holdfast_" + std::to_string(statement);
+/// What it is called once it is prepared.
+const char* name_of(std::size_t statement) {
+    static const auto names = [] {
+        std::array<std::string, statement_count> made;
+        for (std::size_t i = 0; i < made.size(); ++i) made.at(i) = "holdfast_" + std::to_string(i);
+        return made;
+    }();
+    return names.at(statement).c_str();
+}
+
+void add_key(parameters& to, const key& which) {
+    if (which.pair) {
+        to.add(which.high());
+        to.add(which.low());
+    } else {
+        to.add(static_cast<std::int64_t>(which.bits));
+    }
 }
 
 }  // namespace
@@ -111,10 +126,10 @@ void connection::advance() {
 
 bool connection::send(std::size_t number, const parameters& with, purpose what) {
     const statement& which = statement_at(number);
-    const std::string name = name_of(number);
+    const char* const name = name_of(number);
     // A pooler's next session would not know it.
     if (!transactions_ && !prepared_[number]) {
-        if (::PQsendPrepare(connection_, name.c_str(), which.text, which.count, which.types.data()) == 0) return false;
+        if (::PQsendPrepare(connection_, name, which.text, which.count, which.types.data()) == 0) return false;
         sent_.push_back({purpose::prepare, number});
     }
     std::array<const char*, 4> values{};
@@ -128,7 +143,7 @@ bool connection::send(std::size_t number, const parameters& with, purpose what) 
     }
     const int sent = transactions_ ? ::PQsendQueryParams(connection_, which.text, which.count, which.types.data(),
                                                          values.data(), with.sizes.data(), formats.data(), 1)
-                                   : ::PQsendQueryPrepared(connection_, name.c_str(), with.count, values.data(),
+                                   : ::PQsendQueryPrepared(connection_, name, with.count, values.data(),
                                                            with.sizes.data(), formats.data(), 1);
     if (sent == 0) return false;
     sent_.push_back({what, number});
@@ -149,25 +164,17 @@ void connection::submit(const batch& requests) {
     parameters with;
     std::size_t number = ping;
     bool sent = true;
-    const auto add_key = [&with](const core::claim& who) {
-        const key which = key_of(who);
-        if (which.pair) {
-            with.add(which.high());
-            with.add(which.low());
-        } else {
-            with.add(static_cast<std::int64_t>(which.bits));
-        }
-    };
     switch (first.what) {
         case session_verb::try_acquire:
         case session_verb::release:
             if (batch_.size() == 1) {
                 const bool drawing = fencing && first.what == session_verb::try_acquire;
+                const key which = key_of(first.who);
                 number = variant(first.what == session_verb::release ? unlock
                                  : drawing                           ? try_lock_with_token
                                                                      : try_lock,
-                                 first.who);
-                add_key(first.who);
+                                 which, shared(first.who));
+                add_key(with, which);
                 if (drawing) with.add(std::string_view(sequence_));
             } else {
                 number = fencing ? batch_with_tokens : batch_statement;
@@ -175,23 +182,26 @@ void connection::submit(const batch& requests) {
                 std::vector<std::int64_t> keys;
                 for (const auto& each : batch_) {
                     const std::size_t kind = each->what == session_verb::release ? unlock : try_lock;
-                    ops.push_back(static_cast<std::int16_t>(variant(kind, each->who)));
-                    keys.push_back(static_cast<std::int64_t>(key_of(each->who).bits));
+                    const key which = key_of(each->who);
+                    ops.push_back(static_cast<std::int16_t>(variant(kind, which, shared(each->who))));
+                    keys.push_back(static_cast<std::int64_t>(which.bits));
                 }
                 with.add_array(ops, oid_int2);
                 with.add_array(keys, oid_int8);
                 if (fencing) with.add(std::string_view(sequence_));
             }
             break;
-        case session_verb::wait:
+        case session_verb::wait: {
             if (first.limit.count() >= 0) {
                 parameters limited;
                 limited.add(std::string_view(std::to_string(first.limit.count())));
                 sent = send(limit, limited, purpose::limit);
             }
-            number = variant(lock, first.who);
-            add_key(first.who);
+            const key which = key_of(first.who);
+            number = variant(lock, which, shared(first.who));
+            add_key(with, which);
             break;
+        }
         case session_verb::probe: number = holdings; break;
         case session_verb::look_for_waiters: {
             const key which = key_of(first.who);
@@ -237,13 +247,8 @@ void connection::submit_transaction() {
                    // Who wants to cancel has to know at once whose wait it is.
                    ::PQsendFlushRequest(connection_) == 1;
             const key which = key_of(first.who);
-            if (which.pair) {
-                with.add(which.high());
-                with.add(which.low());
-            } else {
-                with.add(static_cast<std::int64_t>(which.bits));
-            }
-            sent = sent && send(variant(waits ? lock_transaction : try_transaction, first.who), with);
+            add_key(with, which);
+            sent = sent && send(variant(waits ? lock_transaction : try_transaction, which, shared(first.who)), with);
             break;
         }
         case session_verb::release: sent = send(end_transaction, with, purpose::rollback); break;
@@ -523,8 +528,9 @@ void connection::give_all_back() {
     std::vector<std::int16_t> ops;
     std::vector<std::int64_t> keys;
     for (const auto& each : granted_ ? drawing_ : batch_) {
-        ops.push_back(static_cast<std::int16_t>(variant(unlock, each->who)));
-        keys.push_back(static_cast<std::int64_t>(key_of(each->who).bits));
+        const key which = key_of(each->who);
+        ops.push_back(static_cast<std::int16_t>(variant(unlock, which, shared(each->who))));
+        keys.push_back(static_cast<std::int64_t>(which.bits));
     }
     parameters with;
     with.add_array(ops, oid_int2);

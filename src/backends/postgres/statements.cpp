@@ -135,8 +135,8 @@ const statement& statement_at(std::size_t number) noexcept {
     return statements[number];
 }
 
-std::size_t variant(std::size_t first, const core::claim& who) noexcept {
-    return first + (key_of(who).pair ? 2U : 0U) + (shared(who) ? 1U : 0U);
+std::size_t variant(std::size_t first, const key& which, bool reader) noexcept {
+    return first + (which.pair ? 2U : 0U) + (reader ? 1U : 0U);
 }
 
 }  // namespace postgres

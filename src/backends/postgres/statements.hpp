@@ -80,8 +80,8 @@ enum statement_number : std::size_t {
 
 const statement& statement_at(std::size_t number) noexcept;
 
-/// Which of four that differ in their key and mode.
-std::size_t variant(std::size_t first, const core::claim& who) noexcept;
+/// Which of four that differ in the kind of key, and in the mode.
+std::size_t variant(std::size_t first, const key& which, bool reader) noexcept;
 
 }  // namespace postgres
 }  // namespace v0

@@ -378,8 +378,9 @@ protected:
 TEST_F(postgres_limited, a_full_server_lets_waiters_wait_without_a_connection) {
     server().query("CREATE ROLE app LOGIN");
     postgres::options opts;
-    opts.connection = server().connection() + " user=app";
-    const auto locks = postgres::make_provider(opts);
+    opts.connection = "user=app";
+    const auto app = make(opts);
+    const provider& locks = app.locks;
     const auto admin = make();
     std::vector<lock_handle> held;
     for (int i = 0; i < 10; ++i) held.push_back(admin.locks.make_lock("full " + std::to_string(i)).acquire());
@@ -388,11 +389,13 @@ TEST_F(postgres_limited, a_full_server_lets_waiters_wait_without_a_connection) {
         waiting.push_back(std::async(std::launch::async,
                                      [&, i] { return locks.make_lock("full " + std::to_string(i)).acquire(30s); }));
     }
+    // Who has no connection yet when the others come would have none at all.
+    ASSERT_TRUE(test::eventually([&] { return app.count().standing + app.count().in_room == 10; }));
     // Others take what room is left. One of the provider's connections stays for tries, so that what is free can be
     // had.
     std::vector<std::unique_ptr<PGconn, decltype(&::PQfinish)>> others;
     do {
-        others.emplace_back(::PQconnectdb(opts.connection.c_str()), &::PQfinish);
+        others.emplace_back(::PQconnectdb((server().connection() + " user=app").c_str()), &::PQfinish);
     } while (::PQstatus(others.back().get()) == CONNECTION_OK);
     EXPECT_TRUE(locks.make_lock("full 0, at once").acquire(10s).state() == held_state::held);
     EXPECT_FALSE(locks.make_lock("full 0").try_acquire());

@@ -37,6 +37,8 @@ struct record {
     /// The server has no room for a connection now.
     bool full = false;
     int interrupted = 0;
+    /// What an interrupted wait ends with.
+    verdict broken_off = verdict::doubt;
     /// The answer to an interruption is still out.
     bool interrupting = false;
 
@@ -78,7 +80,7 @@ public:
             const bool fails = record_.asked.size() > 1 && record_.failures-- > 0;
             each->answer.result = record_.answers                           ? record_.answers(*each)
                                   : fails                                   ? verdict::failed
-                                  : waits                                   ? verdict::doubt
+                                  : waits                                   ? record_.broken_off
                                   : each->what == session_verb::try_acquire ? verdict::granted
                                   : each->what == session_verb::probe       ? verdict::not_held
                                                                             : verdict::released;
@@ -319,6 +321,24 @@ TEST_F(multiplexer_test, where_the_server_is_full_a_wait_makes_way_for_those_who
     ASSERT_TRUE(waiting->way->advance().done);
     EXPECT_EQ(waiting->way->last_reply().result, verdict::granted);
     EXPECT_EQ(shared_->count().connections, 1);
+}
+
+// What ends it may come before the server has begun the wait proper: that is the asker's affair as little.
+TEST_F(multiplexer_test, a_wait_that_makes_way_before_it_stands_has_not_failed) {
+    open();
+    const auto waiting = somebody("taken");
+    record_.answers = [](const session_request&) { return verdict::refused; };
+    ASSERT_EQ(waiting->ask(verb::try_acquire), verdict::refused);
+    record_.answers = nullptr;
+    record_.broken_off = verdict::failed;
+    waiting->start(verb::wait, false);
+    io_.poll_one();
+    record_.full = true;
+    EXPECT_EQ(somebody("free")->ask(verb::try_acquire), verdict::failed);
+    ASSERT_EQ(record_.interrupted, 1);
+    run_until_told(*waiting);
+    ASSERT_TRUE(waiting->way->advance().done);
+    EXPECT_EQ(waiting->way->last_reply().result, verdict::timed_out);
 }
 
 // Whether the session holds the name is being looked up: whoever relied on it could hold nothing.
