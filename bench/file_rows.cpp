@@ -4,6 +4,7 @@
 #include "lock_bodies.hpp"
 #include "raw_file.hpp"
 #include "startup.hpp"
+#include "wait_ends.hpp"
 
 #include <holdfast/holdfast.hpp>
 
@@ -132,6 +133,10 @@ void file_rows(const std::string& directory, const std::function<void(const row&
     pair_rows(directory, false, report);
     pair_rows(directory, true, report);
     handoff_rows(directory, report);
+    for (const bool keep : {true, false}) {
+        const auto open = [&](const provider_settings& settings) { return make_provider(directory, keep, settings); };
+        wait_end_rows("file", keep ? "lock, kept file" : "lock, deleted file", open, report);
+    }
 }
 
 void startup_rows(const std::string& directory, const std::string& command,

@@ -23,14 +23,35 @@ samples coroutine_pairs(const lock& target, boost::asio::io_context& io, int cou
                 const auto from = std::chrono::steady_clock::now();
                 auto held = co_await target.async_acquire(10s, boost::asio::use_awaitable);
                 co_await held.async_release(boost::asio::use_awaitable);
-                taken.push_back(
-                    std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - from).count());
+                taken.push_back(us_since(from));
             }
         },
         boost::asio::detached);
     io.restart();
     io.run();
     return taken;
+}
+
+samples concurrent_pairs(const std::vector<lock>& targets, boost::asio::io_context& io, int count) {
+    const auto from = std::chrono::steady_clock::now();
+    double took = 0;
+    for (const lock& each : targets) {
+        boost::asio::co_spawn(
+            io,
+            [&, target = each]() -> boost::asio::awaitable<void> {
+                for (int i = 0; i < count; ++i) {
+                    auto held = co_await target.async_acquire(60s, boost::asio::use_awaitable);
+                    co_await held.async_release(boost::asio::use_awaitable);
+                }
+                took = us_since(from);
+            },
+            [](const std::exception_ptr& thrown) {
+                if (thrown) std::rethrow_exception(thrown);
+            });
+    }
+    io.restart();
+    io.run();
+    return {took / (static_cast<double>(targets.size()) * count)};
 }
 
 contender contender_of(const lock& target, acquire_function acquire) {

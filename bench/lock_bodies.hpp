@@ -10,11 +10,18 @@
 #include <boost/asio/io_context.hpp>
 
 #include <functional>
+#include <vector>
 
 namespace holdfast::bench {
 
 /// One round of pairs made by a coroutine that stays on the I/O thread, each timed by itself.
 samples coroutine_pairs(const lock& target, boost::asio::io_context& io, int count);
+
+/** @p count pairs of each of @p targets, all targets at once; one sample, the share of a pair.
+
+    Ends with the last pair, not with `io.run()`: a provider's timer stays on the executor for another 20 ms.
+*/
+samples concurrent_pairs(const std::vector<lock>& targets, boost::asio::io_context& io, int count);
 
 using acquire_function = std::function<lock_handle(const lock&)>;
 

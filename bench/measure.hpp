@@ -29,6 +29,10 @@ struct row {
 /// Durations in microseconds.
 using samples = std::vector<double>;
 
+inline double us_since(std::chrono::steady_clock::time_point from) {
+    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - from).count();
+}
+
 /// The value below which @p share of @p values lie. @pre not empty
 double percentile(samples values, double share);
 

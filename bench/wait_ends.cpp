@@ -4,6 +4,7 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <stdexcept>
@@ -24,20 +25,6 @@ double us(clock::duration time) {
 
 void expect(error_code wanted, error_code found) {
     if (found != wanted) throw std::runtime_error("a wait that was to end otherwise: " + found.message());
-}
-
-}  // namespace
-
-samples late_ends(const lock& taken, std::chrono::milliseconds limit, int count) {
-    samples made;
-    for (int i = 0; i < count; ++i) {
-        error_code code;
-        const auto from = clock::now();
-        taken.acquire(limit, {}, code);
-        made.push_back(us(clock::now() - from - limit));
-        expect(errc::timed_out, code);
-    }
-    return made;
 }
 
 samples late_ends(const lock& taken, std::chrono::milliseconds limit, int count, boost::asio::io_context& io) {
@@ -92,6 +79,44 @@ samples cancelled_ends(const lock& taken, int count, boost::asio::io_context& io
         io.run();
     }
     return made;
+}
+
+}  // namespace
+
+samples late_ends(const lock& taken, std::chrono::milliseconds limit, int count) {
+    samples made;
+    for (int i = 0; i < count; ++i) {
+        error_code code;
+        const auto from = clock::now();
+        taken.acquire(limit, {}, code);
+        made.push_back(us(clock::now() - from - limit));
+        expect(errc::timed_out, code);
+    }
+    return made;
+}
+
+void wait_end_rows(const std::string& backend, const std::string& kind,
+                   const std::function<provider(const provider_settings&)>& open,
+                   const std::function<void(const row&)>& report) {
+    constexpr int rounds = 3;
+    constexpr int per_round = 25;
+    constexpr std::chrono::milliseconds limit{20};
+    // What a user is promised, whatever the backend's own waits do.
+    constexpr double promised_us = 5000;
+    const auto held = open({}).make_lock("holdfast-bench:ends").acquire();
+    const lock taken = open({}).make_lock("holdfast-bench:ends");
+    boost::asio::io_context io(1);
+    const lock async_taken = open({.executor = io.get_executor()}).make_lock("holdfast-bench:ends");
+    const auto add = [&](const char* style, const std::function<samples()>& ends) {
+        report(make_row(backend, kind, style,
+                        measure_rounds(
+                            ends, [] { return samples{promised_us}; }, rounds),
+                        1, "5 ms"));
+    };
+    add("a wait of 20 ms ends late by, sync", [&] { return late_ends(taken, limit, per_round); });
+    add("a wait of 20 ms ends late by, async", [&] { return late_ends(async_taken, limit, per_round, io); });
+    add("a cancelled wait ends after, sync", [&] { return cancelled_ends(taken, per_round); });
+    add("a cancelled wait ends after, async", [&] { return cancelled_ends(async_taken, per_round, io); });
 }
 
 }  // namespace holdfast::bench
