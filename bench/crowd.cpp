@@ -1,5 +1,7 @@
 #include "crowd.hpp"
 
+#include "measure.hpp"
+
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -87,8 +89,9 @@ crowd_result measure_crowd(const std::function<contender()>& make, int processes
     page.begun = true;
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
     page.over = true;
+    // Not counting how they end; each adds the one acquisition that it was at.
+    const double took = us_since(from);
     for (const pid_t each : children) ::waitpid(each, nullptr, 0);
-    const double took = std::chrono::duration<double, std::micro>(clock::now() - from).count();
     const auto acquisitions = static_cast<double>(std::max(1L, page.acquisitions.load()));
     const crowd_result made{took / acquisitions, static_cast<double>(page.longest_ns) / 1000.0,
                             static_cast<double>(page.sleeps) / acquisitions};

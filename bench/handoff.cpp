@@ -1,5 +1,6 @@
 #include "handoff.hpp"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -50,8 +51,22 @@ void let_the_other_fall_asleep() {
     ::nanosleep(&pause, nullptr);
 }
 
+/** On one processor it is the scheduler's mood whether whoever is woken runs at once or when the other sleeps, which
+    takes twice as long; of a batch, the other always goes on (sched(7)).
+*/
+void let_interrupt(bool may) {
+    const sched_param none{};
+    ::sched_setscheduler(0, may ? SCHED_OTHER : SCHED_BATCH, &none);
+}
+
 void pin_side(bool pinned, int side) {
     pin_to(pinned ? 0 : side);
+    let_interrupt(!pinned);
+}
+
+void unpin_side() {
+    let_interrupt(true);
+    unpin();
 }
 
 /// Both sides run this; side 0 begins holding.
@@ -106,7 +121,7 @@ samples measure_handoff(const std::function<contender()>& make, bool pinned, int
     pin_side(pinned, 0);
     samples taken = play(page, make(), 0, count);
     ::waitpid(other, nullptr, 0);
-    unpin();
+    unpin_side();
     return taken;
 }
 
@@ -139,7 +154,7 @@ samples measure_crash(const std::function<contender()>& make, bool pinned, int c
         ::waitpid(killer, nullptr, 0);
         ::waitpid(holder, nullptr, 0);
     }
-    unpin();
+    unpin_side();
     return taken;
 }
 

@@ -223,7 +223,7 @@ void crowd_rows(const std::string& directory, const std::function<void(const row
     constexpr int tickets = 4;
     // The longest wait is an extreme, which only many rounds tell apart from chance.
     constexpr int rounds = 21;
-    constexpr double seconds = 0.25;
+    constexpr double seconds = 0.3;
     const raw_semaphore raw(tickets);
     const auto ours = [&]() -> contender {
         const semaphore one = open_in(directory).make_semaphore("crowd", tickets);

@@ -1,4 +1,5 @@
 #include <core/at_once.hpp>
+#include <core/hot.hpp>
 #include <core/parker.hpp>
 #include <core/release_operation.hpp>
 
@@ -23,18 +24,18 @@ bool excludes_all(const claim& who) noexcept {
 // Who waits for the lock alone is seen to stand from the beginning: either it is had at once, and then a try that is
 // refused meanwhile is refused rightly, or it is not. Of what several may have, nobody must be refused before it is
 // sure.
-lone_place::lone_place(const claim& who) : key_(*who.target->key) {
+HOLDFAST_HOT lone_place::lone_place(const claim& who) : key_(*who.target->key) {
     place_.mode = who.mode;
     alone_ = key_.enter_alone(place_, excludes_all(who));
 }
 
-lone_place::~lone_place() {
+HOLDFAST_HOT lone_place::~lone_place() {
     // Also where the machine has had it: then it is in no queue.
     if (alone_) key_.leave(place_);
 }
 
-taking take_at_once(provider_state& provider, const claim& who, timeout limit, const std::stop_token& stop,
-                    lone_place& place, std::unique_ptr<link>& keeper) noexcept {
+HOLDFAST_HOT taking take_at_once(provider_state& provider, const claim& who, timeout limit, const std::stop_token& stop,
+                                 lone_place& place, std::unique_ptr<link>& keeper) noexcept {
     if (!place) return taking::beyond;
     try {
         keeper = provider.take_link(who, false, waiter::caller_undisturbed);
@@ -55,7 +56,8 @@ taking take_at_once(provider_state& provider, const claim& who, timeout limit, c
     }
 }
 
-bool give_back_at_once(provider_state& provider, const claim& who, std::unique_ptr<link> keeper, outcome& how) {
+HOLDFAST_HOT bool give_back_at_once(provider_state& provider, const claim& who, std::unique_ptr<link> keeper,
+                                    outcome& how) {
     command give_back;
     give_back.what = verb::release;
     give_back.who = &who;

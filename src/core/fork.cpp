@@ -1,4 +1,5 @@
 #include <core/fork.hpp>
+#include <core/hot.hpp>
 
 #include <pthread.h>
 #include <unistd.h>
@@ -72,7 +73,7 @@ no_fork_here::~no_fork_here() {
     descriptor_list::instance().forking.unlock_shared();
 }
 
-unsigned fork_generation() noexcept {
+HOLDFAST_HOT unsigned fork_generation() noexcept {
     return descriptor_list::instance().generation.load(std::memory_order_relaxed);
 }
 

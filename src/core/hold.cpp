@@ -1,4 +1,5 @@
 #include <core/hold.hpp>
+#include <core/hot.hpp>
 
 #include <boost/asio/post.hpp>
 
@@ -17,8 +18,8 @@ void stop_on_lost_thread(std::stop_source source) {
 
 }  // namespace
 
-hold::hold(std::shared_ptr<provider_state> provider, claim who, std::unique_ptr<link> keeper,
-           std::optional<std::uint64_t> token, boottime::time_point valid_until)
+HOLDFAST_HOT hold::hold(std::shared_ptr<provider_state> provider, claim who, std::unique_ptr<link> keeper,
+                        std::optional<std::uint64_t> token, boottime::time_point valid_until)
     : provider_(std::move(provider)),
       who_(std::move(who)),
       keeper_(std::move(keeper)),
@@ -26,7 +27,7 @@ hold::hold(std::shared_ptr<provider_state> provider, claim who, std::unique_ptr<
       token_(token.value_or(0)),
       has_token_(token.has_value()) {}
 
-hold::~hold() {
+HOLDFAST_HOT hold::~hold() {
     const bool forked = provider_->forked();
     if (forked && keeper_ != nullptr) keeper_->abandon();
     // Nobody can begin to watch, or renew, what is ending.
@@ -118,7 +119,7 @@ void hold::arm_loss() {
     look();
 }
 
-bool hold::begin_release(std::unique_ptr<link>& keeper) noexcept {
+HOLDFAST_HOT bool hold::begin_release(std::unique_ptr<link>& keeper) noexcept {
     std::optional<farewell> ended;
     {
         const std::lock_guard guard(mutex_);

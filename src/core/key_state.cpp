@@ -1,3 +1,4 @@
+#include <core/hot.hpp>
 #include <core/key_state.hpp>
 
 #include <array>
@@ -48,7 +49,7 @@ key_state::admission key_state::enter(ticket& who, notifier& owner) {
     return who.has_turn ? admission::turn : admission::queued;
 }
 
-bool key_state::enter_alone(ticket& who, bool standing) {
+HOLDFAST_HOT bool key_state::enter_alone(ticket& who, bool standing) {
     const std::lock_guard guard(mutex_);
     if (first_ != nullptr) return false;
     first_ = last_ = &who;
@@ -66,7 +67,7 @@ void key_state::bequeath(ticket& from, ticket& heir, notifier& owner) {
     from = ticket();
 }
 
-void key_state::stand(ticket& who) {
+HOLDFAST_HOT void key_state::stand(ticket& who) {
     const std::lock_guard guard(mutex_);
     if (!who.queued || who.waiting) return;
     who.waiting = true;
@@ -80,18 +81,18 @@ void key_state::stand(ticket& who) {
     }
 }
 
-void key_state::leave(ticket& who) {
+HOLDFAST_HOT void key_state::leave(ticket& who) {
     const std::lock_guard guard(mutex_);
     if (!who.queued) return;
     unlink(who);
     if (first_ != nullptr) grant_turns();
 }
 
-std::unique_ptr<link> key_state::take_spare() noexcept {
+HOLDFAST_HOT std::unique_ptr<link> key_state::take_spare() noexcept {
     return std::unique_ptr<link>(spare_.exchange(nullptr, std::memory_order_acq_rel));
 }
 
-void key_state::put_spare(std::unique_ptr<link> spare) noexcept {
+HOLDFAST_HOT void key_state::put_spare(std::unique_ptr<link> spare) noexcept {
     const std::unique_ptr<link> surplus(spare_.exchange(spare.release(), std::memory_order_acq_rel));
 }
 

@@ -3,6 +3,7 @@
 #include <core/acquire_operation.hpp>
 #include <core/at_once.hpp>
 #include <core/hold.hpp>
+#include <core/hot.hpp>
 #include <core/release_operation.hpp>
 #include <core/runner.hpp>
 
@@ -72,8 +73,8 @@ void tell(const provider_state& provider, const resource& target, const outcome&
 }
 
 /// The handle for what an acquire was granted.
-lock_handle make_handle(const std::shared_ptr<provider_state>& provider, claim&& who, std::unique_ptr<link>&& keeper,
-                        const outcome& how) {
+HOLDFAST_HOT lock_handle make_handle(const std::shared_ptr<provider_state>& provider, claim&& who,
+                                     std::unique_ptr<link>&& keeper, const outcome& how) {
     who.target->key->take_over();
     auto made = std::make_shared<hold>(provider, std::move(who), std::move(keeper), how.token, how.valid_until);
     if (provider->traits().family != family::lease) return lock_handle(std::move(made));
@@ -126,7 +127,7 @@ private:
 };
 
 /// What a release leaves to say once it is over.
-void after_release(provider_state& provider, const resource& target, bool was_lost, outcome& how) {
+HOLDFAST_HOT void after_release(provider_state& provider, const resource& target, bool was_lost, outcome& how) {
     if (was_lost && how.succeeded) {
         // The backend did not mind, but somebody else may have held it meanwhile: that is what the caller must hear.
         how.succeeded = false;
@@ -165,7 +166,7 @@ private:
 /// @param keeper what `hold::begin_release` gave
 /// @param failed called with the outcome, unless that is success
 template <class Failed>
-void release_sync(const hold& held, std::unique_ptr<link> keeper, Failed failed) {
+HOLDFAST_HOT void release_sync(const hold& held, std::unique_ptr<link> keeper, Failed failed) {
     provider_state& provider = held.provider();
     outcome how;
     if (provider.traits().answers_at_once) {
@@ -181,7 +182,7 @@ void release_sync(const hold& held, std::unique_ptr<link> keeper, Failed failed)
 
 /// The same for what a user holds, who may have released it already.
 template <class Failed>
-void release_held(const std::shared_ptr<hold>& held, Failed failed) {
+HOLDFAST_HOT void release_held(const std::shared_ptr<hold>& held, Failed failed) {
     if (held == nullptr) return;
     if (held->provider().forked()) return failed(refusal(errc::invalid_state, provider_state::forked_text));
     std::unique_ptr<link> keeper;
@@ -196,8 +197,9 @@ timeout remaining(timeout limit, boottime::time_point began) {
 
 /// Blocks. @param failed called with the outcome where it is not the lock
 template <class Failed>
-lock_handle acquire_sync(const std::shared_ptr<provider_state>& shared, const std::shared_ptr<const resource>& target,
-                         access mode, timeout limit, std::stop_token stop, Failed failed) {
+HOLDFAST_HOT lock_handle acquire_sync(const std::shared_ptr<provider_state>& shared,
+                                      const std::shared_ptr<const resource>& target, access mode, timeout limit,
+                                      std::stop_token stop, Failed failed) {
     provider_state& provider = *shared;
     if (provider.forked()) {
         failed(refusal(errc::invalid_state, provider_state::forked_text));
@@ -361,8 +363,8 @@ boost::asio::any_io_executor primitive_ref::executor() const {
     return provider_->forked() ? core::runtime::lasting_executor() : provider_->executor();
 }
 
-lock_handle primitive_ref::acquire(access mode, timeout limit, std::stop_token stop, error_code& code,
-                                   diagnostics* diag) const {
+HOLDFAST_HOT lock_handle primitive_ref::acquire(access mode, timeout limit, std::stop_token stop, error_code& code,
+                                                diagnostics* diag) const {
     code.clear();
     if (diag != nullptr) diag->clear();
     return core::acquire_sync(provider_, target_, mode, limit, std::move(stop), [&](const core::outcome& how) {
@@ -371,7 +373,7 @@ lock_handle primitive_ref::acquire(access mode, timeout limit, std::stop_token s
     });
 }
 
-lock_handle primitive_ref::acquire(access mode, timeout limit, std::stop_token stop) const {
+HOLDFAST_HOT lock_handle primitive_ref::acquire(access mode, timeout limit, std::stop_token stop) const {
     return core::acquire_sync(provider_, target_, mode, limit, std::move(stop),
                               [this](const core::outcome& how) { core::throw_outcome(*provider_, *target_, how); });
 }
@@ -435,7 +437,7 @@ int primitive_ref::current_count(error_code& code, diagnostics* diag) const {
 lock_handle::lock_handle() noexcept = default;
 lock_handle::lock_handle(std::shared_ptr<core::hold> hold) noexcept : hold_(std::move(hold)) {}
 
-lock_handle& lock_handle::operator=(lock_handle&& other) noexcept {
+HOLDFAST_HOT lock_handle& lock_handle::operator=(lock_handle&& other) noexcept {
     if (this != &other) {
         lock_handle ending(std::move(*this));
         hold_ = std::move(other.hold_);
@@ -443,7 +445,7 @@ lock_handle& lock_handle::operator=(lock_handle&& other) noexcept {
     return *this;
 }
 
-void lock_handle::let_go() noexcept {
+HOLDFAST_HOT void lock_handle::let_go() noexcept {
     try {
         std::unique_ptr<core::link> keeper;
         if (hold_->provider().forked() || !hold_->begin_release(keeper)) return;
@@ -490,7 +492,7 @@ std::optional<int> lock_handle::native_descriptor() const noexcept {
     return hold_->native_descriptor();
 }
 
-void lock_handle::release() {
+HOLDFAST_HOT void lock_handle::release() {
     const auto held = std::move(hold_);
     core::release_held(
         held, [&held](const core::outcome& how) { core::throw_outcome(held->provider(), *held->who().target, how); });

@@ -1,3 +1,4 @@
+#include <core/hot.hpp>
 #include <core/provider_state.hpp>
 
 #include <utility>
@@ -33,7 +34,7 @@ std::shared_ptr<const resource> provider_state::make_resource(primitive_kind kin
     return std::make_shared<const resource>(keys_->use(backend_->map_name(kind, name)), kind, name, max_count);
 }
 
-std::unique_ptr<link> provider_state::take_link(const claim& who, bool fresh, waiter where) {
+HOLDFAST_HOT std::unique_ptr<link> provider_state::take_link(const claim& who, bool fresh, waiter where) {
     if (where == waiter::executor) {
         if (auto shared = backend_->make_shared_link(who, context_)) return shared;
     }
@@ -44,7 +45,7 @@ std::unique_ptr<link> provider_state::take_link(const claim& who, bool fresh, wa
     return backend_->make_link(who, context_);
 }
 
-void provider_state::put_link(const claim& who, std::unique_ptr<link> returned) noexcept {
+HOLDFAST_HOT void provider_state::put_link(const claim& who, std::unique_ptr<link> returned) noexcept {
     if (returned == nullptr) return;
     if (forked()) {
         returned->abandon();

@@ -1,4 +1,5 @@
 #include <backends/system/contender.hpp>
+#include <core/hot.hpp>
 
 #include <algorithm>
 #include <array>
@@ -44,15 +45,15 @@ void contender::want(core::access mode) noexcept {
     if (where_ == position::outside) mode_ = mode;
 }
 
-int contender::try_enter() noexcept {
+HOLDFAST_HOT int contender::try_enter() noexcept {
     return enter(IPC_NOWAIT, boottime::time_point::max(), std::nullopt);
 }
 
-int contender::stand(boottime::time_point until, std::optional<int> stop) noexcept {
+HOLDFAST_HOT int contender::stand(boottime::time_point until, std::optional<int> stop) noexcept {
     return enter(0, until, stop);
 }
 
-int contender::enter(int flags, boottime::time_point until, std::optional<int> stop) noexcept {
+HOLDFAST_HOT int contender::enter(int flags, boottime::time_point until, std::optional<int> stop) noexcept {
     open_set& set = *place_->set;
     const int first = place_->first;
     const int kept = SEM_UNDO | flags;
@@ -78,7 +79,7 @@ int contender::enter(int flags, boottime::time_point until, std::optional<int> s
     return error;
 }
 
-int contender::leave() noexcept {
+HOLDFAST_HOT int contender::leave() noexcept {
     if (where_ == position::outside) return 0;
     open_set& set = *place_->set;
     const int first = place_->first;

@@ -1,4 +1,5 @@
 #include <backends/system/semaphore_set.hpp>
+#include <core/hot.hpp>
 #include <core/thread.hpp>
 
 #include <algorithm>
@@ -198,7 +199,7 @@ bool open_set::remove_if_abandoned() {
     return true;
 }
 
-int open_set::operate(sembuf* operations, std::size_t count, const timespec* limit) noexcept {
+HOLDFAST_HOT int open_set::operate(sembuf* operations, std::size_t count, const timespec* limit) noexcept {
     const int status = limit == nullptr ? ::semop(id_, operations, count) : ::semtimedop(id_, operations, count, limit);
     if (status == 0) return 0;
     if (errno != EIDRM && errno != EINVAL) return errno;

@@ -1,6 +1,7 @@
 #include <backends/system/contender.hpp>
 #include <backends/system/options.hpp>
 #include <backends/system/strategy.hpp>
+#include <core/hot.hpp>
 #include <core/parker.hpp>
 #include <kernel/wait_threads.hpp>
 #include <names/text.hpp>
@@ -44,7 +45,7 @@ public:
     system_link(std::shared_ptr<set_directory> directory, const core::claim& who, const core::backend_context& context)
         : directory_(std::move(directory)), mapped_(who.target->mapped()), context_(context) {}
 
-    progress start(const command& cmd, core::notifier&) override {
+    HOLDFAST_HOT progress start(const command& cmd, core::notifier&) override {
         asked_ = cmd.what;
         who_ = cmd.who;
         given_up_ = false;
@@ -70,7 +71,7 @@ public:
     void request_cancel() override { given_up_ = true; }
 
     /// Worth keeping: it has found the name's semaphores.
-    bool reusable() const noexcept override { return !held_ && me_.has_place(); }
+    HOLDFAST_HOT bool reusable() const noexcept override { return !held_ && me_.has_place(); }
 
     bool keeps(const core::claim&) const noexcept override { return held_ && me_.place()->set->look(); }
     std::shared_ptr<void> watch_loss(const core::claim& held, std::function<void()> suspicion) override;
@@ -286,7 +287,7 @@ private:
     const std::optional<int> index_;
 };
 
-core::taking system_link::take(const core::claim& who, timeout limit, core::parker* self) {
+HOLDFAST_HOT core::taking system_link::take(const core::claim& who, timeout limit, core::parker* self) {
     if (!me_.has_place() || me_.place()->max_count != who.target->max_count || who.target->max_count > most_tickets) {
         return core::taking::beyond;
     }
@@ -330,7 +331,7 @@ progress system_link::count() {
     return how;
 }
 
-void system_link::release() {
+HOLDFAST_HOT void system_link::release() {
     if (!std::exchange(held_, false)) {
         set_reply(verdict::not_held);
         return;
