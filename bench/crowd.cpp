@@ -84,7 +84,11 @@ crowd_result measure_crowd(const std::function<contender()>& make, int processes
         }
         children.push_back(child);
     }
-    while (page.ready < static_cast<int>(children.size())) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (page.ready < static_cast<int>(children.size())) {
+        // One that could not take part.
+        if (::waitpid(-1, nullptr, WNOHANG) > 0) ++page.ready;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     const auto from = clock::now();
     page.begun = true;
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds));

@@ -51,8 +51,9 @@ void let_the_other_fall_asleep() {
     ::nanosleep(&pause, nullptr);
 }
 
-/** On one processor it is the scheduler's mood whether whoever is woken runs at once or when the other sleeps, which
-    takes twice as long; of a batch, the other always goes on (sched(7)).
+/** On one processor it is the scheduler's mood whether whoever is woken interrupts the other or waits until that
+   sleeps, which takes twice as long. Tasks of SCHED_BATCH do not interrupt. Where it cannot be set, the rows are less
+   steady.
 */
 void let_interrupt(bool may) {
     const sched_param none{};

@@ -27,8 +27,8 @@ class provider_state;
 /// @brief What every provider can be told, whatever its backend.
 struct provider_settings {
     /// Where asynchronous work runs; its context must outlive what was begun on it. Unset: the library's own I/O
-    /// thread, started when first needed. It has work while anything waits, and for up to 20 ms afterwards: so long may
-    /// `io_context::run()` go on.
+    /// thread, started when first needed. It has work while anything waits or a lease is renewed, and for up to 20 ms
+    /// afterwards: so long may `io_context::run()` go on.
     std::optional<boost::asio::any_io_executor> executor = {};
     /// Is told of every step. Unset: nobody.
     std::shared_ptr<holdfast::observer> observer = {};

@@ -7,7 +7,7 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <deque>
+#include <exception>
 #include <string>
 
 namespace holdfast {
@@ -311,10 +311,19 @@ void multiplexer::pump(const connection_ptr& where) {
     }
     if (where->line->status() == session_wire::state::ready && where->flying.empty() && !where->awaits_cancels() &&
         !where->pending.empty()) {
-        gather(where);
+        try {
+            gather(where);
+            if (!where->flying.empty()) where->line->submit(where->flying);
+        } catch (const std::exception&) {
+            // No memory; and half a batch, of which nobody would ever see the rest.
+            reply why;
+            why.text = "the connection had to be given up: no memory";
+            where->line->end(std::move(why));
+            ended(where);
+            throw;
+        }
         if (!where->flying.empty()) {
             where->gathers = where->flying.size() > 1;
-            where->line->submit(where->flying);
             if (where->line->status() == session_wire::state::ended) {
                 ended(where);
                 return;
@@ -450,7 +459,7 @@ void multiplexer::answered(const connection_ptr& where, const request_ptr& asked
                 // To its asker this is a wait that the server has ended early: it queues again.
                 if (asked->displaced) asked->answer.code = errc::timed_out;
             } else {
-                // The same where it was ended before it stood, by which nothing can have been granted.
+                // The same where nothing is held: it was ended before it stood, or has been given back.
                 if (asked->displaced && result == verdict::failed) asked->answer.result = verdict::timed_out;
                 place_freed_ = true;
             }
@@ -609,7 +618,6 @@ void multiplexer::make_sure(const claim& who, const connection_ptr& on, session_
 
 /// What a call has left to do: all of it may end or free connections, and so leave more.
 void multiplexer::tidy() {
-    if (!look_at_all_ && !place_freed_ && !timer_may_end_ && released_.empty()) return;
     while (look_at_all_ || place_freed_ || !released_.empty()) {
         if (std::exchange(look_at_all_, false)) {
             // Where one has ended, others may have: a server that was restarted.

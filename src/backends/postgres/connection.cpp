@@ -12,6 +12,7 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace holdfast {
@@ -22,14 +23,21 @@ namespace {
 using core::session_verb;
 using core::verdict;
 
+constexpr auto names = [] {
+    constexpr std::string_view prefix = "holdfast_";
+    std::array<std::array<char, prefix.size() + 3>, statement_count> made{};
+    static_assert(statement_count <= 100);
+    for (std::size_t number = 0; number < made.size(); ++number) {
+        char* const digits = std::copy(prefix.begin(), prefix.end(), made[number].data());
+        digits[0] = static_cast<char>('0' + number / 10);
+        digits[1] = static_cast<char>('0' + number % 10);
+    }
+    return made;
+}();
+
 /// What it is called once it is prepared.
 const char* name_of(std::size_t statement) {
-    static const auto names = [] {
-        std::array<std::string, statement_count> made;
-        for (std::size_t i = 0; i < made.size(); ++i) made.at(i) = "holdfast_" + std::to_string(i);
-        return made;
-    }();
-    return names.at(statement).c_str();
+    return names.at(statement).data();
 }
 
 void add_key(parameters& to, const key& which) {

@@ -17,9 +17,10 @@ namespace postgres {
 
 template <class Integer>
 void append_big_endian(std::string& to, Integer value) {
-    for (int shift = 8 * (static_cast<int>(sizeof value) - 1); shift >= 0; shift -= 8) {
-        to += static_cast<char>(static_cast<std::uint64_t>(value) >> shift & 0xFF);
-    }
+    std::array<char, sizeof value> made;
+    auto left = static_cast<std::uint64_t>(value);
+    for (auto byte = made.rbegin(); byte != made.rend(); ++byte, left >>= 8) *byte = static_cast<char>(left & 0xFF);
+    to.append(made.data(), made.size());
 }
 
 inline std::uint64_t big_endian(const char* bytes, int size) noexcept {

@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <new>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -34,6 +35,8 @@ struct record {
     bool ended = false;
     /// Answers otherwise than by granting what comes.
     std::function<verdict(const session_request&)> answers;
+    /// There is no memory for what is to be sent.
+    bool no_memory = false;
     /// The server has no room for a connection now.
     bool full = false;
     int interrupted = 0;
@@ -60,6 +63,7 @@ public:
 
     state status() const noexcept override { return state_; }
     void submit(const batch& requests) override {
+        if (record_.no_memory) throw std::bad_alloc();
         for (const auto& each : requests) record_.asked.emplace_back(each->what, boottime::now());
         batch_ = requests;
         state_ = state::busy;
@@ -339,6 +343,18 @@ TEST_F(multiplexer_test, a_wait_that_makes_way_before_it_stands_has_not_failed) 
     run_until_told(*waiting);
     ASSERT_TRUE(waiting->way->advance().done);
     EXPECT_EQ(waiting->way->last_reply().result, verdict::timed_out);
+}
+
+// What was to go is never sent: nobody may wait for the answer, nor the connection for what it has not asked.
+TEST_F(multiplexer_test, a_connection_that_has_no_memory_to_send_is_given_up) {
+    open();
+    record_.no_memory = true;
+    const auto first = somebody("name");
+    EXPECT_THROW(first->start(verb::try_acquire), std::bad_alloc);
+    EXPECT_TRUE(record_.ended);
+    EXPECT_EQ(shared_->count().connections, 0);
+    record_.no_memory = false;
+    EXPECT_EQ(somebody("name")->ask(verb::try_acquire), verdict::granted);
 }
 
 // Whether the session holds the name is being looked up: whoever relied on it could hold nothing.
