@@ -23,7 +23,7 @@ namespace {
 using core::session_verb;
 using core::verdict;
 
-constexpr auto names = [] {
+constexpr auto statement_names = [] {
     constexpr std::string_view prefix = "holdfast_";
     std::array<std::array<char, prefix.size() + 3>, statement_count> made{};
     static_assert(statement_count <= 100);
@@ -37,7 +37,7 @@ constexpr auto names = [] {
 
 /// What it is called once it is prepared.
 const char* name_of(std::size_t statement) {
-    return names.at(statement).data();
+    return statement_names.at(statement).data();
 }
 
 void add_key(parameters& to, const key& which) {
