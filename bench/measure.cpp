@@ -12,7 +12,7 @@ samples time_each(const std::function<void()>& body, int count) {
     for (int i = 0; i < count; ++i) {
         const auto from = std::chrono::steady_clock::now();
         body();
-        taken.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - from).count());
+        taken.push_back(us_since(from));
     }
     return taken;
 }

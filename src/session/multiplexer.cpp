@@ -53,10 +53,10 @@ multiplexer::~multiplexer() {
 }
 
 std::unique_ptr<link> multiplexer::make_link(const backend_context& context) {
-    std::call_once(has_context_, [&] {
+    {
         const std::lock_guard guard(mutex_);
-        get_executor_ = context.executor;
-    });
+        if (!get_executor_) get_executor_ = context.executor;
+    }
     return std::make_unique<session_link>(shared_from_this());
 }
 
@@ -247,8 +247,7 @@ void multiplexer::gather(const connection_ptr& where) {
         // Of those that were there now; who may not go yet is put behind them.
         std::size_t left = where->pending.size();
         while (left > 0) {
-            const session_verb what = where->pending.front()->what;
-            const int kind = batch_kind(what);
+            const int kind = batch_kind(where->pending.front()->what);
             if (!batch.empty() &&
                 (kind == 0 || kind != batch_kind(batch.front()->what) || batch.size() >= largest_batch)) {
                 break;

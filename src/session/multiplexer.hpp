@@ -155,7 +155,6 @@ private:
     const unsigned generation_ = fork_generation();
 
     mutable std::mutex mutex_;
-    std::once_flag has_context_;
     std::function<boost::asio::any_io_executor()> get_executor_;
     std::optional<boost::asio::any_io_executor> executor_;
     std::vector<connection_ptr> connections_;

@@ -40,7 +40,7 @@ struct session_request {
     std::chrono::milliseconds limit{0};
     /// `cancel`: whose wait.
     std::int64_t target = 0;
-    /// The wire writes the answer here.
+    /// The wire writes the answer here; clear when it is submitted.
     reply answer = {};
 
     // The rest is the multiplexer's.

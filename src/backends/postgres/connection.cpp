@@ -12,7 +12,6 @@
 #include <iterator>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <utility>
 
 namespace holdfast {
@@ -23,21 +22,9 @@ namespace {
 using core::session_verb;
 using core::verdict;
 
-constexpr auto statement_names = [] {
-    constexpr std::string_view prefix = "holdfast_";
-    std::array<std::array<char, prefix.size() + 3>, statement_count> made{};
-    static_assert(statement_count <= 100);
-    for (std::size_t number = 0; number < made.size(); ++number) {
-        char* const digits = std::copy(prefix.begin(), prefix.end(), made[number].data());
-        digits[0] = static_cast<char>('0' + number / 10);
-        digits[1] = static_cast<char>('0' + number % 10);
-    }
-    return made;
-}();
-
 /// What it is called once it is prepared.
-const char* name_of(std::size_t statement) {
-    return statement_names.at(statement).data();
+std::string name_of(std::size_t statement) {
+    return "holdfast_" + std::to_string(statement);
 }
 
 void add_key(parameters& to, const key& which) {
@@ -134,10 +121,10 @@ void connection::advance() {
 
 bool connection::send(std::size_t number, const parameters& with, purpose what) {
     const statement& which = statement_at(number);
-    const char* const name = name_of(number);
+    const std::string name = name_of(number);
     // A pooler's next session would not know it.
     if (!transactions_ && !prepared_[number]) {
-        if (::PQsendPrepare(connection_, name, which.text, which.count, which.types.data()) == 0) return false;
+        if (::PQsendPrepare(connection_, name.c_str(), which.text, which.count, which.types.data()) == 0) return false;
         sent_.push_back({purpose::prepare, number});
     }
     std::array<const char*, 4> values{};
@@ -151,7 +138,7 @@ bool connection::send(std::size_t number, const parameters& with, purpose what) 
     }
     const int sent = transactions_ ? ::PQsendQueryParams(connection_, which.text, which.count, which.types.data(),
                                                          values.data(), with.sizes.data(), formats.data(), 1)
-                                   : ::PQsendQueryPrepared(connection_, name, with.count, values.data(),
+                                   : ::PQsendQueryPrepared(connection_, name.c_str(), with.count, values.data(),
                                                            with.sizes.data(), formats.data(), 1);
     if (sent == 0) return false;
     sent_.push_back({what, number});
@@ -419,7 +406,6 @@ void connection::take_answers(const PGresult& result) {
     int row = 0;
     for (const auto& each : batch_) {
         core::reply& answer = each->answer;
-        answer = core::reply{};
         switch (each->what) {
             case session_verb::try_acquire:
             case session_verb::look_for_waiters:

@@ -372,6 +372,17 @@ class postgres_limited : public postgres_test {
 protected:
     const test::postgres_server& server() const override { return server_; }
 
+    using connections = std::vector<std::unique_ptr<PGconn, decltype(&::PQfinish)>>;
+    /// Others' connections, until the server has no room for one more of user `app`.
+    connections take_what_room_is_left() const {
+        const std::string as_app = server().connection() + " user=app";
+        connections made;
+        do {
+            made.emplace_back(::PQconnectdb(as_app.c_str()), &::PQfinish);
+        } while (::PQstatus(made.back().get()) == CONNECTION_OK);
+        return made;
+    }
+
     test::postgres_server server_{{"max_connections=8", "superuser_reserved_connections=4"}};
 };
 
@@ -393,10 +404,7 @@ TEST_F(postgres_limited, a_full_server_lets_waiters_wait_without_a_connection) {
     ASSERT_TRUE(test::eventually([&] { return app.count().standing + app.count().in_room == 10; }));
     // Others take what room is left. One of the provider's connections stays for tries, so that what is free can be
     // had.
-    std::vector<std::unique_ptr<PGconn, decltype(&::PQfinish)>> others;
-    do {
-        others.emplace_back(::PQconnectdb((server().connection() + " user=app").c_str()), &::PQfinish);
-    } while (::PQstatus(others.back().get()) == CONNECTION_OK);
+    auto others = take_what_room_is_left();
     EXPECT_TRUE(locks.make_lock("full 0, at once").acquire(10s).state() == held_state::held);
     EXPECT_FALSE(locks.make_lock("full 0").try_acquire());
     others.clear();
@@ -425,11 +433,7 @@ TEST_F(postgres_limited, a_wait_on_a_full_server_makes_way_for_a_lock_that_is_fr
     };
     auto granted = wait(one, {});
     auto cancelled = wait(two, stop.get_token());
-    const std::string as_app = server().connection() + " user=app";
-    std::vector<std::unique_ptr<PGconn, decltype(&::PQfinish)>> others;
-    do {
-        others.emplace_back(::PQconnectdb(as_app.c_str()), &::PQfinish);
-    } while (::PQstatus(others.back().get()) == CONNECTION_OK);
+    auto others = take_what_room_is_left();
     ASSERT_EQ(in_server(" AND NOT granted"), 2);
     // Somebody else's wait is over only when `taken` is released; that is no reason to wait for what is free.
     one.locks.make_lock("free").acquire(30s).release();
