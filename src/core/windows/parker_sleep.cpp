@@ -12,32 +12,44 @@ inline namespace v0 {
 namespace core {
 namespace {
 
-/// One auto-reset event a thread, kept for its next wait.
-class thread_event {
-public:
-    thread_event() = default;
-    thread_event(const thread_event&) = delete;
-    thread_event& operator=(const thread_event&) = delete;
-    ~thread_event() {
-        if (event_ != nullptr) ::CloseHandle(event_);
+void CALLBACK close_event(void* event) noexcept {
+    ::CloseHandle(event);
+}
+
+/// Where Windows keeps something for each thread, until the thread ends. Never given back: until the process has ended,
+/// a thread may sleep.
+DWORD make_place_of_threads() noexcept {
+    // If this is a library, it has to stay: each thread that ends calls it.
+    HMODULE ours = nullptr;
+    ::GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
+                         reinterpret_cast<const wchar_t*>(&close_event), &ours);
+    return ::FlsAlloc(close_event);
+}
+
+/** One auto-reset event a thread, kept for its next wait.
+
+    Not a thread_local object: GCC's emulation of those on Windows frees a thread's memory before it calls their
+    destructors, which would close whatever another thread has put there.
+
+    @return null when there is none to be had
+*/
+HANDLE event_of_this_thread() noexcept {
+    static const DWORD place = make_place_of_threads();
+    if (place == FLS_OUT_OF_INDEXES) return nullptr;
+    HANDLE event = ::FlsGetValue(place);
+    if (event != nullptr) return event;
+    event = ::CreateEventW(nullptr, FALSE, FALSE, nullptr);
+    if (event != nullptr && ::FlsSetValue(place, event) == 0) {
+        ::CloseHandle(event);
+        return nullptr;
     }
-
-    /// Null when there is none to be had.
-    HANDLE handle() noexcept {
-        if (event_ == nullptr) event_ = ::CreateEventW(nullptr, FALSE, FALSE, nullptr);
-        return event_;
-    }
-
-private:
-    HANDLE event_ = nullptr;
-};
-
-thread_local thread_event this_thread_event;
+    return event;
+}
 
 }  // namespace
 
 std::intptr_t parker::own_event() noexcept {
-    const HANDLE event = this_thread_event.handle();
+    const HANDLE event = event_of_this_thread();
     return event == nullptr ? -1 : reinterpret_cast<std::intptr_t>(event);
 }
 
