@@ -98,6 +98,12 @@ std::map<std::tuple<std::string, std::string, std::string>, int>& omissions() {
     return all;
 }
 
+/// The statements with their tests, once their test has run. Printed at the end, where no failure drowns in it.
+std::string& listing() {
+    static std::string text;
+    return text;
+}
+
 /// Counts what was not run because the backend cannot do it, and says so at the end.
 class skip_report final : public testing::Environment {
 public:
@@ -118,7 +124,7 @@ public:
             details += (details.empty() ? " (" : ", ") + reason + ": " + std::to_string(count);
         }
         if (!details.empty()) details += ")";
-        std::printf("skipped by capability: %d%s\n", total, details.c_str());
+        std::printf("%sskipped by capability: %d%s\n", listing().c_str(), total, details.c_str());
     }
 };
 
@@ -144,7 +150,7 @@ TEST(coverage, every_statement_has_a_test) {
             tests += "\n      " + one.suite + "." + one.test;
         }
         EXPECT_FALSE(tests.empty()) << "no test covers " << each.number << ": " << each.text;
-        std::printf("  %d %s%s\n", each.number, each.text, tests.c_str());
+        listing() += "  " + std::to_string(each.number) + " " + each.text + tests + "\n";
     }
 }
 
