@@ -34,10 +34,16 @@ constexpr std::size_t usual_samples = 1000;
 /// Twice as deep as every order can be seen, and as much out of the way as there is room for.
 constexpr std::size_t depth_of_samples = 16;
 
-/// Whoever has more time than a test has says how much further.
-std::size_t further() {
-    const char* const asked = std::getenv("HOLDFAST_EXPLORE_FURTHER");
+/// Whoever has more time than a test has says by how much more.
+std::size_t asked_for(const char* variable) {
+    const char* const asked = std::getenv(variable);
     return asked == nullptr ? 0 : std::stoul(asked);
+}
+std::size_t further() {
+    return asked_for("HOLDFAST_EXPLORE_FURTHER");
+}
+std::size_t more_disturbances() {
+    return asked_for("HOLDFAST_EXPLORE_DISTURBANCES");
 }
 
 class redis_quorum_test : public testing::TestWithParam<contest> {};
@@ -51,7 +57,7 @@ TEST_P(redis_quorum_test, keeps_its_promises_in_every_order_of_events) {
         contest what = GetParam();
         // Where votes split there is less to choose from, and more to be taken back.
         what.depth = (what.splits ? each.depth + 1 : std::min(what.depth, each.depth)) + further();
-        what.disturbances = each.disturbances;
+        what.disturbances = each.disturbances + more_disturbances();
         const auto found = explorer::explore(what);
         ASSERT_TRUE(found.violation.empty()) << found.violation;
         runs += found.runs;
