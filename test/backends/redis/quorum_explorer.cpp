@@ -37,7 +37,9 @@ constexpr std::chrono::milliseconds parted_for = 40s;
 constexpr std::chrono::milliseconds splits_for = 2s;
 /// What is on its way for longer than this is so for a reason of its own.
 constexpr std::chrono::milliseconds longest_tick = 1s;
-constexpr int most_steps = 3000;
+/// Enough to vote in vain for as long as a lock lives that nobody takes back, which a lost connection delivered late:
+/// every 40 ms, eight steps each.
+constexpr int most_steps = 10000;
 /// From when a majority is free, and nothing goes wrong any more: a poll, one vote that somebody else spoils, and the
 /// last one.
 constexpr std::chrono::milliseconds longest_wait = busy_wait + 3s + 1s;
