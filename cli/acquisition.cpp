@@ -2,11 +2,11 @@
 
 #include "backends.hpp"
 #include "default_directory.hpp"
+#include "environment.hpp"
 
 #include <holdfast/open.hpp>
 
 #include <algorithm>
-#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -56,7 +56,8 @@ private:
 };
 
 std::string read_url_file(const std::string& path) {
-    std::ifstream file(path);
+    // Of UTF-8, which a plain path on Windows is not.
+    std::ifstream file(std::filesystem::path(std::u8string(path.begin(), path.end())));
     std::string line;
     if (!std::getline(file, line)) throw usage_error("--url @" + path + ": the file cannot be read, or is empty");
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t')) line.pop_back();
@@ -69,8 +70,8 @@ std::string read_url_file(const std::string& path) {
 std::optional<std::string> chosen_url(const run_options& options) {
     std::optional<std::string> url = options.url;
     if (!url) {
-        const char* const from_environment = std::getenv("HOLDFAST_URL");
-        if (from_environment != nullptr && *from_environment != '\0') url = from_environment;
+        std::string from_environment = url_in_environment();
+        if (!from_environment.empty()) url = std::move(from_environment);
     }
     if (url && url->empty()) throw usage_error("--url takes a URL, or @ and a file that has it");
     if (url && url->front() == '@') url = read_url_file(url->substr(1));

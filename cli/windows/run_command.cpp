@@ -12,6 +12,7 @@
 #include <core/windows/wide.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -56,7 +57,9 @@ private:
     const HANDLE handle_;
 };
 
-bool is_batch_file(const std::wstring& program) {
+bool is_batch_file(std::wstring program) {
+    // Windows leaves out what a name ends with of these: "x.bat. " is x.bat.
+    program.resize(program.find_last_not_of(L" .") + 1);
     std::wstring end = program.substr(program.size() - std::min<std::size_t>(program.size(), 4));
     for (wchar_t& each : end) each = each >= L'A' && each <= L'Z' ? static_cast<wchar_t>(each + 32) : each;
     return end == L".bat" || end == L".cmd";
@@ -75,6 +78,42 @@ HANDLE make_job() {
     }
     return job;
 }
+
+/// How a process is started that is in a job from its beginning: whoever ended us between its start and its way into
+/// the job would leave a process that stands still, in no job, with the lock file's handle, for ever.
+class start_in_job {
+public:
+    explicit start_in_job(HANDLE job) : job_(job) {
+        SIZE_T size = 0;
+        ::InitializeProcThreadAttributeList(nullptr, 1, 0, &size);
+        room_.resize(size);
+        const auto made = reinterpret_cast<LPPROC_THREAD_ATTRIBUTE_LIST>(room_.data());
+        if (!::InitializeProcThreadAttributeList(made, 1, 0, &size)) fail(::GetLastError());
+        how_.lpAttributeList = made;
+        // A reference to the handle, which has to stay where it is.
+        if (!::UpdateProcThreadAttribute(made, 0, PROC_THREAD_ATTRIBUTE_JOB_LIST, &job_, sizeof job_, nullptr,
+                                         nullptr)) {
+            const DWORD failed = ::GetLastError();
+            ::DeleteProcThreadAttributeList(made);
+            fail(failed);
+        }
+        how_.StartupInfo.cb = sizeof how_;
+    }
+    start_in_job(const start_in_job&) = delete;
+    start_in_job& operator=(const start_in_job&) = delete;
+    ~start_in_job() { ::DeleteProcThreadAttributeList(how_.lpAttributeList); }
+
+    STARTUPINFOW* get() noexcept { return &how_.StartupInfo; }
+
+private:
+    [[noreturn]] static void fail(DWORD failed) {
+        throw start_failure(exit_code::os_error, "cannot put the command into a job: " + core::system_message(failed));
+    }
+
+    HANDLE job_;
+    std::vector<std::byte> room_;
+    STARTUPINFOEXW how_{};
+};
 
 /** Duplicates of the lock files' handles that the command inherits, for as long as this lives.
 
@@ -143,14 +182,13 @@ int run_held(const run_options& options, const acquisition& locks, run_reporter&
     }
     std::wstring line = command_line(arguments);
     std::wstring environment = environment_for(options.locks);
-    STARTUPINFOW how{};
-    how.cb = sizeof how;
+    start_in_job how(job.get());
     PROCESS_INFORMATION made{};
-    // Standing still until it is in the job: it can start nothing that is not.
-    constexpr DWORD flags = CREATE_SUSPENDED | CREATE_UNICODE_ENVIRONMENT;
+    // Standing still until its start has been told.
+    constexpr DWORD flags = CREATE_SUSPENDED | CREATE_UNICODE_ENVIRONMENT | EXTENDED_STARTUPINFO_PRESENT;
     std::optional<inheritable_locks> inherited(std::in_place,
                                                options.close_descriptors ? std::vector<int>() : locks.descriptors());
-    if (!::CreateProcessW(nullptr, line.data(), nullptr, nullptr, TRUE, flags, environment.data(), nullptr, &how,
+    if (!::CreateProcessW(nullptr, line.data(), nullptr, nullptr, TRUE, flags, environment.data(), nullptr, how.get(),
                           &made)) {
         const DWORD failed = ::GetLastError();
         const bool missing = failed == ERROR_FILE_NOT_FOUND || failed == ERROR_PATH_NOT_FOUND;
@@ -160,11 +198,6 @@ int run_held(const run_options& options, const acquisition& locks, run_reporter&
     inherited.reset();
     const owned_handle process(made.hProcess);
     const owned_handle thread(made.hThread);
-    if (!::AssignProcessToJobObject(job.get(), process.get())) {
-        const DWORD failed = ::GetLastError();
-        ::TerminateProcess(process.get(), 1);
-        throw start_failure(exit_code::os_error, "cannot put the command into a job: " + core::system_message(failed));
-    }
     report.started(made.dwProcessId);
     leave_console_events_to_command();
     ::ResumeThread(thread.get());

@@ -186,9 +186,11 @@ class Run(Case):
 
     def test_what_cannot_be_run(self):
         self.assert_status(run("x", "--", "no-such-program"), 127)
-        batch = run("x", "--", "C:\\some.bat", "a")
-        self.assert_status(batch, 126)
-        self.assertIn(b"cmd /c", batch.stderr)
+        # Windows does not see what the others end with.
+        for name in ("some.bat", "some.CMD", "some.bat.", "some.bat . ."):
+            batch = run("x", "--", "C:\\" + name, 'a"&echo injected')
+            self.assert_status(batch, 126)
+            self.assertIn(b"cmd /c", batch.stderr)
 
     def test_wrong_use(self):
         self.assert_status(run("x"), 64)
@@ -200,6 +202,22 @@ class Run(Case):
         result = holdfast("run", "one", "two \u00e4", "--", CHILD, "environment", env=more)
         self.assertEqual(result.stdout.decode().split("\r\n")[:-1],
                          ["HOLDFAST_NAME=one", "HOLDFAST_NAME_2=two <00E4>", "HOLDFAST_URL=", "HOLDFAST_TEST=stays"])
+
+    def test_the_url_of_the_environment_is_text_as_that_of_an_argument(self):
+        # In no letters of the code page, which would make another directory of it.
+        url = "file:///C:/\u0142\u9375"
+        self.background("--url", url, "letters")
+        more = dict(os.environ, LC_ALL="C.UTF-8", HOLDFAST_URL=url)
+        self.assert_status(holdfast("run", "--try", "letters", "--", CHILD, "exit", "0", env=more), 75)
+        self.assert_status(holdfast("run", "--try", "letters", "--", CHILD, "exit", "0",
+                                    env=dict(more, HOLDFAST_URL=url + "2")), 0)
+
+    def test_a_file_with_the_url_is_found_under_any_name(self):
+        name = os.path.join(os.environ["WINEPREFIX"], "dosdevices", "c:", "\u0142.url")
+        with open(name, "w") as file:
+            file.write("system:\n")
+        self.addCleanup(os.unlink, name)
+        self.assert_status(holdfast("run", "--url", "@C:\\\u0142.url", "x", "--", CHILD, "exit", "0"), 0)
 
     def test_a_held_lock_is_refused(self):
         for arguments in (["--url", "system:", "held"], ["held"], ["--url", "system:", "--semaphore", "1", "tickets"]):
@@ -222,6 +240,21 @@ class Run(Case):
             # And the lock is free, though nobody gave it back.
             again = holdfast("run", "--url", url, "--timeout", "20s", "killed", "--", CHILD, "exit", "7")
             self.assert_status(again, 7)
+
+    def test_killed_at_any_moment_it_leaves_nobody_with_the_lock(self):
+        for milliseconds in range(0, 12, 2):
+            name = "killed-%d.lock" % milliseconds
+            made = os.path.join(os.environ["WINEPREFIX"], "dosdevices", "c:", name)
+            holder = Running(HOLDFAST, "run", "--exact", "C:\\" + name, "--", CHILD, "sleep")
+            self.addCleanup(holder.kill)
+            deadline = time.monotonic() + LIMIT
+            while not os.path.exists(made):
+                self.assertLess(time.monotonic(), deadline, "no lock file")
+                time.sleep(0.0002)
+            time.sleep(milliseconds / 1000)
+            holder.kill()
+            result = holdfast("run", "--timeout", "40s", "--exact", "C:\\" + name, "--", CHILD, "exit", "0")
+            self.assertEqual(result.returncode, 0, "%d ms: %s\n%s" % (milliseconds, result, processes()))
 
     def test_the_command_has_the_lock_files_and_holdfast_alone_gives_them_back(self):
         arguments = ["run", "--url", "file:///C:/inherited", "one", "two"]

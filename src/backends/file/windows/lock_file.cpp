@@ -22,7 +22,13 @@ lock_file::result lock_file::try_lock(failure& why) {
     for (int round = 0;; ++round) {
         const DWORD flags = FILE_ATTRIBUTE_NORMAL | (deletes_ ? FILE_FLAG_DELETE_ON_CLOSE : 0U);
         file_ = ::CreateFileW(api_path_.c_str(), GENERIC_READ, 0, nullptr, OPEN_ALWAYS, flags, nullptr);
-        if (is_locked()) return result::locked;
+        if (is_locked()) {
+            // NUL, and NUL.lock in any directory, is a device, of which everybody may have a handle: no lock.
+            if (::GetFileType(file_) == FILE_TYPE_DISK) return result::locked;
+            close();
+            why = {errc::invalid_name, 0, "'" + path_ + "' is a device; give the path of a file"};
+            return result::failed;
+        }
         const DWORD error = ::GetLastError();
         if (error == ERROR_SHARING_VIOLATION || error == ERROR_LOCK_VIOLATION) return result::busy;
         constexpr int most_rounds = 100;

@@ -55,6 +55,16 @@ TEST_F(FileSharing, WithDotNetsWayToOpen) {
     EXPECT_FALSE(std::filesystem::exists(path));
 }
 
+/// Of a device everybody may have a handle.
+TEST_F(FileSharing, RefusesDevices) {
+    const provider exact = file::make_provider({.exact_paths = true});
+    for (const char* const name : {"NUL", "nul.lock"}) {
+        error_code code;
+        EXPECT_FALSE(exact.make_lock((directory_ / name).string()).try_acquire(0ms, {}, code)) << name;
+        EXPECT_EQ(code, errc::invalid_name) << name << ": " << code.message();
+    }
+}
+
 TEST_F(FileSharing, NobodyDeletesAHeldFile) {
     const lock mine = open().make_lock("x");
     const lock_handle held = mine.acquire(0ms);
