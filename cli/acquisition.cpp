@@ -70,8 +70,9 @@ std::string read_url_file(const std::string& path) {
 std::optional<std::string> chosen_url(const run_options& options) {
     std::optional<std::string> url = options.url;
     if (!url) {
-        std::string from_environment = url_in_environment();
-        if (!from_environment.empty()) url = std::move(from_environment);
+        auto from_environment = environment_text("HOLDFAST_URL");
+        if (!from_environment) throw usage_error("HOLDFAST_URL is not valid UTF-16");
+        if (!from_environment->empty()) url = std::move(from_environment);
     }
     if (url && url->empty()) throw usage_error("--url takes a URL, or @ and a file that has it");
     if (url && url->front() == '@') url = read_url_file(url->substr(1));

@@ -4,8 +4,8 @@
 
 namespace holdfast::cli {
 
-std::string url_in_environment() {
-    const char* const found = std::getenv("HOLDFAST_URL");
+std::optional<std::string> environment_text(const char* variable) {
+    const char* const found = std::getenv(variable);
     return found == nullptr ? "" : found;
 }
 

@@ -2,12 +2,13 @@
 #ifndef HOLDFAST_CLI_ENVIRONMENT_HPP
 #define HOLDFAST_CLI_ENVIRONMENT_HPP
 
+#include <optional>
 #include <string>
 
 namespace holdfast::cli {
 
-/// HOLDFAST_URL, as UTF-8; empty where it is not set. @throws usage_error when it is no text
-std::string url_in_environment();
+/// What @p variable says, as UTF-8; empty where it is not set. Nothing where it is no text, which only Windows tells.
+std::optional<std::string> environment_text(const char* variable);
 
 }  // namespace holdfast::cli
 

@@ -1,18 +1,13 @@
 #include "../default_directory.hpp"
-
-#include <core/windows/wide.hpp>
+#include "../environment.hpp"
 
 #include <optional>
-
-#include <windows.h>
 
 namespace holdfast::cli {
 
 /// `holdfast\locks` in this user's local application data.
 std::string usual_lock_directory() {
-    std::wstring base(32768, L'\0');
-    base.resize(::GetEnvironmentVariableW(L"LOCALAPPDATA", base.data(), static_cast<DWORD>(base.size())));
-    const std::optional<std::string> path = core::to_utf8(base);
+    const std::optional<std::string> path = environment_text("LOCALAPPDATA");
     const bool has_drive = path && path->size() >= 3 && (*path)[1] == ':' && ((*path)[2] == '\\' || (*path)[2] == '/');
     if (!has_drive) {
         throw directory_error(

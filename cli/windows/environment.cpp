@@ -1,7 +1,5 @@
 #include "../environment.hpp"
 
-#include "../run_options.hpp"
-
 #include <core/windows/wide.hpp>
 
 #include <windows.h>
@@ -10,13 +8,12 @@ namespace holdfast::cli {
 
 /// Not by getenv: the C runtime puts what the code page does not have into letters that look like it, which is another
 /// directory.
-std::string url_in_environment() {
-    constexpr std::size_t longest_value = 32767;
-    std::wstring found(longest_value, L'\0');
-    found.resize(::GetEnvironmentVariableW(L"HOLDFAST_URL", found.data(), static_cast<DWORD>(found.size())));
-    auto text = core::to_utf8(found);
-    if (!text) throw usage_error("HOLDFAST_URL is not valid UTF-16");
-    return std::move(*text);
+std::optional<std::string> environment_text(const char* variable) {
+    // As long as a value can be, with the zero at its end.
+    std::wstring found(32768, L'\0');
+    found.resize(
+        ::GetEnvironmentVariableW(core::to_wide(variable).c_str(), found.data(), static_cast<DWORD>(found.size())));
+    return core::to_utf8(found);
 }
 
 }  // namespace holdfast::cli
