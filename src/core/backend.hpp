@@ -102,7 +102,7 @@ public:
     /** A link for an operation that runs on the executor, where all of those share one connection: its notifier alone
         tells of answers. Null, the default: such operations use the same links as calling threads.
 
-        Not pooled unless `reusable`.
+        Kept for the next such operation, whoever's, where it is `is_shared` and `reusable`.
     */
     virtual std::unique_ptr<link> make_shared_link(const claim& who, const backend_context& context);
 

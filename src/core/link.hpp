@@ -190,6 +190,8 @@ public:
 
     /// May serve another command, for anybody.
     virtual bool reusable() const noexcept { return true; }
+    /// Made by `backend::make_shared_link`: serves only what runs on the executor.
+    virtual bool is_shared() const noexcept { return false; }
 
     /// For a link that keeps a lock: false once it certainly keeps it no more. A cheap look, no round trip.
     virtual bool keeps(const claim&) const noexcept { return true; }

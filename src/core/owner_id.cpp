@@ -27,20 +27,19 @@ owner_id owner_id::make() {
     return made;
 }
 
-void owner_id::append_to(std::string& text) const {
+std::array<char, 32> owner_id::digits() const noexcept {
     const auto digit = [](unsigned value) { return static_cast<char>(value + (value < 10 ? '0' : 'a' - 10)); };
-    std::array<char, 2 * std::tuple_size_v<decltype(bytes_)>> made;
+    std::array<char, 32> made;
     for (std::size_t at = 0; at < bytes_.size(); ++at) {
         made[2 * at] = digit(bytes_[at] >> 4U);
         made[2 * at + 1] = digit(bytes_[at] & 15U);
     }
-    text.append(made.data(), made.size());
+    return made;
 }
 
 std::string owner_id::text() const {
-    std::string made;
-    append_to(made);
-    return made;
+    const auto made = digits();
+    return {made.data(), made.size()};
 }
 
 }  // namespace core

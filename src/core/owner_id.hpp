@@ -25,8 +25,8 @@ public:
         std::copy_n(text.begin(), std::min(text.size(), bytes_.size()), bytes_.begin());
     }
 
-    /// Appends 32 lower-case hexadecimal digits.
-    void append_to(std::string& text) const;
+    /// Lower-case hexadecimal ones.
+    std::array<char, 32> digits() const noexcept;
     std::string text() const;
     friend bool operator==(const owner_id&, const owner_id&) noexcept = default;
 

@@ -36,6 +36,7 @@ std::shared_ptr<const resource> provider_state::make_resource(primitive_kind kin
 
 HOLDFAST_HOT std::unique_ptr<link> provider_state::take_link(const claim& who, bool fresh, waiter where) {
     if (where == waiter::executor) {
+        if (auto idle = shared_links_.take()) return idle;
         if (auto shared = backend_->make_shared_link(who, context_)) return shared;
     }
     if (!fresh) {
@@ -53,7 +54,8 @@ HOLDFAST_HOT void provider_state::put_link(const claim& who, std::unique_ptr<lin
     }
     if (traits().family != family::kernel) {
         try {
-            links_.put(std::move(returned));
+            link_pool& idle = returned->is_shared() ? shared_links_ : links_;
+            idle.put(std::move(returned));
         } catch (...) {
             // Closed, then, which is as good.
         }

@@ -69,6 +69,8 @@ private:
 
     const std::shared_ptr<key_table> keys_ = std::make_shared<key_table>();
     link_pool links_;
+    /// The executor's.
+    link_pool shared_links_;
     alarm_queue alarms_;
     renewal_queue renewals_;
 };

@@ -129,7 +129,11 @@ bool channel::go_on(boottime::time_point now, bool read) {
 
 void channel::send(const request& one, const std::string& text) {
     const script* const which = script_of(one);
-    connection_->send(one.with_source && which != nullptr ? which->with_source(text) : text);
+    if (one.with_source && which != nullptr) {
+        connection_->send(which->with_source(text));
+    } else {
+        connection_->send(text);
+    }
 }
 
 void channel::send_waiting(boottime::time_point now) {

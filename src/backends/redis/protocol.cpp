@@ -2,8 +2,6 @@
 
 #include <holdfast/error.hpp>
 
-#include <boost/container/small_vector.hpp>
-
 #include <hiredis/hiredis.h>
 
 #include <algorithm>
@@ -51,14 +49,13 @@ const redisReply& element_of(const redisReply& reply, std::size_t index) noexcep
 
 // Not hiredis's formatter: it prints each length by a general format into a buffer that grows word by word, which was a
 // third of what a pair of asynchronous calls cost the client.
-std::string format(std::span<const std::string_view> words) {
+void format(std::string& into, std::span<const std::string_view> words) {
     // A mark, the longest number and the line's end.
     constexpr std::size_t longest_head = 1 + std::numeric_limits<std::size_t>::digits10 + 1 + 2;
     std::size_t size = longest_head;
     for (const std::string_view word : words) size += longest_head + word.size() + 2;
-    // Most fit on the stack: this is done for every acquire and release.
-    boost::container::small_vector<char, 512> made(size, boost::container::default_init);
-    char* at = made.data();
+    into.resize(size);
+    char* at = into.data();
     const auto end_line = [&at] {
         *at++ = '\r';
         *at++ = '\n';
@@ -80,7 +77,13 @@ std::string format(std::span<const std::string_view> words) {
         at += word.copy(at, word.size());
         end_line();
     }
-    return {made.data(), static_cast<std::size_t>(at - made.data())};
+    into.resize(static_cast<std::size_t>(at - into.data()));
+}
+
+std::string format(std::span<const std::string_view> words) {
+    std::string made;
+    format(made, words);
+    return made;
 }
 
 std::vector<std::string_view> words_of(std::string_view command) {

@@ -39,6 +39,8 @@ const redisReply& element_of(const redisReply& reply, std::size_t index) noexcep
 
 /// A command as it goes over the wire: an array of strings of any bytes (redis.io/docs/reference/protocol-spec).
 std::string format(std::span<const std::string_view> words);
+/// The same in place of what @p into was, whose room is used again.
+void format(std::string& into, std::span<const std::string_view> words);
 inline std::string format(std::initializer_list<std::string_view> words) {
     return format(std::span(words.begin(), words.size()));
 }

@@ -63,15 +63,15 @@ end
 
 script::script(std::string source) : source_(std::move(source)), hash_(hash_of(source_)) {}
 
-std::string script::call(std::span<const std::string_view> keys, std::span<const std::string_view> arguments,
-                         std::string_view last_key) const {
+void script::call(std::string& into, std::span<const std::string_view> keys,
+                  std::span<const std::string_view> arguments, std::string_view last_key) const {
     const std::string count = std::to_string(keys.size() + (last_key.empty() ? 0 : 1));
     // Most fit on the stack: this is done for every acquire and release.
     boost::container::small_vector<std::string_view, 16> words{"EVALSHA", hash_, count};
     words.insert(words.end(), keys.begin(), keys.end());
     if (!last_key.empty()) words.push_back(last_key);
     words.insert(words.end(), arguments.begin(), arguments.end());
-    return format(words);
+    format(into, words);
 }
 
 std::string script::with_source(const std::string& call) const {

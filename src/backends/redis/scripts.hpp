@@ -24,13 +24,18 @@ public:
     script(const script&) = delete;
     script& operator=(const script&) = delete;
 
-    /// EVALSHA with these keys and arguments.
+    /// EVALSHA with these keys and arguments, in place of what @p into was.
     /// @param last_key empty: none
-    std::string call(std::span<const std::string_view> keys, std::span<const std::string_view> arguments,
-                     std::string_view last_key = {}) const;
-    std::string call(std::initializer_list<std::string_view> keys, std::initializer_list<std::string_view> arguments,
-                     std::string_view last_key = {}) const {
-        return call(std::span(keys.begin(), keys.size()), std::span(arguments.begin(), arguments.size()), last_key);
+    void call(std::string& into, std::span<const std::string_view> keys, std::span<const std::string_view> arguments,
+              std::string_view last_key = {}) const;
+    std::string call(std::span<const std::string_view> keys, std::span<const std::string_view> arguments) const {
+        std::string made;
+        call(made, keys, arguments);
+        return made;
+    }
+    std::string call(std::initializer_list<std::string_view> keys,
+                     std::initializer_list<std::string_view> arguments) const {
+        return call(std::span(keys.begin(), keys.size()), std::span(arguments.begin(), arguments.size()));
     }
     /// The same call as EVAL, for a server that does not know the script yet.
     std::string with_source(const std::string& call) const;

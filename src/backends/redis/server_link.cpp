@@ -91,7 +91,8 @@ public:
     }
     core::progress advance() override { return {go_on(boottime::now()), core::never}; }
     void request_cancel() override { channel_->give_up_unsent(request_); }
-    bool reusable() const noexcept override { return false; }
+    bool reusable() const noexcept override { return heard_ && extra_ == nullptr; }
+    bool is_shared() const noexcept override { return true; }
 
 private:
     void submit(request& one) override {

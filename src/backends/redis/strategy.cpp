@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <random>
 
@@ -26,6 +27,8 @@ constexpr int rarer_with_news = 10;
 
 constexpr std::size_t most_renewals_at_once = 64;
 
+constexpr std::size_t owner_digits = std::tuple_size_v<decltype(core::owner_id().digits())>;
+
 /// In milliseconds: what a key may live beyond it is not to be counted with. No pause is nearly as long.
 constexpr long long longest_look_ahead = 24LL * 60 * 60 * 1000;
 
@@ -43,7 +46,12 @@ std::string readers_of(const std::string& writer) {
 void set_script(request& into, const script& which, std::initializer_list<std::string_view> keys,
                 std::initializer_list<std::string_view> arguments, std::string_view last_key = {}) {
     into.first_script = &which;
-    into.first = which.call(keys, arguments, last_key);
+    which.call(into.first, std::span(keys.begin(), keys.size()), std::span(arguments.begin(), arguments.size()),
+               last_key);
+}
+
+void add(text_room& to, std::string_view text) {
+    to.insert(to.end(), text.begin(), text.end());
 }
 
 /// After .NET's SET, which would refuse what it has granted itself.
@@ -110,7 +118,7 @@ std::optional<std::string> readers_key(const std::string& key) {
 
 strategy::strategy(const options& opts)
     : options_(opts),
-      owner_prefix_(machine_and_process()),
+      owner_form_(machine_and_process() + std::string(owner_digits, '0') + std::string(owner_suffix)),
       channel_prefix_("holdfast:1:" + std::to_string(opts.database) + ":"),
       expiry_(std::to_string(opts.expiry.count())),
       set_expiry_(
@@ -143,13 +151,20 @@ std::string strategy::key_of(core::primitive_kind kind, std::string_view name) c
 }
 
 std::string strategy::channel_of(const core::claim& who) const {
+    text_room room;
+    return std::string(channel_of(who, room));
+}
+
+std::string_view strategy::channel_of(const core::claim& who, text_room& room) const {
     const std::string& key = who.target->mapped();
-    // A sharded channel is told by who has its slot, which must be the key's: the release is one step.
-    if (options_.cluster) return "holdfast:1:{" + tag_of(slot_of(key)) + "}:" + key;
-    std::string made;
-    made.reserve(channel_prefix_.size() + key.size());
-    made.append(channel_prefix_).append(key);
-    return made;
+    if (options_.cluster) {
+        // A sharded channel is told by who has its slot, which must be the key's: the release is one step.
+        add(room, "holdfast:1:{" + tag_of(slot_of(key)) + "}:");
+    } else {
+        add(room, channel_prefix_);
+    }
+    add(room, key);
+    return {room.data(), room.size()};
 }
 
 std::string_view strategy::counter_of(std::string_view key, std::string& room) const {
@@ -169,14 +184,11 @@ std::vector<std::string> strategy::event_channels_of(const core::claim& who) con
     return made;
 }
 
-std::string strategy::id_of(const core::claim& who) const {
-    constexpr std::size_t digits = 32;
-    std::string made;
-    made.reserve(owner_prefix_.size() + digits + owner_suffix.size());
-    made.append(owner_prefix_);
-    who.owner.append_to(made);
-    made.append(owner_suffix);
-    return made;
+std::string_view strategy::id_of(const core::claim& who, text_room& room) const {
+    add(room, owner_form_);
+    const auto digits = who.owner.digits();
+    std::copy(digits.begin(), digits.end(), room.end() - (owner_suffix.size() + owner_digits));
+    return {room.data(), room.size()};
 }
 
 bool strategy::asks(const core::command& cmd) noexcept {
@@ -186,14 +198,17 @@ bool strategy::asks(const core::command& cmd) noexcept {
 }
 
 void strategy::fill(request& into, const core::command& cmd) const {
+    std::string text = std::move(into.first);
     into = request{};
+    into.first = std::move(text);
     into.reconnect_until = cmd.reconnect_until;
     const core::claim& who = *cmd.who;
     if (!cmd.together.empty()) {
         fill_renewals(into, cmd);
         return;
     }
-    const std::string id = id_of(who);
+    text_room room;
+    const std::string_view id = id_of(who, room);
     if (who.mode == access::ticket) {
         fill_ticket(into, cmd, id);
     } else if (who.target->kind != core::primitive_kind::reader_writer_lock) {
@@ -207,10 +222,11 @@ void strategy::fill(request& into, const core::command& cmd) const {
 
 void strategy::set_release(request& into, const script& which, std::string_view key, std::string_view id,
                            const core::claim& who) const {
+    text_room room;
     if (options_.cluster) {
-        set_script(into, which, {key}, {id, channel_of(who), "1"});
+        set_script(into, which, {key}, {id, channel_of(who, room), "1"});
     } else {
-        set_script(into, which, {key}, {id, channel_of(who)});
+        set_script(into, which, {key}, {id, channel_of(who, room)});
     }
 }
 
@@ -225,7 +241,7 @@ void strategy::fill_lock(request& into, const core::command& cmd, std::string_vi
         set_script(into, scripts::lock_acquire(), {key}, {id, expiry_}, counter_of(key, room));
     } else {
         // What .NET sends; a refusal of this one says nothing about the holder, which only those need who stay.
-        into.first = format({"SET", key, id, "NX", "PX", expiry_});
+        format(into.first, std::array<std::string_view, 6>{"SET", key, id, "NX", "PX", expiry_});
         set_again(into, scripts::lock_acquire(), acquire_after_set);
     }
 }
@@ -237,7 +253,8 @@ void strategy::fill_renewals(request& into, const core::command& cmd) const {
     std::vector<std::string_view> arguments{expiry_};
     for (const core::renewal_share& each : cmd.together) {
         keys.push_back(each.who.target->mapped());
-        arguments.push_back(ids.emplace_back(id_of(each.who)));
+        text_room room;
+        arguments.push_back(ids.emplace_back(id_of(each.who, room)));
     }
     into.first_script = &scripts::locks_renew();
     into.first = into.first_script->call(keys, arguments);
@@ -319,7 +336,8 @@ void strategy::fill_confirmation(request& write, request& wait, const core::clai
     fill(write, renew);
     const bool reads = who.mode == access::shared && who.target->kind == core::primitive_kind::reader_writer_lock;
     if (reads) {
-        set_script(write, scripts::read_confirm(), {readers_of(who.target->mapped())}, {id_of(who), expiry_});
+        text_room room;
+        set_script(write, scripts::read_confirm(), {readers_of(who.target->mapped())}, {id_of(who, room), expiry_});
     }
     // WAIT is about what its own connection has written before: the two are sent once, together.
     write.only_once = write.with_source = true;
@@ -343,7 +361,8 @@ std::string strategy::judge_confirmation(const request& write, const request& wa
 
 std::string strategy::undo(const core::claim& who, const script*& which) const {
     const std::string& key = who.target->mapped();
-    const std::string id = id_of(who);
+    text_room room;
+    const std::string_view id = id_of(who, room);
     if (who.mode == access::ticket) {
         which = &scripts::ticket_release();
         return which->call({key}, {id, ""});

@@ -5,6 +5,8 @@
 #include <backends/redis/channel.hpp>
 #include <core/backend.hpp>
 
+#include <boost/container/small_vector.hpp>
+
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +17,9 @@ namespace redis {
 
 /// The readers' key of the reader-writer lock whose writer's key is @p key; nothing if it is none.
 std::optional<std::string> readers_key(const std::string& key);
+
+/// Where a text is made for as long as a command takes to be: most fit on the stack.
+using text_room = boost::container::small_vector<char, 128>;
 
 /** Commands to bytes and replies to verdicts, for one database.
 
@@ -59,15 +64,17 @@ private:
     void fill_ticket(request& into, const core::command& cmd, std::string_view id) const;
     void set_release(request& into, const script& which, std::string_view key, std::string_view id,
                      const core::claim& who) const;
-    std::string id_of(const core::claim& who) const;
+    /// Made in the room.
+    std::string_view id_of(const core::claim& who, text_room& room) const;
+    std::string_view channel_of(const core::claim& who, text_room& room) const;
     /// The fencing counter of the lock with that key. @param room where it is made, if it has to be
     std::string_view counter_of(std::string_view key, std::string& room) const;
     boottime::time_point retry_at(const redisReply& refusal, core::access mode, boottime::time_point now,
                                   bool news_come) const;
 
     const options options_;
-    /// Machine and process, for those who look.
-    const std::string owner_prefix_;
+    /// An owner's id, in which only the digits are to be filled in. Begins with machine and process, for those who look.
+    const std::string owner_form_;
     const std::string channel_prefix_;
     const std::string expiry_;
     const std::string set_expiry_;
