@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <vector>
 
@@ -20,6 +21,12 @@ bool forward(int from, int to) {
     char chunk[16384];
     const auto size = ::recv(from, chunk, sizeof chunk, 0);
     return size > 0 && ::send(to, chunk, static_cast<std::size_t>(size), MSG_NOSIGNAL) == size;
+}
+
+/// True when there was something.
+bool swallow(int from) {
+    char chunk[16384];
+    return ::recv(from, chunk, sizeof chunk, 0) > 0;
 }
 
 }  // namespace
@@ -45,9 +52,12 @@ void tcp_proxy::run() {
     // From the client's end to the server's.
     std::map<int, int> pairs;
     auto closed_until = clock::now();
+    // Of them those that are silent.
+    std::set<int> silent;
     // Of those connections the one whose next answer is to be lost.
     int doomed = -1;
-    const auto drop = [&pairs](int client) {
+    const auto drop = [&pairs, &silent](int client) {
+        silent.erase(client);
         ::close(client);
         ::close(pairs[client]);
         pairs.erase(client);
@@ -61,9 +71,18 @@ void tcp_proxy::run() {
         }
         (void)::poll(all.data(), all.size(), accepts ? -1 : 5);
         if (all[0].revents != 0) break;
+        if (silence_.exchange(false)) {
+            for (const auto& each : pairs) silent.insert(each.first);
+        }
         for (std::size_t at = 2; at < all.size(); at += 2) {
             const int client = all[at].fd;
             const int server = all[at + 1].fd;
+            if (silent.contains(client)) {
+                if ((all[at].revents != 0 && !swallow(client)) || (all[at + 1].revents != 0 && !swallow(server))) {
+                    drop(client);
+                }
+                continue;
+            }
             const bool lose_request = all[at].revents != 0 && cut_request_.exchange(false);
             // Other servers answer first.
             if (lose_request) std::this_thread::sleep_for(std::chrono::milliseconds(50));

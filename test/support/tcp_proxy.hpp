@@ -32,6 +32,9 @@ public:
     }
     int cuts() const noexcept { return cuts_; }
 
+    /// Present connections stay, and nothing comes through them any more, without an error. New ones work.
+    void silence() { silence_ = true; }
+
 private:
     void run();
 
@@ -41,6 +44,7 @@ private:
     int stop_ = -1;
     std::atomic<bool> cut_{false};
     std::atomic<bool> cut_request_{false};
+    std::atomic<bool> silence_{false};
     std::atomic<std::chrono::milliseconds> away_{};
     std::atomic<int> cuts_{0};
     std::thread thread_;

@@ -45,6 +45,14 @@ private:
     const bool reads_;
 };
 
+/// An answer that takes longer than this is of no use any more.
+std::chrono::milliseconds longest_silence_of(const options& opts) {
+    const auto longest =
+        std::clamp(opts.expiry - opts.min_validity, std::chrono::milliseconds(1000), std::chrono::milliseconds(5000));
+    // What a grant may have to wait for before it is answered.
+    return opts.min_replicas > 0 ? longest + opts.replica_timeout : longest;
+}
+
 std::vector<server> servers_of(const options& opts) {
     std::vector<server> made;
     const auto tls = opts.tls ? std::make_shared<const tls_context>(*opts.tls) : nullptr;
@@ -58,15 +66,17 @@ std::vector<server> servers_of(const options& opts) {
         master.password = opts.password;
         master.database = opts.database;
         master.connect_timeout = opts.connect_timeout;
-        master.sentinels = std::make_shared<sentinels>(opts.sentinel_master, std::move(all));
+        master.sentinels = std::make_shared<sentinels>(opts.sentinel_master, std::move(all), opts.expiry);
         master.master_name = opts.sentinel_master;
         master.tls = tls;
+        master.longest_silence = longest_silence_of(opts);
         return made;
     }
     const auto several =
         opts.servers.size() > 1 && !opts.cluster ? std::make_shared<roll>(opts.servers.size()) : nullptr;
     for (const server_address& each : opts.servers) {
         made.push_back({each, opts.user, opts.password, opts.database, opts.connect_timeout, tls});
+        made.back().longest_silence = longest_silence_of(opts);
         if (several != nullptr) {
             made.back().roll = several;
             made.back().number = made.size() - 1;
@@ -94,11 +104,7 @@ redis_backend::redis_backend(const options& opts)
     traits_.family = core::family::lease;
     traits_.announces = true;
     traits_.links_reconnect = true;
-    // An answer that takes longer than this is of no use any more.
-    traits_.reply_grace =
-        std::clamp(opts.expiry - opts.min_validity, std::chrono::milliseconds(1000), std::chrono::milliseconds(5000));
-    // What a grant may have to wait for before it is answered.
-    if (opts.min_replicas > 0) traits_.reply_grace += opts.replica_timeout;
+    traits_.reply_grace = longest_silence_of(opts);
     // For clocks that do not run alike, as Redlock has it: a hundredth, and what one millisecond may be rounded to.
     traits_.lease_margin = opts.expiry / 100 + std::chrono::milliseconds(2);
     traits_.renewal_cadence = opts.extension_cadence;

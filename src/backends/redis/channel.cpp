@@ -10,6 +10,10 @@ namespace {
 
 constexpr std::chrono::milliseconds shortest_pause{5};
 constexpr std::chrono::milliseconds longest_pause{1000};
+constexpr std::chrono::milliseconds shortest_between_probes{500};
+constexpr std::chrono::milliseconds longest_between_probes{8000};
+/// A probe has a connection of its own, which nobody polls.
+constexpr std::chrono::milliseconds between_probe_looks{10};
 
 /// Whether it is sent in its second form.
 bool is_again(const request& one) noexcept {
@@ -119,12 +123,49 @@ bool channel::go_on(boottime::time_point now, bool read) {
         // What is no Redis may have spoken before it was asked.
         hear(now);
     }
+    doubt(now);
     if (connection_->now_is() == connection::status::failed) {
         lost(now);
         return true;
     }
     if (connection_->now_is() == connection::status::opening) expire(now);
     return false;
+}
+
+/// A connection that is silent for long may be dead, and no error ever tells.
+void channel::doubt(boottime::time_point now) {
+    if (sent_.empty() || now < silent_since_ + server_.longest_silence ||
+        connection_->now_is() != connection::status::ready) {
+        believe();
+        return;
+    }
+    if (probe_ == nullptr) {
+        if (doubt_at_ == core::never) {
+            between_probes_ = shortest_between_probes;
+        } else if (now < doubt_at_) {
+            return;
+        }
+        connection_->doubt();
+        probe_ = std::make_unique<probe>(server_, names_, on_name_found_);
+    }
+    switch (probe_->drive(now, server_.longest_silence)) {
+        case probe::status::asking: doubt_at_ = now + between_probe_looks; break;
+        case probe::status::failed:
+            // The server itself, then; a stopped one is not to be given connections for as long as that lasts.
+            probe_.reset();
+            doubt_at_ = now + between_probes_;
+            between_probes_ = std::min<boottime::duration>(between_probes_ * 2, longest_between_probes);
+            break;
+        case probe::status::answered:
+            believe();
+            connection_->give_up("it answers on a new connection, and was silent on this one");
+            break;
+    }
+}
+
+void channel::believe() noexcept {
+    probe_.reset();
+    doubt_at_ = core::never;
 }
 
 void channel::send(const request& one, const std::string& text) {
@@ -137,6 +178,7 @@ void channel::send(const request& one, const std::string& text) {
 }
 
 void channel::send_waiting(boottime::time_point now) {
+    if (sent_.empty()) silent_since_ = now;
     for (request* one : waiting_) {
         if (one->asking) {
             static const std::string asking = format({"ASKING"});
@@ -162,6 +204,7 @@ void channel::hear(boottime::time_point now) {
         reply_value answer = connection_->receive();
         if (answer == nullptr) break;
         proven_ = true;
+        silent_since_ = now;
         heard_.push_back(std::move(answer));
     }
     const bool believed = connection_->why().code != errc::protocol &&
@@ -216,6 +259,7 @@ void channel::lost(boottime::time_point now) {
     const bool talkative = connection_->was_talkative();
     if (stranger) why.transient = false;
     last_failure_ = why;
+    believe();
     connection_ends();
     connection_.reset();
     // A connection that was once good may have died of age: the first new one is made at once.
@@ -256,12 +300,12 @@ void channel::expire(boottime::time_point now) {
 }
 
 boottime::time_point channel::again_at() const noexcept {
-    if (waiting_.empty()) return core::never;
-    auto next = core::never;
+    auto next = doubt_at_;
+    if (waiting_.empty()) return next;
     if (connection_ == nullptr || connection_->now_is() == connection::status::ready) {
-        next = pause_until_;
+        next = std::min(next, pause_until_);
     } else {
-        next = connection_->opening_until();
+        next = std::min(next, connection_->opening_until());
     }
     for (const request* one : waiting_) next = std::min(next, one->open_until);
     return next;

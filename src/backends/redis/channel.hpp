@@ -3,6 +3,7 @@
 #define HOLDFAST_BACKENDS_REDIS_CHANNEL_HPP
 
 #include <backends/redis/connection.hpp>
+#include <backends/redis/probe.hpp>
 #include <backends/redis/scripts.hpp>
 
 #include <deque>
@@ -98,6 +99,7 @@ public:
     void hush() noexcept {
         on_name_found_ = nullptr;
         if (connection_ != nullptr) connection_->hush();
+        if (probe_ != nullptr) probe_->hush();
     }
     /// Nobody waits for it any more; an answer that still comes is swallowed.
     void forget(const request& one) noexcept;
@@ -108,8 +110,11 @@ public:
     void drive(boottime::time_point now, bool read);
     /// Sleeps until something may be there to be heard by `drive` without reading. False where it cannot.
     bool await_answer() { return !sent_.empty() && connection_ != nullptr && connection_->await_answer(); }
-    /// When to drive again though nothing has happened.
+    /// When to drive again though nothing has happened. Not when an answer is late: no timer is set for each of them,
+    /// so whoever waits for one drives when it is. See @ref longest_silence.
     boottime::time_point again_at() const noexcept;
+    /// After which a connection that owes an answer is doubted. It is replaced if the server answers on another one.
+    std::chrono::milliseconds longest_silence() const noexcept { return server_.longest_silence; }
     int descriptor() const noexcept { return connection_ == nullptr ? -1 : connection_->descriptor(); }
     short poll_events() const noexcept { return connection_ == nullptr ? short{0} : connection_->poll_events(); }
     /// No answer is out, also none that nobody waits for.
@@ -133,6 +138,8 @@ private:
     void hear(boottime::time_point now);
     void heard(request& one, reply_value answer, boottime::time_point now);
     void lost(boottime::time_point now);
+    void doubt(boottime::time_point now);
+    void believe() noexcept;
     void expire(boottime::time_point now);
     /// Of those that are the channel's own.
     void forget_finished() noexcept;
@@ -156,6 +163,12 @@ private:
     int failures_ = 0;
     /// The present connection has answered something.
     bool proven_ = false;
+    /// Answers are out, and none has come since then.
+    boottime::time_point silent_since_{};
+    std::unique_ptr<probe> probe_;
+    /// When the next one begins, or is driven; never: there is no doubt.
+    boottime::time_point doubt_at_ = core::never;
+    boottime::duration between_probes_{};
 };
 
 }  // namespace redis

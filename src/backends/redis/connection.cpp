@@ -390,6 +390,10 @@ void connection::give_up(std::string why) {
     fail(errc::unavailable, server_.text() + ": " + std::move(why));
 }
 
+void connection::doubt() noexcept {
+    if (server_.sentinels != nullptr) server_.sentinels->forget(place_);
+}
+
 void connection::identify(std::string_view info) {
     constexpr std::string_view field = "run_id:";
     const auto at = info.find(field);

@@ -53,8 +53,10 @@ public:
     /// taken for the next answer. Fails then. @param fresh nothing has been asked yet, so that an error says why
     /// nothing will be answered @return whether there was nothing
     bool expect_silence(bool fresh);
-    /// It answers as one that is no master any more. Fails.
+    /// It is of no use any more, by what it answers or does not. Fails.
     void give_up(std::string why);
+    /// It may be: the next connection asks the sentinels, if there are any, where the master is.
+    void doubt() noexcept;
     /// It has let us in: it finished TLS, or answered a greeting.
     bool was_welcome() const noexcept { return welcome_; }
     /// What has failed it is a server that says more than it is asked.

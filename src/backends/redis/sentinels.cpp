@@ -11,6 +11,14 @@ bool is_same(const server_address& one, const server_address& other) {
     return one.host == other.host && one.port == other.port;
 }
 
+template <typename Number>
+std::optional<Number> number_of(std::string_view text) {
+    Number made{};
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), made);
+    if (read.ec != std::errc() || read.ptr != text.data() + text.size()) return std::nullopt;
+    return made;
+}
+
 }  // namespace
 
 const server& sentinels::in_turn(std::size_t number) const {
@@ -23,15 +31,37 @@ std::optional<server_address> sentinels::known() const {
     return known_;
 }
 
-void sentinels::found(const server_address& where, std::size_t by) {
+bool sentinels::found(const server_address& where, std::optional<std::uint64_t> epoch, std::size_t by,
+                      boottime::time_point now) {
     const std::lock_guard guard(mutex_);
-    known_ = where;
+    if (epoch && *epoch < epoch_) return false;
+    if (epoch) epoch_ = *epoch;
+    confirmed_at_ = now;
     first_ = (first_ + by) % all_.size();
+    name(where);
+    return true;
+}
+
+bool sentinels::agreed(const server_address& where, std::uint64_t epoch, boottime::time_point now) {
+    const std::lock_guard guard(mutex_);
+    if (now < confirmed_at_ + lease_) return false;
+    epoch_ = epoch;
+    confirmed_at_ = now;
+    name(where);
+    return true;
+}
+
+/// @pre the mutex is held
+void sentinels::name(const server_address& where) {
+    known_ = where;
+    if (is_same(named_, where)) return;
+    named_ = where;
+    version_.fetch_add(1, std::memory_order_release);
 }
 
 bool sentinels::have_left(const server_address& where) const {
     const std::lock_guard guard(mutex_);
-    return known_ && !is_same(*known_, where);
+    return !named_.host.empty() && !is_same(named_, where);
 }
 
 void sentinels::forget(const server_address& where) {
@@ -50,11 +80,10 @@ guide::status guide::drive(boottime::time_point now) {
         }
         const auto at = connection_->drive(now, true);
         if (at == connection::status::ready && !asked_) {
-            asked_ = true;
-            connection_->send(format({"SENTINEL", "get-master-addr-by-name", whom_.master()}));
+            ask();
             connection_->drive(now, true);
         }
-        if (asked_ && hear()) return status::found;
+        if (asked_ && hear(now)) return status::found;
         if (connection_ == nullptr) continue;
         if (connection_->now_is() == connection::status::failed) {
             next(connection_->why().text);
@@ -64,33 +93,71 @@ guide::status guide::drive(boottime::time_point now) {
             return status::looking;
         }
     }
-    return status::failed;
+    return most_are_behind(now) ? status::found : status::failed;
+}
+
+void guide::ask() {
+    asked_ = true;
+    has_address_ = false;
+    connection_->send(format({"SENTINEL", "get-master-addr-by-name", whom_.master()}));
+    // It alone tells the epoch; and of the address, the other one knows a little earlier.
+    connection_->send(format({"SENTINEL", "MASTER", whom_.master()}));
 }
 
 /// True when the master is known.
-bool guide::hear() {
-    const reply_value said = connection_->receive();
-    if (said == nullptr) return false;
-    if (is_error(*said)) {
-        const bool unknown = text_of(*said).starts_with("ERR unknown command");
-        next(unknown ? "the server is no sentinel" : secretive_failure_of(text_of(*said)).text);
+bool guide::hear(boottime::time_point now) {
+    while (const reply_value said = connection_->receive()) {
+        if (has_address_) return hear_epoch(*said, now);
+        if (!hear_address(*said)) return false;
+    }
+    return false;
+}
+
+bool guide::hear_address(const redisReply& said) {
+    if (is_error(said)) {
+        const bool unknown = text_of(said).starts_with("ERR unknown command");
+        next(unknown ? "the server is no sentinel" : secretive_failure_of(text_of(said)).text);
         return false;
     }
-    if (!is_array(*said) || size_of(*said) != 2) {
+    if (!is_array(said) || size_of(said) != 2) {
         next("it is not known there");
         return false;
     }
-    const std::string_view port = text_of(element_of(*said, 1));
-    where_.host = text_of(element_of(*said, 0));
-    const auto read = std::from_chars(port.data(), port.data() + port.size(), where_.port);
-    if (where_.host.empty() || read.ec != std::errc() || read.ptr != port.data() + port.size()) {
+    where_.host = text_of(element_of(said, 0));
+    const auto port = number_of<std::uint16_t>(text_of(element_of(said, 1)));
+    if (where_.host.empty() || !port) {
         next("a sentinel's answer is none");
         return false;
     }
-    whom_.found(where_, turn_);
+    where_.port = *port;
+    return has_address_ = true;
+}
+
+bool guide::hear_epoch(const redisReply& said, boottime::time_point now) {
+    std::optional<std::uint64_t> epoch;
+    // A user that may not ask has to believe any of them.
+    for (std::size_t at = 0; is_array(said) && at + 1 < size_of(said); at += 2) {
+        if (text_of(element_of(said, at)) != "config-epoch") continue;
+        epoch = number_of<std::uint64_t>(text_of(element_of(said, at + 1)));
+    }
+    if (!whom_.found(where_, epoch, turn_, now)) {
+        ++are_behind_;
+        if (are_behind_ == 1 || *epoch > behind_epoch_) {
+            behind_ = where_;
+            behind_epoch_ = *epoch;
+        }
+        next("a sentinel names a master that has been replaced: it may be cut off from the others");
+        return false;
+    }
     closing_();
     connection_.reset();
     return true;
+}
+
+/// Once all have been asked.
+bool guide::most_are_behind(boottime::time_point now) {
+    where_ = behind_;
+    return are_behind_ > whom_.count() / 2 && whom_.agreed(where_, behind_epoch_, now);
 }
 
 void guide::next(const std::string& why) {

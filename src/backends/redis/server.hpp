@@ -38,6 +38,8 @@ struct server {
     std::string master_name = {};
     /// It is a node of a cluster, and must be this one; null: it is none.
     std::shared_ptr<node_identity> identity = {};
+    /// An answer that takes longer is of no use any more, and the connection may be dead.
+    std::chrono::milliseconds longest_silence{3000};
 
     /// For messages: "127.0.0.1:6379", "unix:/run/redis.sock".
     std::string text() const;

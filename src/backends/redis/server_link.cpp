@@ -47,7 +47,9 @@ private:
 
     core::progress look(boottime::time_point now) {
         if (go_on(now)) return {true, core::never};
-        return {false, channel_.again_at()};
+        // By then an answer is late, and driving the channel has it see to that.
+        const auto late_at = now + channel_.longest_silence();
+        return {false, std::min<boottime::time_point>(channel_.again_at(), late_at)};
     }
     void submit(request& one) override {
         const auto now = boottime::now();
@@ -87,9 +89,18 @@ public:
         request_.asker = on_progress_;
         heard_ = false;
         channel_->submit(request_, began_);
-        return {false, core::never};
+        late_at_ = began_ + channel_->longest_silence();
+        return {false, late_at_};
     }
-    core::progress advance() override { return {go_on(boottime::now()), core::never}; }
+    core::progress advance() override {
+        const auto now = boottime::now();
+        if (go_on(now)) return {true, core::never};
+        if (now >= late_at_) {
+            channel_->doubt();
+            late_at_ = now + channel_->longest_silence();
+        }
+        return {false, late_at_};
+    }
     void request_cancel() override { channel_->give_up_unsent(request_); }
     bool reusable() const noexcept override { return heard_ && extra_ == nullptr; }
     bool is_shared() const noexcept override { return true; }
@@ -115,6 +126,7 @@ private:
     const std::shared_ptr<channel_pool> confirmers_;
     std::shared_ptr<shared_channel> confirmer_;
     core::notifier* on_progress_ = nullptr;
+    boottime::time_point late_at_{};
     /// Nothing of the first request is out.
     bool heard_ = true;
 };

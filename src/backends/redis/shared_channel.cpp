@@ -118,6 +118,10 @@ void shared_channel::keep(std::shared_ptr<request> one, boottime::time_point unt
     channel_->keep(std::move(one), until);
 }
 
+void shared_channel::doubt() {
+    seat_->post();
+}
+
 void shared_channel::run() {
     const std::lock_guard guard(mutex_);
     const bool read = seat_->begin_work();

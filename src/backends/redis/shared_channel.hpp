@@ -45,7 +45,9 @@ public:
     /// Its answer is on its way over the connection that it was first sent over.
     bool is_out(const request& one) const;
     bool is_settled(const request& one) const override;
-    /// See @ref channel.
+    /// An answer is late: see @ref channel, as for the others.
+    void doubt();
+    std::chrono::milliseconds longest_silence() const noexcept { return server_->longest_silence; }
     void keep(std::shared_ptr<request> one, boottime::time_point until);
 
 private:

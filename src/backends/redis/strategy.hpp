@@ -73,7 +73,8 @@ private:
                                   bool news_come) const;
 
     const options options_;
-    /// An owner's id, in which only the digits are to be filled in. Begins with machine and process, for those who look.
+    /// An owner's id, in which only the digits are to be filled in. Begins with machine and process, for those who
+    /// look.
     const std::string owner_form_;
     const std::string channel_prefix_;
     const std::string expiry_;

@@ -1,3 +1,4 @@
+#include <backends/redis/sentinels.hpp>
 #include <backends/redis/slots.hpp>
 #include <backends/redis/subscriber.hpp>
 
@@ -99,6 +100,18 @@ void subscriber::remove(const std::string& channel, core::notifier& listener) no
     }
 }
 
+bool subscriber::works() const noexcept {
+    if (!works_.load(std::memory_order_acquire)) return false;
+    if (server_->sentinels == nullptr || server_->sentinels->version() == of_version_) return true;
+    // Nothing need come any more from a master that has been replaced, and one that hangs never ends its connections.
+    try {
+        seat_->post();
+    } catch (...) {
+        // Whoever asks next tries again.
+    }
+    return false;
+}
+
 void subscriber::run() {
     const std::lock_guard guard(mutex_);
     const bool read = seat_->begin_work();
@@ -147,7 +160,9 @@ void subscriber::drive(boottime::time_point now, bool read) {
         if (listening_ == 0 || forbidden_ || now < pause_until_) return;
         connection_ = std::make_unique<connection>(*server_, *names_, name_news_.get(), [this] { seat_->let_go(); });
     }
+    const unsigned version = server_->sentinels == nullptr ? 0 : server_->sentinels->version();
     const auto found = connection_->drive(now, read);
+    if (found == connection::status::ready) of_version_ = version;
     hear();
     if (found == connection::status::ready && !ready_) {
         ready_ = true;

@@ -55,7 +55,7 @@ public:
     void wait_on_caller(core::parker& self, boottime::time_point until);
 
     /// Messages come, as far as we know.
-    bool works() const noexcept { return works_.load(std::memory_order_acquire); }
+    bool works() const noexcept;
 
 private:
     class name_news;
@@ -92,6 +92,8 @@ private:
     const std::shared_ptr<observer> observer_;
     const unsigned generation_ = core::fork_generation();
     std::atomic<bool> works_{false};
+    /// Up to which one of the sentinels' versions it was seen to listen to the right master.
+    std::atomic<unsigned> of_version_{0};
 
     std::mutex mutex_;
     boost::asio::any_io_executor executor_;

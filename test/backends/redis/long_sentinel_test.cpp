@@ -2,6 +2,7 @@
 #include <support/attempt.hpp>
 #include <support/certificates.hpp>
 #include <support/competitors.hpp>
+#include <support/loopback.hpp>
 #include <support/redis_sentinels.hpp>
 
 #include <holdfast/backends/redis.hpp>
@@ -9,6 +10,8 @@
 #include <gtest/gtest.h>
 
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -20,6 +23,41 @@ using fakes::attempt;
 using fakes::style;
 using test::redis_sentinels;
 using test::redis_server;
+
+/// One that has been cut off from the others since the beginning. Not a real one, which learns from what waits for it.
+class stale_sentinel {
+public:
+    explicit stale_sentinel(std::uint16_t names) {
+        const test::loopback_listener made = test::listen_on_loopback(16);
+        listener_ = made.descriptor;
+        port_ = made.port;
+        const std::string port = std::to_string(names);
+        const std::string address = "*2\r\n$9\r\n127.0.0.1\r\n$" + std::to_string(port.size()) + "\r\n" + port + "\r\n";
+        const std::string epoch = "*2\r\n$12\r\nconfig-epoch\r\n$1\r\n0\r\n";
+        thread_ = std::thread([this, answer = address + epoch] {
+            for (int one = 0; (one = ::accept(listener_, nullptr, nullptr)) >= 0; ::close(one)) {
+                char chunk[4096];
+                while (::recv(one, chunk, sizeof chunk, 0) > 0) {
+                    (void)!::send(one, answer.data(), answer.size(), MSG_NOSIGNAL);
+                }
+            }
+        });
+    }
+    stale_sentinel(const stale_sentinel&) = delete;
+    stale_sentinel& operator=(const stale_sentinel&) = delete;
+    ~stale_sentinel() {
+        ::shutdown(listener_, SHUT_RDWR);
+        thread_.join();
+        ::close(listener_);
+    }
+
+    std::uint16_t port() const noexcept { return port_; }
+
+private:
+    int listener_ = -1;
+    std::uint16_t port_ = 0;
+    std::thread thread_;
+};
 
 class redis_sentinel : public testing::TestWithParam<style> {
 protected:
@@ -102,6 +140,63 @@ TEST_P(redis_sentinel, is_followed_when_the_master_dies_under_load) {
     group.server(0).start();
     attempt how = acquire(holder.make_lock("name"), 20s);
     EXPECT_FALSE(how.code) << how.diag.message;
+}
+
+TEST_P(redis_sentinel, is_followed_when_the_master_hangs) {
+    redis_sentinels group;
+    const provider locks = redis::make_provider(options_for(group));
+    attempt kept = acquire(locks.make_lock("kept"), 5s);
+    ASSERT_FALSE(kept.code) << kept.diag.message;
+    const auto lost = kept.handle.lost_token();
+    fakes::pending_acquire waiter(handlers_, GetParam(), locks.make_lock("kept"), 60s);
+    ASSERT_TRUE(fakes::eventually([&] {
+        return group.server(0)({"PUBSUB", "NUMSUB", "holdfast:1:0:kept"}).elements[1].integer == 1;
+    }));
+    test::redis_client(group.server(0).socket_path())({"WAIT", "2", "5000"});
+    const std::uint16_t first = group.master();
+    // Its kernel goes on taking what it is sent: no connection ever ends.
+    group.server(0).signal(SIGSTOP);
+    const auto stopped = boottime::now();
+    attempt next = acquire(locks.make_lock("name"), 15s);
+    EXPECT_FALSE(next.code) << next.diag.message;
+    EXPECT_NE(group.master(), first);
+    EXPECT_TRUE(fakes::eventually([&] { return kept.handle.valid_until() > stopped + 12s; })) << "not renewed";
+    EXPECT_FALSE(lost.stop_requested());
+    EXPECT_FALSE(release(std::move(kept.handle)).code);
+    const auto released = boottime::now();
+    attempt had = waiter.get();
+    EXPECT_FALSE(had.code) << had.diag.message;
+    std::printf(
+        "%s: a waiter has it %lld ms after its release at the new master\n", fakes::name_of(GetParam()),
+        static_cast<long long>(std::chrono::ceil<std::chrono::milliseconds>(boottime::now() - released).count()));
+    // The old one still takes itself for the master.
+    group.server(0).signal(SIGCONT);
+    EXPECT_EQ(acquire(locks.make_lock("name"), 50ms).code, errc::timed_out);
+}
+
+TEST_P(redis_sentinel, is_not_led_back_by_a_sentinel_that_knows_of_no_failover) {
+    redis_sentinels group;
+    redis::options opts = options_for(group);
+    // As a partition does it: the old master and one sentinel on one side, and the clients on both.
+    const std::uint16_t old_master = group.server(0).port();
+    const stale_sentinel stale(old_master);
+    opts.servers.back().port = stale.port();
+    const provider first = redis::make_provider(opts);
+    const provider second = redis::make_provider(opts);
+    group.server(0).signal(SIGSTOP);
+    ASSERT_TRUE(fakes::eventually([&] { return group.master() != old_master; }, 30s)) << "no failover";
+    attempt held = acquire(first.make_lock("name"), 20s);
+    ASSERT_FALSE(held.code) << held.diag.message;
+    ASSERT_EQ(acquire(second.make_lock("name"), 3s).code, errc::timed_out);
+    const std::uint16_t new_master = group.master();
+    for (std::size_t each = 0; each < 3; ++each) group.kill_sentinel(each);
+    group.server(0).signal(SIGCONT);
+    ASSERT_EQ(test::redis_client("127.0.0.1", old_master)({"ROLE"}).elements[0].text, "master");
+    test::redis_client("127.0.0.1", new_master)({"CLIENT", "KILL", "TYPE", "normal"});
+    attempt refused = acquire(second.make_lock("name"), 3s);
+    EXPECT_EQ(refused.code, errc::unavailable) << refused.code.message() << ": two holders";
+    EXPECT_NE(refused.diag.message.find("replaced"), std::string::npos) << refused.diag.message;
+    EXPECT_EQ(test::redis_client("127.0.0.1", old_master)({"EXISTS", "name"}).integer, 0);
 }
 
 TEST_P(redis_sentinel, an_asynchronous_failover_loses_what_replicas_did_not_have) {

@@ -354,5 +354,45 @@ TEST_P(redis_lost_answers, one_server_under_two_addresses_has_one_vote) {
     EXPECT_TRUE(fakes::eventually([&] { return server(1)({"EXISTS", "name"}).integer == 0; }));
 }
 
+/// What a firewall or a proxy that has forgotten them makes of connections.
+class redis_silence : public testing::TestWithParam<style> {
+protected:
+    redis_silence() {
+        options_.servers.front().port = proxy_.port();
+        options_.expiry = 4s;
+        options_.min_validity = 3s;
+        options_.extension_cadence = 500ms;
+    }
+
+    redis_server server_;
+    tcp_proxy proxy_{server_.port()};
+    redis::options options_;
+    fakes::handler_thread handlers_;
+};
+
+INSTANTIATE_TEST_SUITE_P(styles, redis_silence, testing::Values(style::sync, style::async),
+                         [](const auto& which) { return fakes::name_of(which.param); });
+
+TEST_P(redis_silence, of_all_connections_costs_no_lock_and_is_over_soon) {
+    const provider locks = redis::make_provider(options_);
+    attempt kept = fakes::acquire(handlers_, GetParam(), locks.make_lock("kept"), 5s);
+    ASSERT_FALSE(kept.code) << kept.diag.message;
+    ASSERT_FALSE(fakes::acquire(handlers_, GetParam(), locks.make_lock("other"), 5s).code);
+    const auto lost = kept.handle.lost_token();
+    proxy_.silence();
+    const auto before = boottime::now();
+    // Its answer is late after a second, and so is that of the renewal.
+    attempt next = fakes::acquire(handlers_, GetParam(), locks.make_lock("next"), 4s);
+    EXPECT_FALSE(next.code) << next.diag.message;
+    EXPECT_TRUE(fakes::eventually([&] { return kept.handle.valid_until() > before + options_.expiry; }))
+        << "not renewed";
+    EXPECT_FALSE(lost.stop_requested());
+    EXPECT_EQ(kept.handle.state(), held_state::held);
+    EXPECT_EQ(server_({"EXISTS", "kept"}).integer, 1);
+    attempt released = fakes::release(GetParam(), std::move(kept.handle));
+    EXPECT_FALSE(released.code) << released.code.message();
+    EXPECT_LT(released.took, 1s);
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -2,6 +2,7 @@
 #include <support/attempt.hpp>
 #include <support/loopback.hpp>
 #include <support/redis_server.hpp>
+#include <support/tcp_proxy.hpp>
 
 #include <backends/redis/leftovers.hpp>
 #include <backends/redis/sentinels.hpp>
@@ -15,6 +16,8 @@
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <thread>
 
 namespace holdfast::redis {
@@ -22,6 +25,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::redis_server;
+using test::tcp_proxy;
 
 server server_at(const redis_server& real) {
     server made;
@@ -83,8 +87,8 @@ TEST(redis_channel, leaves_a_master_that_answers_when_another_one_is_known) {
     const auto address = [](const redis_server& of) { return server_at(of).address; };
     server group;
     group.master_name = "shop";
-    group.sentinels = std::make_shared<sentinels>("shop", std::vector<server>(1));
-    group.sentinels->found(address(old_master), 0);
+    group.sentinels = std::make_shared<sentinels>("shop", std::vector<server>(1), 30s);
+    group.sentinels->found(address(old_master), std::nullopt, 0, boottime::now());
     resolver names;
     channel over(group, names);
     request first;
@@ -94,7 +98,7 @@ TEST(redis_channel, leaves_a_master_that_answers_when_another_one_is_known) {
     EXPECT_EQ(old_master({"GET", "name"}).text, "first");
 
     // One that is idle sends nothing there any more.
-    group.sentinels->found(address(new_master), 0);
+    group.sentinels->found(address(new_master), std::nullopt, 0, boottime::now());
     request second;
     second.first = format({"SET", "name", "second"});
     over.submit(second, boottime::now());
@@ -111,10 +115,71 @@ TEST(redis_channel, leaves_a_master_that_answers_when_another_one_is_known) {
     ASSERT_TRUE(third.sent);
     std::this_thread::sleep_for(20ms);
     over.await_answer();
-    group.sentinels->found(address(old_master), 0);
+    group.sentinels->found(address(old_master), std::nullopt, 0, boottime::now());
     drive(over, third);
     ASSERT_NE(third.answer, nullptr) << third.why.text;
     EXPECT_EQ(text_of(*third.answer), "first");
+}
+
+class redis_silent_channel : public testing::Test {
+protected:
+    explicit redis_silent_channel() { to_.longest_silence = 200ms; }
+
+    redis_server real_;
+    tcp_proxy proxy_{real_.port()};
+    server to_ = [this] {
+        server made = server_at(real_);
+        made.address.port = proxy_.port();
+        return made;
+    }();
+    resolver names_;
+};
+
+TEST_F(redis_silent_channel, leaves_a_connection_that_is_dead_without_a_word) {
+    channel over(to_, names_);
+    request first;
+    first.first = format({"SET", "name", "first"});
+    over.submit(first, boottime::now());
+    drive(over, first);
+    proxy_.silence();
+    request second;
+    second.first = format({"GET", "name"});
+    const auto began = boottime::now();
+    over.submit(second, began);
+    drive(over, second);
+    ASSERT_NE(second.answer, nullptr) << second.why.text;
+    EXPECT_EQ(text_of(*second.answer), "first");
+    EXPECT_EQ(second.losses, 1);
+    EXPECT_GE(boottime::now() - began, to_.longest_silence) << "whoever is a little late is not dead";
+}
+
+TEST_F(redis_silent_channel, keeps_the_connection_to_a_server_that_is_stopped) {
+    channel over(to_, names_);
+    request first;
+    first.first = format({"SET", "name", "first"});
+    over.submit(first, boottime::now());
+    drive(over, first);
+    real_.signal(SIGSTOP);
+    request second;
+    second.first = format({"GET", "name"});
+    over.submit(second, boottime::now());
+    const auto until = boottime::now() + 2s;
+    while (boottime::now() < until) {
+        over.drive(boottime::now(), true);
+        EXPECT_FALSE(second.done);
+        std::this_thread::sleep_for(1ms);
+    }
+    EXPECT_LT(over.again_at(), core::never) << "it is not looked whether the server has come back elsewhere";
+    real_.signal(SIGCONT);
+    drive(over, second);
+    ASSERT_NE(second.answer, nullptr) << second.why.text;
+    // What is sent over another connection may be carried out before what was sent over this one.
+    EXPECT_EQ(second.losses, 0);
+    EXPECT_EQ(over.again_at(), core::never);
+    const std::string said = real_({"INFO", "stats"}).text;
+    const auto at = said.find("total_connections_received:");
+    ASSERT_NE(at, std::string::npos);
+    EXPECT_LE(std::stoi(said.substr(said.find(':', at) + 1)), 10) << "a stopped server is asked all the time";
 }
 
 /// Answers one connection's commands with these, one after the other.
@@ -167,6 +232,55 @@ TEST(redis_channel, doubts_what_was_sent_to_a_server_that_had_greeted) {
         EXPECT_EQ(one.why.code, errc::protocol) << one.why.text;
         EXPECT_EQ(one.sent, greets);
     }
+}
+
+/// What a sentinel answers to both of a guide's questions.
+std::string naming(int port, const char* epoch) {
+    return format({"127.0.0.1", std::to_string(port)}) + format({"name", "shop", "config-epoch", epoch});
+}
+
+/// Asks sentinels, one after the other, when it is known that the fifth configuration names port 7001.
+/// @param ago when that was confirmed last
+/// @return the port that they lead to; unset: to none
+std::optional<std::uint16_t> guided_by(const std::vector<std::string>& answers, std::chrono::seconds ago = 1s) {
+    std::vector<std::unique_ptr<scripted>> all;
+    std::vector<server> addresses;
+    for (const std::string& each : answers) {
+        all.push_back(std::make_unique<scripted>(std::vector<std::string>{each}));
+        server& made = addresses.emplace_back();
+        made.address.host = "127.0.0.1";
+        made.address.port = all.back()->port();
+    }
+    sentinels known("shop", addresses, 30s);
+    server_address before;
+    before.host = "127.0.0.1";
+    before.port = 7001;
+    known.found(before, 5, 0, boottime::now() - ago);
+    resolver names;
+    guide one(known, names, nullptr, [] {});
+    guide::status how = guide::status::looking;
+    fakes::eventually([&] { return (how = one.drive(boottime::now())) != guide::status::looking; });
+    if (how != guide::status::found) return std::nullopt;
+    EXPECT_EQ(known.known()->port, one.where().port);
+    return one.where().port;
+}
+
+constexpr const char* busy = "-ERR busy\r\n";
+
+TEST(redis_guide, is_not_led_back_by_a_sentinel_that_is_cut_off_from_the_others) {
+    EXPECT_EQ(guided_by({naming(7000, "4"), naming(7001, "5"), naming(7001, "5")}), 7001);
+    EXPECT_EQ(guided_by({naming(7000, "4"), naming(7002, "6"), busy}), 7002);
+    EXPECT_EQ(guided_by({naming(7000, "4"), busy, busy}), std::nullopt);
+}
+
+TEST(redis_guide, believes_most_of_the_sentinels_when_they_have_been_set_up_anew) {
+    const std::vector<std::string> anew{naming(7003, "1"), naming(7002, "0"), busy};
+    EXPECT_EQ(guided_by(anew, 31s), 7003) << "the later of them knows better";
+    EXPECT_EQ(guided_by(anew, 29s), std::nullopt) << "somebody may still have a lock at the one that was known";
+}
+
+TEST(redis_guide, believes_a_sentinel_that_may_not_tell_the_epoch) {
+    EXPECT_EQ(guided_by({format({"127.0.0.1", "7002"}) + "-NOPERM this user has no permissions\r\n"}), 7002);
 }
 
 }  // namespace
