@@ -12,6 +12,16 @@ constexpr std::size_t most_idle = 16;
 class direct_link final : public server_link {
 public:
     direct_link(redis_backend& owner, const server& to, resolver& names) : server_link(owner), channel_(to, names) {}
+    ~direct_link() override {
+        if (!request_.sent || request_.done || core::fork_generation() != generation_) return;
+        channel_.hush();
+        channel_.forget(request_);
+        leave_release([this](std::string text, const script& which) {
+            const auto now = boottime::now();
+            channel_.submit_detached(std::move(text), which, nullptr, now);
+            channel_.drive(now, false);
+        });
+    }
 
     core::progress start(const core::command& cmd, core::notifier& on_progress) override {
         if (!begin(cmd)) return {true, core::never};
@@ -65,6 +75,7 @@ private:
     }
 
     own_channel channel_;
+    const unsigned generation_ = core::fork_generation();
     /// `await_answer` has.
     bool has_read_ = false;
 };
@@ -75,7 +86,11 @@ public:
         : server_link(owner), channel_(std::move(over)), confirmers_(std::move(confirmers)) {}
     ~shared_link() override {
         // The channel knows nothing any more of what was seen to be done.
-        if (!heard_) channel_->forget(request_);
+        if (!heard_ && channel_->forget(request_)) {
+            leave_release([this](std::string text, const script& which) {
+                channel_->submit_detached(std::move(text), which, nullptr);
+            });
+        }
         if (extra_ == nullptr) return;
         channel_->forget(extra_->give_back);
         if (confirmer_ == nullptr) return;
@@ -178,6 +193,15 @@ bool server_link::go_on(boottime::time_point now) {
     // Then the core sees to it.
     if (back.result != verdict::released && back.result != verdict::not_held) reply_.result = verdict::link_lost;
     return true;
+}
+
+void server_link::leave_release(const std::function<void(std::string, const script&)>& send) noexcept {
+    if (command_.what != verb::release) return;
+    try {
+        send(std::move(request_.first), *request_.first_script);
+    } catch (...) {
+        // Then it is as if the connection had been lost as well.
+    }
 }
 
 bool server_link::news_come() const {

@@ -37,6 +37,13 @@ protected:
         return made;
     }
     provider locks() const { return redis::make_provider(options()); }
+    /// What these leave behind is there for longer than any test waits.
+    provider lasting_locks() const {
+        redis::options made = options();
+        made.expiry = 60s;
+        made.min_validity = 59s;
+        return redis::make_provider(made);
+    }
 
     attempt acquire(const lock& one, timeout limit) { return fakes::acquire(handlers_, GetParam(), one, limit); }
     static attempt release(lock_handle held) { return fakes::release(GetParam(), std::move(held)); }
@@ -126,7 +133,7 @@ TEST_P(redis_quorum, a_majority_lost_while_held_is_a_loss) {
 
 TEST_P(redis_quorum, one_stopped_server_is_not_waited_for) {
     have(3);
-    const provider all = locks();
+    const provider all = lasting_locks();
     server(1).signal(SIGSTOP);
     for (int round = 0; round < 20; ++round) {
         attempt how = acquire(all.make_lock("name"), 5s);
@@ -143,7 +150,7 @@ TEST_P(redis_quorum, one_stopped_server_is_not_waited_for) {
 
 TEST_P(redis_quorum, a_majority_of_stopped_servers_ends_in_time) {
     have(3);
-    const provider all = locks();
+    const provider all = lasting_locks();
     server(0).signal(SIGSTOP);
     server(1).signal(SIGSTOP);
     const attempt how = acquire(all.make_lock("name"), timeout::zero());
