@@ -230,7 +230,7 @@ void channel::heard(request& one, reply_value answer, boottime::time_point now) 
             waiting_.push_front(&one);
             return;
         }
-        failure why = failure_of(text);
+        failure why = connection_->failure_from(text);
         why.text = server_.text() + ": " + why.text;
         if (one.routed) {
             one.refusal = std::move(answer);

@@ -114,7 +114,7 @@ failure secretive_failure_of(std::string_view text) {
     const std::string_view word = text.substr(0, text.find(' '));
     const bool is_code =
         !word.empty() && word.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") == std::string_view::npos;
-    return meaning_of(text, is_code && word.size() < 20 ? word : "an error");
+    return meaning_of(cause_of(text), is_code && word.size() < 20 ? word : "an error");
 }
 
 connection::connection(const server& to, resolver& names, core::notifier* on_name_found, std::function<void()> closing)
@@ -362,7 +362,7 @@ bool connection::has_moved() {
 /// Whoever has its address by now does not know of any lock.
 void connection::check_node(const redisReply& said) {
     if (is_error(said)) {
-        const failure why = failure_of(text_of(said));
+        const failure why = failure_from(text_of(said));
         // A user that may not ask, or a server that cannot be asked, has to be taken for the one that is meant.
         const bool may_not = text_of(said).starts_with("NOPERM");
         const bool is_said = why.transient || why.code == errc::permission || why.code == errc::unsupported;
@@ -503,11 +503,22 @@ bool connection::fill(int flags) {
 
 reply_value connection::receive() {
     try {
-        return in_.next();
+        reply_value said = in_.next();
+        if (said != nullptr && stage_ == stage::open && !is_error(*said)) has_served_ = true;
+        return said;
     } catch (const error& wrong) {
         fail(errc::protocol, server_.text() + ": " + wrong.diag().message, false);
         return nullptr;
     }
+}
+
+/// What is no Redis may speak before it is asked: then that is taken for the answer to the login, and the answer to the
+/// login, with the password in it, for that to something else.
+failure connection::failure_from(std::string_view text) const {
+    // Whoever says so is a Redis, and it tells which command it is that the user may not use.
+    const bool is_known = text.starts_with("NOPERM");
+    const bool perhaps_to_login = !is_known && (!has_served_ || text.find("AUTH") != std::string_view::npos);
+    return server_.password && perhaps_to_login ? secretive_failure_of(text) : failure_of(text);
 }
 
 bool connection::expect_silence(bool fresh) {
@@ -515,7 +526,7 @@ bool connection::expect_silence(bool fresh) {
     const reply_value said = receive();
     if (failure_.code == errc::protocol) return false;
     if (fresh && said != nullptr && is_error(*said)) {
-        const failure why = failure_of(text_of(*said));
+        const failure why = failure_from(text_of(*said));
         fail(why.code, server_.text() + ": " + why.text, why.transient);
         return false;
     }

@@ -49,6 +49,8 @@ public:
     void send(std::string_view bytes) { (tls_ == nullptr ? out_ : plain_) += bytes; }
     /// The next reply that is there, or null. May find that the connection has failed.
     reply_value receive();
+    /// What an error reply amounts to that came here; in the server's words unless they may repeat our password.
+    failure failure_from(std::string_view text) const;
     /// To be called when no reply is awaited: whatever has been said all the same belongs to nothing, and would be
     /// taken for the next answer. Fails then. @param fresh nothing has been asked yet, so that an error says why
     /// nothing will be answered @return whether there was nothing
@@ -140,6 +142,8 @@ private:
     std::string out_;
     std::size_t written_ = 0;
     bool heard_ = false;
+    /// It has answered what it was asked after the greetings, and not with an error.
+    bool has_served_ = false;
     /// Reads without MSG_DONTWAIT wait, up to `longest_sleep`.
     bool may_sleep_ = false;
     reply_reader in_;

@@ -245,7 +245,7 @@ void subscriber::heard_config(const redisReply& said) {
 void subscriber::heard_error(const redisReply& said) {
     const subscription asked = out_.empty() ? subscription{} : out_.front();
     if (!out_.empty()) out_.pop_front();
-    const failure why = failure_of(text_of(said));
+    const failure why = connection_->failure_from(text_of(said));
     if (!asked.sharded.empty() && text_of(said).starts_with("ERR unknown command")) {
         // Before Redis 7 all nodes hear what one of them is told. Every other sharded one is answered in the same way.
         if (std::exchange(sharded_, false)) subscribe_all(false);

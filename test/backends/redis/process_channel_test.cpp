@@ -283,5 +283,69 @@ TEST(redis_guide, believes_a_sentinel_that_may_not_tell_the_epoch) {
     EXPECT_EQ(guided_by({format({"127.0.0.1", "7002"}) + "-NOPERM this user has no permissions\r\n"}), 7002);
 }
 
+TEST(redis_channel, does_not_repeat_a_password_that_it_is_told) {
+    const std::string told = "-ERR unknown command 'AUTH', with args beginning with: 'bob' 'topsecret'\r\n";
+    const std::vector<std::string> rows[] = {
+        // Who speaks first has answered AUTH before he hears it.
+        {"+OK ready\r\n" + told},
+        {"+OK ready\r\n", told},
+        {"+OK ready\r\n", "-ERR unknown command 'bob' 'topsecret'\r\n"},
+        {"+OK ready\r\n", "+OK to serve\r\n", told},
+    };
+    for (const auto& answers : rows) {
+        const scripted odd(answers);
+        server to;
+        to.address.host = "127.0.0.1";
+        to.address.port = odd.port();
+        to.user = "bob";
+        to.password = "topsecret";
+        resolver names;
+        channel over(to, names);
+        std::string why;
+        for (int round = 0; round < 2 && why.empty(); ++round) {
+            request one;
+            one.first = format({"SET", "name", "id"});
+            over.submit(one, boottime::now());
+            drive(over, one);
+            why = one.why.text;
+        }
+        EXPECT_NE(why, "");
+        EXPECT_EQ(why.find("topsecret"), std::string::npos) << why;
+    }
+}
+
+TEST(redis_channel, does_not_repeat_a_password_to_a_node_of_a_cluster) {
+    const scripted odd({"+OK ready\r\n-NOAUTH 'bob' 'topsecret'\r\n"});
+    server to;
+    to.address.host = "127.0.0.1";
+    to.address.port = odd.port();
+    to.user = "bob";
+    to.password = "topsecret";
+    to.identity = std::make_shared<node_identity>();
+    resolver names;
+    channel over(to, names);
+    request one;
+    one.first = format({"SET", "name", "id"});
+    over.submit(one, boottime::now());
+    drive(over, one);
+    EXPECT_EQ(one.why.code, errc::permission);
+    EXPECT_EQ(one.why.text.find("topsecret"), std::string::npos) << one.why.text;
+}
+
+TEST(redis_channel, tells_in_full_what_a_user_may_not_do) {
+    const redis_server real;
+    real({"ACL", "SETUSER", "ann", "on", ">secret", "~*", "+@all", "-set"});
+    server to = server_at(real);
+    to.user = "ann";
+    to.password = "secret";
+    resolver names;
+    channel over(to, names);
+    request one;
+    one.first = format({"SET", "name", "id"});
+    over.submit(one, boottime::now());
+    drive(over, one);
+    EXPECT_NE(one.why.text.find("'set'"), std::string::npos) << one.why.text;
+}
+
 }  // namespace
 }  // namespace holdfast::redis
