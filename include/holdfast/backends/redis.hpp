@@ -64,7 +64,8 @@ struct options {
     /// What must be left of the expiry when an acquire succeeds; more than zero, less than @ref expiry. Zero: nine
     /// tenths of the expiry.
     std::chrono::milliseconds min_validity = std::chrono::milliseconds(0);
-    /// Time between renewals; less than @ref min_validity. Zero: a third of it.
+    /// Time between renewals; less than @ref min_validity, and at most @ref expiry less 2 % of it and 4 ms, since a
+    /// lock ends 1 % and 2 ms before its key. Zero: a third of min_validity.
     std::chrono::milliseconds extension_cadence = std::chrono::milliseconds(0);
     /// The bounds of the time between tries where no news of releases can come: holders that use .NET, servers that
     /// forbid publishing. Drawn at random, as .NET does. Ten times as seldom where news do come.

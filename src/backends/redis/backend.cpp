@@ -1,6 +1,7 @@
 #include <backends/redis/backend.hpp>
 #include <backends/redis/cluster_link.hpp>
 #include <backends/redis/cluster_news.hpp>
+#include <backends/redis/options.hpp>
 #include <backends/redis/quorum_link.hpp>
 #include <backends/redis/sentinels.hpp>
 #include <backends/redis/server_link.hpp>
@@ -105,8 +106,7 @@ redis_backend::redis_backend(const options& opts)
     traits_.announces = true;
     traits_.links_reconnect = true;
     traits_.reply_grace = longest_silence_of(opts);
-    // For clocks that do not run alike, as Redlock has it: a hundredth, and what one millisecond may be rounded to.
-    traits_.lease_margin = opts.expiry / 100 + std::chrono::milliseconds(2);
+    traits_.lease_margin = lease_margin(opts.expiry);
     traits_.renewal_cadence = opts.extension_cadence;
 
     capabilities_.lock = capabilities_.reader_writer_lock = capabilities_.semaphore = true;

@@ -129,6 +129,14 @@ options checked(const options& opts) {
     }
     if (made.extension_cadence < milliseconds(0)) refuse("'extension_cadence' is more than zero");
     if (made.extension_cadence >= made.min_validity) refuse("'extension_cadence' must be less than 'min_validity'");
+    // As long again as the margin: whoever renews when the lock is over has lost it.
+    const milliseconds margin = lease_margin(made.expiry);
+    if (made.extension_cadence > made.expiry - 2 * margin) {
+        const auto written = [](milliseconds time) { return std::to_string(time.count()) + "ms"; };
+        refuse("'extension_cadence' leaves no time for a renewal: with an 'expiry' of " + written(made.expiry) +
+               " a lock ends after " + written(made.expiry - margin) + ", so it is at most " +
+               written(made.expiry - 2 * margin));
+    }
     if (made.min_busy_wait < milliseconds(0)) refuse("'min_busy_wait' is not negative");
     if (made.max_busy_wait < made.min_busy_wait) refuse("'max_busy_wait' is not less than 'min_busy_wait'");
     if (made.max_busy_wait <= milliseconds(0)) refuse("'max_busy_wait' is more than zero");

@@ -122,6 +122,22 @@ TEST(redis_options, have_the_defaults_of_dotnet) {
     EXPECT_EQ(made.replica_timeout, 1s);
 }
 
+TEST(redis_options, leave_time_for_a_renewal_and_may_be_all_that_dotnet_can_use) {
+    for (const char* text : {
+             // What is next to the defaults' bounds, from the least expiry to the greatest.
+             "redis://h?extension_cadence=26999ms",
+             "redis://h?expiry=100ms&extension_cadence=89ms",
+             "redis://h?expiry=2147483647ms&extension_cadence=1932735281ms",
+             "redis://h?min_validity=29900ms&extension_cadence=29s",
+             "redis://h?min_validity=29999ms",
+             "redis://h?min_validity=10ms",
+             "redis://h?expiry=5s&min_validity=4990ms&extension_cadence=4896ms",
+         }) {
+        const options made = from(text);
+        EXPECT_LE(made.extension_cadence + 2 * lease_margin(made.expiry), made.expiry) << text;
+    }
+}
+
 TEST(redis_url, is_refused_with_what_would_be_right) {
     const struct {
         const char* url;
@@ -156,6 +172,8 @@ TEST(redis_url, is_refused_with_what_would_be_right) {
         {"redis://h?expiry=99999999m", "from 0 to"},
         {"redis://h?expiry=1s&min_validity=1s", "less than 'expiry'"},
         {"redis://h?min_validity=9s&extension_cadence=9s", "less than 'min_validity'"},
+        {"redis://h?expiry=5s&min_validity=4990ms&extension_cadence=4980ms", "at most 4896ms"},
+        {"redis://h?expiry=100ms&min_validity=99ms&extension_cadence=95ms", "at most 94ms"},
         {"redis://h?min_busy_wait=1s", "not less than 'min_busy_wait'"},
         {"redis://h?min_busy_wait=0s&max_busy_wait=0s", "more than zero"},
         {"redis://h?connect_timeout=0s", "more than zero"},
