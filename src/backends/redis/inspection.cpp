@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -112,35 +114,105 @@ lock_entry entry_of(const std::string& key, const char* access, std::string_view
     return made;
 }
 
-/// What stands at @p key, if it can be one of our locks. @param certain an id of another form is one as well
-void look_at(questioner& server, const std::string& key, bool certain, std::vector<lock_entry>& found) {
-    const auto known = [certain](std::string_view id) {
-        std::string machine;
-        std::string process;
-        return certain || take_apart(id, machine, process);
-    };
-    const std::string type = server.text({"TYPE", key});
-    if (type == "string") {
-        const std::string id = server.text({"GET", key});
-        if (!known(id)) return;
-        found.push_back(entry_of(key, "exclusive", id, server.number({"PTTL", key})));
-    } else if (type == "set" && ends_with(key, ".readers")) {
-        const long long remaining = server.number({"PTTL", key});
-        for (const std::string& id : server.texts({"SMEMBERS", key})) {
-            if (known(id)) found.push_back(entry_of(key, "read", id, remaining));
-        }
-    } else if (type == "zset") {
-        const auto time = server.texts({"TIME"});
-        const auto members = server.texts({"ZRANGE", key, "0", "-1", "WITHSCORES"});
-        if (time.size() < 2) return;
-        const double now = std::strtod(time[0].c_str(), nullptr) * 1000 + std::strtod(time[1].c_str(), nullptr) / 1000;
-        for (std::size_t at = 0; at + 1 < members.size(); at += 2) {
-            const double remaining = std::strtod(members[at + 1].c_str(), nullptr) - now;
-            if (!known(members[at]) || remaining <= 0) continue;
-            found.push_back(entry_of(key, "ticket", members[at], static_cast<long long>(remaining)));
+/// More than any id of .NET's or ours: a host's name, a process, digits and suffixes. Longer values are not read.
+constexpr std::size_t longest_id = 512;
+constexpr std::size_t page_size = 1000;
+
+/// Collects what stands at one key.
+class collector {
+public:
+    /// @param certain an id of another form is one as well
+    collector(questioner& server, const std::string& key, bool certain, std::vector<lock_entry>& found)
+        : server_(server), key_(key), certain_(certain), found_(found) {}
+
+    void look() {
+        const std::string type = server_.text({"TYPE", key_});
+        if (type == "string") {
+            look_at_value();
+        } else if (type == "set" && ends_with(key_, ".readers")) {
+            look_at_readers();
+        } else if (type == "zset") {
+            look_at_tickets();
         }
     }
-}
+
+private:
+    /// What is told twice is one.
+    void add(const char* access, std::string_view id, long long remaining) {
+        std::string machine;
+        std::string process;
+        const bool known = certain_ || (id.size() <= longest_id && take_apart(id, machine, process));
+        if (known && told_.emplace(id).second) found_.push_back(entry_of(key_, access, id, remaining));
+    }
+
+    /// Some members. Null, and said so, where they are more than we read: others' keys shall not hide the rest.
+    reply_value members(const std::vector<std::string_view>& words) {
+        try {
+            return server_.ask(words);
+        } catch (const error& refused) {
+            if (refused.boost_code() != errc::protocol) throw;
+            lock_entry& one = found_.emplace_back();
+            one.key = key_;
+            one.details.emplace_back("remark", "a member is too large to be read; there may be locks among the others");
+            return nullptr;
+        }
+    }
+
+    void look_at_value() {
+        std::string id = server_.text({"GETRANGE", key_, "0", std::to_string(longest_id)});
+        if (id.size() > longest_id) {
+            if (!certain_) return;
+            // It keeps everybody from getting the lock all the same.
+            id.resize(longest_id);
+            id += "...";
+        }
+        add("exclusive", id, server_.number({"PTTL", key_}));
+    }
+
+    void look_at_readers() {
+        const long long remaining = server_.number({"PTTL", key_});
+        std::string cursor = "0";
+        do {
+            const reply_value page = members({"SSCAN", key_, cursor, "COUNT", std::to_string(page_size)});
+            if (page == nullptr || !is_array(*page) || size_of(*page) < 2) return;
+            cursor = text_of(element_of(*page, 0));
+            const redisReply& ids = element_of(*page, 1);
+            for (std::size_t at = 0; at < size_of(ids); ++at) add("read", text_of(element_of(ids, at)), remaining);
+        } while (cursor != "0");
+    }
+
+    /// By their ends, as long as a ticket may have left: few of others' sets have such scores. One that is renewed
+    /// meanwhile comes again.
+    void look_at_tickets() {
+        const auto time = server_.texts({"TIME"});
+        if (time.size() < 2) return;
+        const double now = std::strtod(time[0].c_str(), nullptr) * 1000 + std::strtod(time[1].c_str(), nullptr) / 1000;
+        // The greatest expiry, and a minute for those that are granted while we look.
+        const std::string until = std::to_string(now + std::numeric_limits<int>::max() + 60000);
+        std::string from = std::to_string(now);
+        for (std::size_t skipped = 0;;) {
+            const reply_value page = members({"ZRANGEBYSCORE", key_, from, until, "WITHSCORES", "LIMIT",
+                                              std::to_string(skipped), std::to_string(page_size)});
+            if (page == nullptr || !is_array(*page)) return;
+            std::string_view end;
+            for (std::size_t at = 0; at + 1 < size_of(*page); at += 2) {
+                end = text_of(element_of(*page, at + 1));
+                const double remaining = std::strtod(std::string(end).c_str(), nullptr) - now;
+                if (remaining > 0) add("ticket", text_of(element_of(*page, at)), static_cast<long long>(remaining));
+            }
+            if (size_of(*page) < 2 * page_size) return;
+            // More than a page may end at the same time.
+            skipped = end == from ? skipped + page_size : 0;
+            from = end;
+        }
+    }
+
+    questioner& server_;
+    const std::string& key_;
+    const bool certain_;
+    std::vector<lock_entry>& found_;
+    std::set<std::string, std::less<>> told_;
+};
 
 /// For SCAN's pattern: the prefix itself, whatever is in it.
 std::string pattern_of(const std::string& prefix) {
@@ -305,10 +377,12 @@ std::vector<lock_entry> redis_backend::list(const list_query& query) {
     }
     const auto look = [this](questioner& asked, const std::string& key, bool certain, std::vector<lock_entry>& here) {
         try {
-            look_at(asked, key, certain, here);
+            collector(asked, key, certain, here).look();
         } catch (const error& refused) {
-            // It has moved to another node meanwhile.
-            if (cluster_ == nullptr || refused.boost_code() != errc::unsupported) throw;
+            // Both can come about while we look.
+            const bool has_moved = cluster_ != nullptr && refused.boost_code() == errc::unsupported;
+            const bool is_something_else = refused.boost_code() == errc::invalid_name;
+            if (!has_moved && !is_something_else) throw;
         }
     };
     for (server each : servers) {
