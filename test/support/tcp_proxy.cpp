@@ -32,20 +32,30 @@ bool swallow(int from) {
 }  // namespace
 
 tcp_proxy::tcp_proxy(std::uint16_t to) : to_(to) {
-    stop_ = ::eventfd(0, EFD_CLOEXEC);
-    if (stop_ < 0) throw std::runtime_error("no eventfd");
+    news_ = ::eventfd(0, EFD_CLOEXEC);
+    if (news_ < 0) throw std::runtime_error("no eventfd");
     const loopback_listener made = listen_on_loopback(64);
     listener_ = made.descriptor;
     port_ = made.port;
     thread_ = std::thread([this] { run(); });
 }
 
-tcp_proxy::~tcp_proxy() {
+void tcp_proxy::rouse() noexcept {
     const std::uint64_t one = 1;
-    (void)!::write(stop_, &one, sizeof one);
+    (void)!::write(news_, &one, sizeof one);
+}
+
+void tcp_proxy::lead_to(std::uint16_t to) {
+    to_ = to;
+    rouse();
+}
+
+tcp_proxy::~tcp_proxy() {
+    over_ = true;
+    rouse();
     thread_.join();
     ::close(listener_);
-    ::close(stop_);
+    ::close(news_);
 }
 
 void tcp_proxy::run() {
@@ -64,15 +74,22 @@ void tcp_proxy::run() {
     };
     for (;;) {
         const bool accepts = clock::now() >= closed_until;
-        std::vector<pollfd> all{{stop_, POLLIN, 0}, {accepts ? listener_ : -1, POLLIN, 0}};
+        std::vector<pollfd> all{{news_, POLLIN, 0}, {accepts ? listener_ : -1, POLLIN, 0}};
         for (const auto& [client, server] : pairs) {
             all.push_back({client, POLLIN, 0});
             all.push_back({server, POLLIN, 0});
         }
         (void)::poll(all.data(), all.size(), accepts ? -1 : 5);
-        if (all[0].revents != 0) break;
         if (silence_.exchange(false)) {
             for (const auto& each : pairs) silent.insert(each.first);
+        }
+        if (all[0].revents != 0) {
+            std::uint64_t count = 0;
+            (void)!::read(news_, &count, sizeof count);
+            while (!pairs.empty()) drop(pairs.begin()->first);
+            doomed = -1;
+            if (over_) break;
+            continue;
         }
         for (std::size_t at = 2; at < all.size(); at += 2) {
             const int client = all[at].fd;
@@ -113,7 +130,6 @@ void tcp_proxy::run() {
         }
         pairs[client] = server;
     }
-    while (!pairs.empty()) drop(pairs.begin()->first);
 }
 
 }  // namespace holdfast::test

@@ -34,14 +34,18 @@ public:
 
     /// Present connections stay, and nothing comes through them any more, without an error. New ones work.
     void silence() { silence_ = true; }
+    /// Another server has the address from now on; connections that stand are cut.
+    void lead_to(std::uint16_t to);
 
 private:
     void run();
+    void rouse() noexcept;
 
-    const std::uint16_t to_;
+    std::atomic<std::uint16_t> to_;
     std::uint16_t port_ = 0;
     int listener_ = -1;
-    int stop_ = -1;
+    int news_ = -1;
+    std::atomic<bool> over_{false};
     std::atomic<bool> cut_{false};
     std::atomic<bool> cut_request_{false};
     std::atomic<bool> silence_{false};

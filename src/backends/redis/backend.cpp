@@ -73,15 +73,9 @@ std::vector<server> servers_of(const options& opts) {
         master.longest_silence = longest_silence_of(opts);
         return made;
     }
-    const auto several =
-        opts.servers.size() > 1 && !opts.cluster ? std::make_shared<roll>(opts.servers.size()) : nullptr;
     for (const server_address& each : opts.servers) {
         made.push_back({each, opts.user, opts.password, opts.database, opts.connect_timeout, tls});
         made.back().longest_silence = longest_silence_of(opts);
-        if (several != nullptr) {
-            made.back().roll = several;
-            made.back().number = made.size() - 1;
-        }
     }
     return made;
 }
@@ -132,7 +126,8 @@ bool redis_backend::news_come_from(const node& where) {
 /// @pre mutex_ is held
 const std::vector<std::shared_ptr<shared_channel>>& redis_backend::shared(const core::backend_context& context) {
     if (shared_.empty()) {
-        for (const server& each : servers_) {
+        const bool vote = servers_.size() > 1;
+        for (const server& each : vote ? voters(servers_, strategy_.settings().expiry) : servers_) {
             shared_.push_back(shared_channel::make(std::make_shared<const server>(each), names_, context.executor()));
         }
     }

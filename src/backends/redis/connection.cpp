@@ -47,6 +47,15 @@ std::string server::text() const {
     return (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
 }
 
+std::vector<server> voters(std::vector<server> all, std::chrono::milliseconds memory) {
+    const auto common = std::make_shared<roll>(memory);
+    for (std::size_t number = 0; number < all.size(); ++number) {
+        all[number].roll = common;
+        all[number].number = number;
+    }
+    return all;
+}
+
 namespace {
 
 /// @param quoted what to add to the meaning
@@ -399,7 +408,8 @@ void connection::identify(std::string_view info) {
     const auto at = info.find(field);
     if (at == std::string_view::npos) return;
     const std::string_view rest = info.substr(at + field.size());
-    const auto other = server_.roll->enter(server_.number, std::string(rest.substr(0, rest.find('\r'))));
+    identity_ = rest.substr(0, rest.find('\r'));
+    const auto other = server_.roll->enter(server_.number, identity_, boottime::now());
     if (!other) {
         enrolled_ = server_.roll;
         number_ = server_.number;
@@ -412,7 +422,9 @@ void connection::identify(std::string_view info) {
 
 void connection::leave_roll() noexcept {
     // In a forked child the mutex may be held by a thread that is not there.
-    if (enrolled_ != nullptr && core::fork_generation() == generation_) enrolled_->end(number_);
+    if (enrolled_ != nullptr && core::fork_generation() == generation_) {
+        enrolled_->end(number_, identity_, boottime::now());
+    }
     enrolled_ = nullptr;
 }
 
@@ -544,7 +556,6 @@ short connection::poll_events() const noexcept {
 void connection::fail(errc code, std::string text, bool transient, int native_code) {
     // Whatever the reason: where the master is, is to be asked again.
     if (server_.sentinels != nullptr && stage_ != stage::locating) server_.sentinels->forget(place_);
-    if (stage_ <= stage::connecting && server_.roll != nullptr) server_.roll->leave(server_.number);
     leave_roll();
     status_ = status::failed;
     failure_ = {code, native_code, std::move(text), transient};

@@ -128,9 +128,10 @@ private:
     };
     /// Those that are out.
     std::vector<greeting> greetings_;
-    /// Where this connection is entered.
+    /// Where this connection is entered, and as what.
     std::shared_ptr<roll> enrolled_;
     std::size_t number_ = 0;
+    std::string identity_;
     /// Which node it says that it is; empty: it does not say.
     std::string node_id_;
     /// Of who was expected when that was compared.

@@ -385,8 +385,7 @@ std::vector<lock_entry> redis_backend::list(const list_query& query) {
             if (!has_moved && !is_something_else) throw;
         }
     };
-    for (server each : servers) {
-        each.roll = nullptr;
+    for (const server& each : servers) {
         questioner asked(each, names, until);
         std::vector<lock_entry> here;
         if (!query.key.empty()) {
@@ -450,10 +449,7 @@ std::vector<finding> redis_backend::examine(const examination& how) {
             return found;
         }
     }
-    for (const server& configured : servers) {
-        server each = configured;
-        // It is looked at for itself, and has no vote.
-        each.roll = nullptr;
+    for (const server& each : servers) {
         std::vector<finding> here;
         try {
             questioner asked(each, names, until);
@@ -482,7 +478,7 @@ std::vector<finding> redis_backend::examine(const examination& how) {
                 look_at_rights(asked, strategy_, std::nullopt, here);
             } else {
                 look_at_cluster(asked, here);
-                if (const auto slot = slot_at(configured)) look_at_rights(asked, strategy_, *slot, here);
+                if (const auto slot = slot_at(each)) look_at_rights(asked, strategy_, *slot, here);
             }
             look_at_events(asked, here);
         } catch (const error& failed) {

@@ -32,11 +32,11 @@ protected:
 class direct_quorum final : public quorum_link {
 public:
     direct_quorum(const strategy& commands, const std::vector<server>& to, resolver& names, leftovers& rest)
-        : quorum_link(commands, to.size(), rest) {
+        : quorum_link(commands, to.size(), rest), voters_(voters(to, commands.settings().expiry)) {
         if (all_.open_with([] { return ::epoll_create1(EPOLL_CLOEXEC); }) < 0) {
             throw error(errc::unavailable, "redis: no descriptor left");
         }
-        for (const server& each : to) {
+        for (const server& each : voters_) {
             const auto number = static_cast<std::uint32_t>(channels_.size());
             channels_.push_back(std::make_unique<polled_channel>(each, names, all_.get(), number));
         }
@@ -148,6 +148,7 @@ private:
         return next;
     }
 
+    const std::vector<server> voters_;
     core::forked_descriptor all_;
     std::vector<std::unique_ptr<polled_channel>> channels_;
     /// Since the last time that they were driven.

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace holdfast {
 inline namespace v0 {
@@ -44,6 +45,9 @@ struct server {
     /// For messages: "127.0.0.1:6379", "unix:/run/redis.sock".
     std::string text() const;
 };
+
+/// The same, each to be entered on one new roll. @param memory of the roll
+std::vector<server> voters(std::vector<server> all, std::chrono::milliseconds memory);
 
 /// Why something could not be done.
 struct failure {

@@ -394,5 +394,33 @@ TEST_P(redis_silence, of_all_connections_costs_no_lock_and_is_over_soon) {
     EXPECT_LT(released.took, 1s);
 }
 
+TEST_P(redis_lost_answers, servers_that_have_exchanged_their_addresses_have_their_votes_again) {
+    tcp_proxy second(server(1).port());
+    options_.servers[1].port = second.port();
+    options_.expiry = 1s;
+    options_.min_validity = 500ms;
+    const provider all = redis::make_provider(options_);
+    attempt how = acquire_from_all(all.make_lock("name"), "name");
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    // Two at once, so that afterwards one set of connections has nothing to do.
+    for (std::size_t each : {0U, 1U}) server(each)({"CLIENT", "PAUSE", "200", "ALL"});
+    fakes::pending_acquire one(handlers_, GetParam(), all.make_lock("one"), 5s);
+    fakes::pending_acquire other(handlers_, GetParam(), all.make_lock("other"), 5s);
+    for (fakes::pending_acquire* each : {&one, &other}) (void)release(std::move(each->get().handle));
+    // Without the third one both votes are needed.
+    server(2).kill();
+    proxy_->lead_to(server(1).port());
+    second.lead_to(server(0).port());
+    EXPECT_TRUE(fakes::eventually(
+        [&] {
+            how = {};
+            how = acquire(all.make_lock("name"), timeout::zero());
+            return !how.code;
+        },
+        8s))
+        << how.code.message() << how.diag.message;
+    EXPECT_EQ(server(0)({"EXISTS", "name"}).integer + server(1)({"EXISTS", "name"}).integer, 2);
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -46,23 +46,36 @@ TEST(redis_tally, is_decided_once_and_for_all) {
     for (std::size_t servers = 1; servers <= 7; ++servers) try_all(tally(servers), servers);
 }
 
-TEST(redis_roll, forgets_a_server_with_its_last_connection) {
-    roll all(2);
-    EXPECT_EQ(all.enter(0, "one"), std::nullopt);
-    EXPECT_EQ(all.enter(0, "one"), std::nullopt);
-    EXPECT_EQ(all.enter(1, "one"), 0U);
-    // A new connection cannot be made, but the others go on.
-    all.leave(0);
-    EXPECT_EQ(all.enter(1, "one"), 0U);
-    all.end(0);
-    EXPECT_EQ(all.enter(1, "one"), 0U);
-    all.end(0);
-    EXPECT_EQ(all.enter(1, "one"), std::nullopt);
-    // A pause between two connections is no reason.
-    all.end(1);
-    EXPECT_EQ(all.enter(0, "one"), 1U);
-    all.leave(1);
-    EXPECT_EQ(all.enter(0, "one"), std::nullopt);
+TEST(redis_roll, knows_a_server_by_one_address_until_its_votes_there_are_over) {
+    constexpr std::chrono::seconds memory{30};
+    const boottime::time_point start = boottime::now();
+    roll all(memory);
+    EXPECT_EQ(all.enter(0, "one", start), std::nullopt);
+    EXPECT_EQ(all.enter(0, "one", start), std::nullopt);
+    EXPECT_EQ(all.enter(1, "one", start + 2 * memory), 0U) << "as long as there is a connection";
+    all.end(0, "one", start);
+    EXPECT_EQ(all.enter(1, "one", start + 2 * memory), 0U);
+    const auto end = start + 3 * memory;
+    all.end(0, "one", end);
+    EXPECT_EQ(all.enter(1, "one", end + memory - std::chrono::nanoseconds(1)), 0U) << "it may count still";
+    EXPECT_EQ(all.enter(1, "one", end + memory), std::nullopt);
+    EXPECT_EQ(all.enter(0, "one", end + memory), 1U);
+}
+
+TEST(redis_roll, lets_servers_exchange_their_addresses) {
+    constexpr std::chrono::seconds memory{30};
+    const boottime::time_point start = boottime::now();
+    roll all(memory);
+    EXPECT_EQ(all.enter(0, "one", start), std::nullopt);
+    EXPECT_EQ(all.enter(1, "other", start), std::nullopt);
+    all.end(0, "one", start);
+    // What stands leads where it led.
+    EXPECT_EQ(all.enter(0, "other", start), 1U);
+    EXPECT_EQ(all.enter(0, "third", start), std::nullopt);
+    EXPECT_EQ(all.enter(1, "one", start), 0U) << "not forgotten for a third one";
+    all.end(1, "other", start);
+    EXPECT_EQ(all.enter(0, "other", start + memory), std::nullopt);
+    EXPECT_EQ(all.enter(1, "one", start + memory), std::nullopt);
 }
 
 }  // namespace
