@@ -41,10 +41,10 @@ public:
     std::vector<finding> examine(const examination& how) override;
 
     const strategy& commands() const noexcept { return strategy_; }
-    /// Whether releases by processes like ours are told to us.
-    bool news_come() const noexcept;
+    /// Whether releases by processes like ours are told to us, for whom @p who waits.
+    bool news_come(const core::claim& who) const;
     /// Whether those that a node of the cluster carries out are.
-    bool news_come_from(const node& where);
+    bool news_come_from(const node& where, const core::claim& who);
 
 private:
     const std::vector<std::shared_ptr<shared_channel>>& shared(const core::backend_context& context);

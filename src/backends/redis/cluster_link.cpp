@@ -22,7 +22,9 @@ protected:
         if (stage_ == stage::confirming) return is_confirmed(one);
         return course_.go_on(boottime::now());
     }
-    bool news_come() const override { return !course_.slot_moves() && owner_.news_come_from(course_.at()); }
+    bool news_come() const override {
+        return !course_.slot_moves() && owner_.news_come_from(course_.at(), *command_.who);
+    }
     void request_cancel() override { course_.give_up_unsent(); }
 
     virtual bool is_confirmed(const request& one) const = 0;

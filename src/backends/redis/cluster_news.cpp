@@ -79,10 +79,11 @@ void cluster_news::follow() {
     std::erase_if(subscribers_, [this](const auto& each) { return !of_->knows(*each.first); });
 }
 
-bool cluster_news::come_from(const node& where) {
+bool cluster_news::come_from(const node& where, const std::string& channel) {
     const std::lock_guard guard(mutex_);
     const auto found = subscribers_.find(where);
-    return found != subscribers_.end() && found->second->works();
+    if (found == subscribers_.end() || !found->second->works()) return false;
+    return !found->second->has_exceptions() || found->second->works_for(channel);
 }
 
 }  // namespace redis

@@ -32,8 +32,8 @@ public:
     std::unique_ptr<core::watch> listen(unsigned slot, std::vector<std::string> channels, core::notifier& listener);
     /// Owners of slots have changed.
     void follow();
-    /// Whether releases that the node carries out are told to us, as far as we know.
-    bool come_from(const node& where);
+    /// Whether releases that the node carries out are told to us on that channel, as far as we know.
+    bool come_from(const node& where, const std::string& channel);
 
 private:
     class registration;

@@ -205,7 +205,7 @@ void server_link::leave_release(const std::function<void(std::string, const scri
 }
 
 bool server_link::news_come() const {
-    return owner_.news_come();
+    return owner_.news_come(*command_.who);
 }
 
 void server_link::confirm() {

@@ -18,6 +18,8 @@ namespace {
 constexpr std::chrono::milliseconds kept_idle{100};
 constexpr std::chrono::milliseconds shortest_silence{10};
 constexpr std::chrono::milliseconds longest_silence{2000};
+// Somebody may have been given the right since.
+constexpr std::chrono::seconds refusal_lasts{2};
 
 bool is_event_channel(std::string_view channel) noexcept {
     constexpr std::string_view beginning = "__keyspace@";
@@ -70,12 +72,11 @@ void subscriber::add(const std::string& channel, core::notifier& listener, bool 
     topic& where = topics_[channel];
     where.listeners.reserve(where.listeners.size() + 1);
     const bool is_new = where.listeners.empty() && where.idle_since == boottime::time_point();
+    const bool again = where.refused != boottime::time_point() && boottime::now() >= where.refused + refusal_lasts;
     // What may throw comes first, since nobody removes a listener that was not added.
-    if (!forbidden_) {
-        if (is_new && ready_ && is_wanted(channel)) subscribe({channel});
-        const bool unread = !reads && !led_ && !executor_reads_;
-        if (is_new || !ready_ || unread) seat_->post();
-    }
+    if ((is_new || again) && ready_ && is_wanted(channel)) subscribe({channel});
+    const bool unread = !reads && !led_ && !executor_reads_;
+    if (is_new || again || !ready_ || unread) seat_->post();
     where.listeners.push_back(&listener);
     where.idle_since = {};
     if (!is_event_channel(channel)) ++listening_;
@@ -157,7 +158,7 @@ void subscriber::wait_on_caller(core::parker& self, boottime::time_point until) 
 
 void subscriber::drive(boottime::time_point now, bool read) {
     if (connection_ == nullptr) {
-        if (listening_ == 0 || forbidden_ || now < pause_until_) return;
+        if (listening_ == 0 || now < pause_until_) return;
         connection_ = std::make_unique<connection>(*server_, *names_, name_news_.get(), [this] { seat_->let_go(); });
     }
     const unsigned version = server_->sentinels == nullptr ? 0 : server_->sentinels->version();
@@ -200,14 +201,20 @@ void subscriber::subscribe_all(bool to_events) {
 /// @param channels all of one kind, so that an error is about that kind
 void subscriber::subscribe(const std::vector<std::string_view>& channels) {
     const bool to_events = is_event_channel(channels.front());
+    for (const std::string_view each : channels) {
+        if (!has_exceptions()) break;
+        const auto found = topics_.find(std::string(each));
+        if (found != topics_.end()) found->second.refused = {};
+    }
     if (!sharded_ || to_events) {
-        out_.push_back({.to_events = to_events, .channels = channels.size()});
+        out_.push_back(
+            {.to_events = to_events, .channels = {channels.begin(), channels.end()}, .left = channels.size()});
         subscribe("SUBSCRIBE", channels);
         return;
     }
     // One by one: those of one command must be in one slot.
     for (const std::string_view each : channels) {
-        out_.push_back({.sharded = std::string(each), .channels = 1});
+        out_.push_back({.sharded = true, .channels = {std::string(each)}, .left = 1});
         subscribe("SSUBSCRIBE", {each});
     }
 }
@@ -243,19 +250,25 @@ void subscriber::heard_config(const redisReply& said) {
 }
 
 void subscriber::heard_error(const redisReply& said) {
-    const subscription asked = out_.empty() ? subscription{} : out_.front();
+    const subscription asked = out_.empty() ? subscription{} : std::move(out_.front());
     if (!out_.empty()) out_.pop_front();
     const failure why = connection_->failure_from(text_of(said));
-    if (!asked.sharded.empty() && text_of(said).starts_with("ERR unknown command")) {
+    if (asked.sharded && text_of(said).starts_with("ERR unknown command")) {
         // Before Redis 7 all nodes hear what one of them is told. Every other sharded one is answered in the same way.
         if (std::exchange(sharded_, false)) subscribe_all(false);
-    } else if (!asked.sharded.empty() && redirection_from(text_of(said))) {
+    } else if (asked.sharded && redirection_from(text_of(said))) {
         // It is told elsewhere: whoever looks finds out where.
-        wake(asked.sharded);
+        wake(asked.channels.front());
     } else if (asked.to_events) {
         events_forbidden_ = true;
-    } else if (why.code == errc::permission) {
-        forbid(why.text);
+    } else if (asked.channels.size() > 1 && why.code == errc::permission) {
+        // It may be for one of them.
+        for (const std::string& each : asked.channels) {
+            if (topics_.contains(each)) subscribe({each});
+        }
+        seat_->post();
+    } else if (!asked.channels.empty()) {
+        refuse(asked.channels, why);
     } else {
         // Until the next connection, or a confirmation, nothing is sure to come.
         works_.store(false, std::memory_order_release);
@@ -271,7 +284,7 @@ void subscriber::heard(const redisReply& message) {
     if (!is_array(message) || size_of(message) < 2) return;
     const std::string_view what = text_of(element_of(message, 0));
     const bool confirms = what == "subscribe" || what == "ssubscribe";
-    if (confirms && !out_.empty() && --out_.front().channels == 0) out_.pop_front();
+    if (confirms && !out_.empty() && --out_.front().left == 0) out_.pop_front();
     const auto found = topics_.find(std::string(text_of(element_of(message, 1))));
     if (found == topics_.end()) return;
     const bool is_event = is_event_channel(found->first);
@@ -293,15 +306,24 @@ void subscriber::heard(const redisReply& message) {
     for (core::notifier* each : found->second.listeners) each->notify(core::signal_wake);
 }
 
-/// This user may not subscribe. Waiters ask from time to time instead.
-void subscriber::forbid(const std::string& why) {
-    if (forbidden_) return;
-    forbidden_ = true;
-    works_.store(false, std::memory_order_release);
-    if (observer_ != nullptr) {
-        observer_->notice("", "redis: no news of releases, so waiters ask from time to time: " + why);
+/// Whoever waits for these asks from time to time instead.
+void subscriber::refuse(const std::vector<std::string>& channels, const failure& why) {
+    // Before those look who are told.
+    has_exceptions_.store(true, std::memory_order_release);
+    for (const std::string& each : channels) {
+        const auto found = topics_.find(each);
+        if (found == topics_.end()) continue;
+        found->second.refused = boottime::now();
+        wake(each);
     }
-    wake_all();
+    if (why.code != errc::permission || std::exchange(told_, true) || observer_ == nullptr) return;
+    observer_->notice("", "redis: no news of releases, so waiters ask from time to time: " + why.text);
+}
+
+bool subscriber::works_for(const std::string& channel) {
+    const std::lock_guard guard(mutex_);
+    const auto found = topics_.find(channel);
+    return works() && found != topics_.end() && found->second.refused == boottime::time_point();
 }
 
 void subscriber::lost(boottime::time_point now) {
@@ -314,7 +336,11 @@ void subscriber::lost(boottime::time_point now) {
         std::min<boottime::duration>(shortest_silence * (1LL << std::min(failures_, 10)), longest_silence);
     pause_until_ = tell ? now : now + pause;
     ++failures_;
-    for (auto& each : topics_) each.second.confirmed = false;
+    has_exceptions_.store(false, std::memory_order_release);
+    for (auto& each : topics_) {
+        each.second.confirmed = false;
+        each.second.refused = {};
+    }
     // What they were to hear may have been said meanwhile; and without news they must ask more often.
     if (tell) wake_all();
     seat_->post();
@@ -327,7 +353,7 @@ void subscriber::sweep(boottime::time_point now) {
         if (!one.listeners.empty()) {
             ++each;
         } else if (now >= one.idle_since + kept_idle) {
-            if (ready_ && is_wanted(each->first)) {
+            if (ready_ && is_wanted(each->first) && one.refused == boottime::time_point()) {
                 const bool sharded = sharded_ && !is_event_channel(each->first);
                 connection_->send(format({sharded ? "SUNSUBSCRIBE" : "UNSUBSCRIBE", each->first}));
             }
@@ -355,7 +381,7 @@ void subscriber::wake_all() noexcept {
 boottime::time_point subscriber::again_at() const noexcept {
     auto next = sweep_at_;
     if (connection_ == nullptr) {
-        if (listening_ > 0 && !forbidden_) next = std::min(next, pause_until_);
+        if (listening_ > 0) next = std::min(next, pause_until_);
     } else if (!ready_) {
         next = std::min(next, connection_->opening_until());
     }

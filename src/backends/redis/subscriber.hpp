@@ -32,7 +32,8 @@ namespace redis {
    woken from another thread. Where nobody listens nobody reads.
 
     A listener is notified with `signal_wake` for each message, for each confirmation that messages will come from now
-    on, and when the connection is lost: each of these is a reason to look.
+    on, when the server refuses its channel, and when the connection is lost: each of these is a reason to look. Whoever
+    listens to what was refused hears nothing; it is tried again after a while, when somebody begins to listen.
 
     Thread safety: safe.
 */
@@ -54,8 +55,11 @@ public:
     /// See `watch::wait_on_caller`; for one who listens.
     void wait_on_caller(core::parker& self, boottime::time_point until);
 
-    /// Messages come, as far as we know.
+    /// Messages come, as far as we know, to most channels.
     bool works() const noexcept;
+    /// Not to all of them: @ref works_for knows.
+    bool has_exceptions() const noexcept { return has_exceptions_.load(std::memory_order_acquire); }
+    bool works_for(const std::string& channel);
 
 private:
     class name_news;
@@ -64,6 +68,8 @@ private:
     struct topic {
         std::vector<core::notifier*> listeners;
         bool confirmed = false;
+        /// When the server refused it; zero: it did not.
+        boottime::time_point refused{};
         /// Nobody listens any more since then; kept for a while, for the next one.
         boottime::time_point idle_since{};
     };
@@ -81,7 +87,7 @@ private:
     void hear();
     void heard(const redisReply& message);
     void lost(boottime::time_point now);
-    void forbid(const std::string& why);
+    void refuse(const std::vector<std::string>& channels, const failure& why);
     void sweep(boottime::time_point now);
     void wake_all() noexcept;
     boottime::time_point again_at() const noexcept;
@@ -92,6 +98,7 @@ private:
     const std::shared_ptr<observer> observer_;
     const unsigned generation_ = core::fork_generation();
     std::atomic<bool> works_{false};
+    std::atomic<bool> has_exceptions_{false};
     /// Up to which one of the sentinels' versions it was seen to listen to the right master.
     std::atomic<unsigned> of_version_{0};
 
@@ -101,7 +108,8 @@ private:
     std::unique_ptr<name_news> name_news_;
     std::unique_ptr<connection> connection_;
     bool ready_ = false;
-    bool forbidden_ = false;
+    /// The observer knows that channels are forbidden.
+    bool told_ = false;
     /// Its answer is the first thing to be heard.
     bool config_is_out_ = false;
     events events_ = events::unknown;
@@ -111,9 +119,11 @@ private:
     bool sharded_ = false;
     struct subscription {
         bool to_events = false;
-        /// Where it is of one sharded channel.
-        std::string sharded = {};
-        std::size_t channels = 0;
+        /// It is of one sharded channel.
+        bool sharded = false;
+        std::vector<std::string> channels = {};
+        /// How many of them are not confirmed.
+        std::size_t left = 0;
     };
     /// Those that are not confirmed.
     std::deque<subscription> out_;

@@ -16,6 +16,7 @@
 #include <array>
 #include <atomic>
 #include <future>
+#include <list>
 #include <mutex>
 #include <thread>
 
@@ -274,6 +275,61 @@ TEST_P(redis_fault, a_user_without_channels_waits_by_asking) {
     EXPECT_FALSE(release(std::move(second.handle)).code);
     EXPECT_EQ(server({"EXISTS", "name"}).integer, 0);
     EXPECT_EQ(told->texts().size(), 1);
+}
+
+TEST_P(redis_fault, a_channel_that_is_forbidden_is_given_up_alone_and_waited_for_by_asking) {
+    const redis_server server;
+    server({"ACL", "SETUSER", "ann", "on", ">secret", "~*", "+@all", "resetchannels", "&holdfast:1:0:open*"});
+    redis::options opts = options_for(server);
+    opts.expiry = 60s;
+    opts.min_validity = 50s;
+    // Ten times as seldom where news come.
+    opts.min_busy_wait = opts.max_busy_wait = 1s;
+    const provider holder = redis::make_provider(opts);
+    opts.user = "ann";
+    opts.password = "secret";
+    const auto told = std::make_shared<notices>();
+    const provider waiting = redis::make_provider(opts, {.observer = told});
+    const std::vector<std::string> names{"open 1", "closed", "open 2", "open 3", "open 4"};
+    std::vector<lock_handle> held;
+    for (const std::string& name : names) held.push_back(holder.make_lock(name).acquire(5s));
+    std::list<fakes::pending_acquire> waiters;
+    for (const std::string& name : names) waiters.emplace_back(handlers_, GetParam(), waiting.make_lock(name), 30s);
+    for (const std::string& name : names) {
+        const bool open = name != "closed";
+        EXPECT_TRUE(fakes::eventually([&] {
+            return server({"PUBSUB", "NUMSUB", "holdfast:1:0:" + name}).elements[1].integer == (open ? 1 : 0);
+        })) << name;
+    }
+    EXPECT_TRUE(fakes::eventually([&] { return !told->texts().empty(); }));
+    // Whatever its last pause was, another one has begun with what is known now.
+    std::this_thread::sleep_for(1200ms);
+    const auto began = boottime::now();
+    for (lock_handle& each : held) each.release();
+    for (fakes::pending_acquire& each : waiters) {
+        const attempt how = each.get();
+        EXPECT_FALSE(how.code) << how.diag.message;
+    }
+    EXPECT_LT(boottime::now() - began, 3s);
+    EXPECT_EQ(told->texts().size(), 1);
+}
+
+TEST_P(redis_fault, a_channel_that_is_not_forbidden_any_more_is_subscribed_to) {
+    const redis_server server;
+    server({"ACL", "SETUSER", "ann", "on", ">secret", "~*", "+@all", "resetchannels"});
+    redis::options opts = options_for(server);
+    opts.user = "ann";
+    opts.password = "secret";
+    const auto told = std::make_shared<notices>();
+    const provider locks = redis::make_provider(opts, {.observer = told});
+    const lock_handle held = locks.make_lock("name").acquire(5s);
+    EXPECT_FALSE(fakes::pending_acquire(handlers_, GetParam(), locks.make_lock("name"), 500ms).get().handle);
+    EXPECT_EQ(told->texts().size(), 1);
+    server({"ACL", "SETUSER", "ann", "allchannels"});
+    EXPECT_TRUE(fakes::eventually([&] {
+        (void)fakes::pending_acquire(handlers_, GetParam(), locks.make_lock("name"), 50ms).get();
+        return server({"PUBSUB", "NUMSUB", "holdfast:1:0:name"}).elements[1].integer == 1;
+    }));
 }
 
 TEST_P(redis_fault, what_is_no_redis_is_told) {
