@@ -15,10 +15,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <functional>
 #include <future>
 #include <list>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 namespace holdfast {
 namespace {
@@ -72,7 +74,10 @@ private:
 
 class redis_fault : public testing::TestWithParam<style> {
 protected:
-    attempt acquire(const lock& one, timeout limit) { return fakes::acquire(handlers_, GetParam(), one, limit); }
+    template <class Lock>
+    attempt acquire(const Lock& one, timeout limit) {
+        return fakes::acquire(handlers_, GetParam(), one, limit);
+    }
     static attempt release(lock_handle held) { return fakes::release(GetParam(), std::move(held)); }
 
     fakes::handler_thread handlers_;
@@ -207,6 +212,53 @@ TEST_P(redis_fault, a_forgotten_script_is_sent_again) {
         EXPECT_FALSE(release(std::move(how.handle)).code);
         EXPECT_EQ(server({"EXISTS", "name"}).integer, 0);
     }
+}
+
+TEST_P(redis_fault, a_forgotten_script_of_any_kind_is_sent_again) {
+    const redis_server server;
+    const provider locks = redis::make_provider(options_for(server));
+    const auto acquisitions = {
+        std::function([&] { return locks.make_reader_writer_lock("rw").acquire_read(5s); }),
+        std::function([&] { return locks.make_reader_writer_lock("rw").acquire_write(5s); }),
+        std::function([&] { return acquire(locks.make_semaphore("tickets", 1), 5s).handle; }),
+    };
+    for (const auto& each : acquisitions) {
+        server({"SCRIPT", "FLUSH"});
+        lock_handle held = each();
+        ASSERT_EQ(held.state(), held_state::held);
+        server({"SCRIPT", "FLUSH"});
+        const auto before = held.valid_until();
+        EXPECT_TRUE(fakes::eventually([&] { return held.valid_until() > before; })) << "not renewed";
+        EXPECT_TRUE(all_keys_expire(server));
+        server({"SCRIPT", "FLUSH"});
+        EXPECT_FALSE(release(std::move(held)).code);
+        EXPECT_EQ(server({"DBSIZE"}).integer, 0);
+    }
+}
+
+TEST_P(redis_fault, a_full_memory_ends_tickets_and_nothing_else_that_is_held) {
+    const redis_server server;
+    const provider locks = redis::make_provider(options_for(server));
+    std::vector<lock_handle> kept;
+    kept.push_back(acquire(locks.make_lock("name"), 5s).handle);
+    kept.push_back(locks.make_reader_writer_lock("read").acquire_read(5s));
+    kept.push_back(locks.make_reader_writer_lock("written").acquire_write(5s));
+    lock_handle ticket = acquire(locks.make_semaphore("tickets", 1), 5s).handle;
+    ASSERT_EQ(ticket.state(), held_state::held);
+    const auto lost = ticket.lost_token();
+    server({"CONFIG", "SET", "maxmemory", "1"});
+    const auto full = boottime::now();
+    // Only a command that may need memory sets a score: the truth is all that can be had.
+    EXPECT_TRUE(fakes::eventually([&] { return lost.stop_requested(); }));
+    EXPECT_EQ(ticket.state(), held_state::lost);
+    EXPECT_EQ(release(std::move(ticket)).code, errc::lost);
+    for (lock_handle& each : kept) {
+        EXPECT_TRUE(fakes::eventually([&] { return each.valid_until() > full + 3s; })) << "not renewed";
+        EXPECT_EQ(each.state(), held_state::held);
+        EXPECT_FALSE(release(std::move(each)).code);
+    }
+    EXPECT_TRUE(all_keys_expire(server));
+    EXPECT_TRUE(fakes::eventually([&] { return server({"DBSIZE"}).integer == 0; }));
 }
 
 TEST_P(redis_fault, a_full_memory_is_told) {
