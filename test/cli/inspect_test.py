@@ -3,10 +3,12 @@
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 holdfast = sys.argv.pop(1)
@@ -93,6 +95,32 @@ class Inspect(unittest.TestCase):
         self.assertIn(": held (exclusive)", from_environment.stdout)
         (self.directory / "url").write_text(self.url + "\n")
         self.assertEqual(run("list", "--url", f"@{self.directory}/url").stdout, from_environment.stdout)
+
+    @unittest.skipUnless(shutil.which("redis-server"), "needs redis-server")
+    def test_list_and_doctor_of_a_redis_server(self):
+        # A socket in the folder: no port that somebody else may have.
+        path = self.directory / "redis.sock"
+        server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", path, "--save", ""],
+                                  cwd=self.directory, stdout=subprocess.DEVNULL)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        self.url = f"redis+unix://{path}"
+        deadline = time.monotonic() + 20
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        holder = self.hold("one")
+        entry, = self.listed()
+        self.assertEqual((entry["key"], entry["state"]), ("one", "held"))
+        self.assertIn(str(holder.pid), json.dumps(entry))
+        text = run("list", "--url", self.url).stdout
+        self.assertIn("one: held (exclusive)", text)
+        told = run("doctor", self.url)
+        self.assertEqual(told.returncode, 0, told.stderr)
+        for word in ("version", "persistence", "latency"):
+            self.assertIn(word, told.stdout)
+        holder.stdin.close()
+        holder.wait()
+        self.assertEqual(self.listed(), [])
 
     def test_list_of_no_locks_says_so(self):
         result = run("list", "--url", f"{self.url}/missing")

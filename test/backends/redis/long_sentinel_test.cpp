@@ -144,9 +144,13 @@ TEST_P(redis_sentinel, is_followed_when_the_master_dies_under_load) {
 
 TEST_P(redis_sentinel, is_followed_when_the_master_hangs) {
     redis_sentinels group;
-    const provider locks = redis::make_provider(options_for(group));
+    redis::options opts = options_for(group);
+    opts.fencing = true;
+    const provider locks = redis::make_provider(opts);
     attempt kept = acquire(locks.make_lock("kept"), 5s);
     ASSERT_FALSE(kept.code) << kept.diag.message;
+    ASSERT_TRUE(kept.handle.fencing_token().has_value());
+    const auto token = kept.handle.fencing_token()->value();
     const auto lost = kept.handle.lost_token();
     fakes::pending_acquire waiter(handlers_, GetParam(), locks.make_lock("kept"), 60s);
     ASSERT_TRUE(fakes::eventually([&] {
@@ -159,6 +163,7 @@ TEST_P(redis_sentinel, is_followed_when_the_master_hangs) {
     const auto stopped = boottime::now();
     attempt next = acquire(locks.make_lock("name"), 15s);
     EXPECT_FALSE(next.code) << next.diag.message;
+    EXPECT_GT(next.handle.fencing_token()->value(), token) << "the replica had the counter, too";
     EXPECT_NE(group.master(), first);
     EXPECT_TRUE(fakes::eventually([&] { return kept.handle.valid_until() > stopped + 12s; })) << "not renewed";
     EXPECT_FALSE(lost.stop_requested());

@@ -184,6 +184,38 @@ TEST_P(redis_fault, the_key_of_the_tokens_is_no_lock) {
     EXPECT_EQ(server({"EXISTS", "app:name"}).integer, 0);
 }
 
+TEST_P(redis_fault, whoever_waits_looks_when_the_news_come_again) {
+    const redis_server server;
+    redis::options opts = options_for(server);
+    opts.expiry = 120s;
+    opts.min_validity = 100s;
+    // Nobody gets it by asking.
+    opts.min_busy_wait = opts.max_busy_wait = 60s;
+    const provider locks = redis::make_provider(opts);
+    const std::vector<std::string> names{"first", "second"};
+    std::list<fakes::pending_acquire> waiters;
+    for (const std::string& name : names) {
+        server({"SET", name, "machine_1_0123456789abcdef0123456789abcdef_hf1", "PX", "600000"});
+        waiters.emplace_back(handlers_, GetParam(), locks.make_lock(name), 50s);
+    }
+    for (const std::string& name : names) {
+        ASSERT_TRUE(fakes::eventually([&] {
+            return server({"PUBSUB", "NUMSUB", "holdfast:1:0:" + name}).elements[1].integer == 1;
+        }));
+    }
+    // Released, and told to nobody, because the connection was lost meanwhile.
+    test::redis_client all_at_once(server.socket_path());
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {"MULTI"}, {"DEL", "first", "second"}, {"CLIENT", "KILL", "TYPE", "pubsub"}, {"EXEC"}}) {
+        ASSERT_FALSE(all_at_once(words).is_error);
+    }
+    for (fakes::pending_acquire& each : waiters) {
+        const attempt how = each.get();
+        EXPECT_FALSE(how.code) << how.code.message();
+        EXPECT_LT(how.took, 20s);
+    }
+}
+
 TEST_P(redis_fault, a_foreign_release_is_noticed_without_news) {
     const redis_server server;
     const lock one = redis::make_provider(options_for(server)).make_lock("name");
@@ -259,6 +291,22 @@ TEST_P(redis_fault, a_full_memory_ends_tickets_and_nothing_else_that_is_held) {
     }
     EXPECT_TRUE(all_keys_expire(server));
     EXPECT_TRUE(fakes::eventually([&] { return server({"DBSIZE"}).integer == 0; }));
+}
+
+TEST_P(redis_fault, a_server_that_may_not_be_written_to_says_why) {
+    const redis_server master;
+    const redis_server replica({"--replicaof", "127.0.0.1", std::to_string(master.port())});
+    const redis_server orphan({"--replica-read-only", "no"});
+    orphan({"CONFIG", "SET", "replica-serve-stale-data", "no"});
+    orphan({"REPLICAOF", "127.0.0.1", "1"});
+    const redis_server careful({"--min-replicas-to-write", "1"});
+    for (const auto& [server, word] :
+         {std::pair{&replica, "READONLY"}, {&orphan, "MASTERDOWN"}, {&careful, "NOREPLICAS"}}) {
+        const attempt how = acquire(redis::make_provider(options_for(*server)).make_lock("name"), timeout::zero());
+        EXPECT_EQ(how.code, errc::unavailable) << word << how.code.message();
+        EXPECT_NE(how.diag.message.find(word), std::string::npos) << how.diag.message;
+    }
+    EXPECT_EQ(master({"DBSIZE"}).integer, 0);
 }
 
 TEST_P(redis_fault, a_full_memory_is_told) {
@@ -723,6 +771,25 @@ TEST_P(redis_fault, connections_that_are_killed_all_the_time_cost_time_and_nothi
     killer.join();
     EXPECT_EQ(overlaps, 0);
     EXPECT_TRUE(all_keys_expire(server));
+}
+
+TEST_P(redis_fault, fencing_tokens_go_back_when_the_server_forgets) {
+    const redis_server server;
+    redis::options opts = options_for(server);
+    opts.fencing = true;
+    const lock one = redis::make_provider(opts).make_lock("name");
+    const auto token = [&] {
+        attempt how = acquire(one, 5s);
+        const auto had = how.handle.fencing_token();
+        EXPECT_FALSE(release(std::move(how.handle)).code);
+        return had.has_value() ? had->value() : 0;
+    };
+    const auto first = token();
+    EXPECT_GT(first, 0);
+    EXPECT_GT(token(), first);
+    server({"FLUSHALL"});
+    // As `fencing_support::may_regress` and docs/safety.md say.
+    EXPECT_EQ(token(), first);
 }
 
 TEST_P(redis_fault, fencing_tokens_grow_whatever_is_acquired) {
