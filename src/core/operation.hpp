@@ -111,6 +111,10 @@ protected:
             result_.native_code = cause->native_code;
             result_.text = cause->text;
         }
+        // Whoever is silent gives no reason.
+        if (result_.text.empty() && (code == errc::unavailable || code == errc::in_doubt)) {
+            result_.text = "no answer came in time";
+        }
         return {action_kind::complete};
     }
     action finish_well() {

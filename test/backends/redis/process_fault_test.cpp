@@ -569,6 +569,7 @@ TEST_P(redis_fault, a_stopped_server_costs_the_lock_its_certainty_only_when_time
     const provider others = redis::make_provider(lasting);
     const attempt other = acquire(others.make_lock("other"), timeout::zero());
     EXPECT_TRUE(other.code == errc::unavailable || other.code == errc::in_doubt) << other.code.message();
+    EXPECT_EQ(other.diag.message, "no answer came in time");
     server.signal(SIGCONT);
     EXPECT_EQ(release(std::move(how.handle)).code, errc::lost);
     EXPECT_TRUE(all_keys_expire(server));
