@@ -115,13 +115,13 @@ std::string redis_backend::map_name(core::primitive_kind kind, std::string_view 
 
 bool redis_backend::news_come(const core::claim& who) const {
     subscriber* const news = news_.load(std::memory_order_acquire);
-    if (news == nullptr || !news->works()) return false;
-    return !news->has_exceptions() || news->works_for(strategy_.channel_of(who));
+    return news != nullptr && news->works_for([&] { return strategy_.channel_of(who); });
 }
 
 bool redis_backend::news_come_from(const node& where, const core::claim& who) {
     const std::lock_guard guard(mutex_);
-    return cluster_news_ != nullptr && where != nullptr && cluster_news_->come_from(where, strategy_.channel_of(who));
+    return cluster_news_ != nullptr && where != nullptr &&
+           cluster_news_->come_from(where, [&] { return strategy_.channel_of(who); });
 }
 
 /// @pre mutex_ is held

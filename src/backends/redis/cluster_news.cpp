@@ -79,11 +79,10 @@ void cluster_news::follow() {
     std::erase_if(subscribers_, [this](const auto& each) { return !of_->knows(*each.first); });
 }
 
-bool cluster_news::come_from(const node& where, const std::string& channel) {
+bool cluster_news::come_from(const node& where, const std::function<std::string()>& channel) {
     const std::lock_guard guard(mutex_);
     const auto found = subscribers_.find(where);
-    if (found == subscribers_.end() || !found->second->works()) return false;
-    return !found->second->has_exceptions() || found->second->works_for(channel);
+    return found != subscribers_.end() && found->second->works_for(channel);
 }
 
 }  // namespace redis

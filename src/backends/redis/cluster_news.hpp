@@ -5,6 +5,7 @@
 #include <backends/redis/cluster.hpp>
 #include <backends/redis/subscriber.hpp>
 
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -33,7 +34,7 @@ public:
     /// Owners of slots have changed.
     void follow();
     /// Whether releases that the node carries out are told to us on that channel, as far as we know.
-    bool come_from(const node& where, const std::string& channel);
+    bool come_from(const node& where, const std::function<std::string()>& channel);
 
 private:
     class registration;

@@ -320,9 +320,12 @@ void subscriber::refuse(const std::vector<std::string>& channels, const failure&
     observer_->notice("", "redis: no news of releases, so waiters ask from time to time: " + why.text);
 }
 
-bool subscriber::works_for(const std::string& channel) {
+bool subscriber::works_for(const std::function<std::string()>& channel) {
+    if (!works()) return false;
+    if (!has_exceptions()) return true;
+    const std::string name = channel();
     const std::lock_guard guard(mutex_);
-    const auto found = topics_.find(channel);
+    const auto found = topics_.find(name);
     return works() && found != topics_.end() && found->second.refused == boottime::time_point();
 }
 

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -55,11 +56,9 @@ public:
     /// See `watch::wait_on_caller`; for one who listens.
     void wait_on_caller(core::parker& self, boottime::time_point until);
 
-    /// Messages come, as far as we know, to most channels.
-    bool works() const noexcept;
-    /// Not to all of them: @ref works_for knows.
-    bool has_exceptions() const noexcept { return has_exceptions_.load(std::memory_order_acquire); }
-    bool works_for(const std::string& channel);
+    /// Messages come to that channel, as far as we know.
+    /// @param channel makes its name, which is needed where some are refused to us
+    bool works_for(const std::function<std::string()>& channel);
 
 private:
     class name_news;
@@ -74,6 +73,9 @@ private:
         boottime::time_point idle_since{};
     };
 
+    /// Messages come to most channels.
+    bool works() const noexcept;
+    bool has_exceptions() const noexcept { return has_exceptions_.load(std::memory_order_acquire); }
     void run();
     void drive(boottime::time_point now, bool read);
     /// Whether it is subscribed to where somebody listens.

@@ -2,17 +2,16 @@
 #include <support/attempt.hpp>
 #include <support/certificates.hpp>
 #include <support/competitors.hpp>
-#include <support/loopback.hpp>
 #include <support/redis_sentinels.hpp>
+#include <support/stranger.hpp>
 
 #include <holdfast/backends/redis.hpp>
 
 #include <gtest/gtest.h>
 
 #include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include <string>
 #include <thread>
 
 namespace holdfast {
@@ -24,40 +23,13 @@ using fakes::style;
 using test::redis_sentinels;
 using test::redis_server;
 
-/// One that has been cut off from the others since the beginning. Not a real one, which learns from what waits for it.
-class stale_sentinel {
-public:
-    explicit stale_sentinel(std::uint16_t names) {
-        const test::loopback_listener made = test::listen_on_loopback(16);
-        listener_ = made.descriptor;
-        port_ = made.port;
-        const std::string port = std::to_string(names);
-        const std::string address = "*2\r\n$9\r\n127.0.0.1\r\n$" + std::to_string(port.size()) + "\r\n" + port + "\r\n";
-        const std::string epoch = "*2\r\n$12\r\nconfig-epoch\r\n$1\r\n0\r\n";
-        thread_ = std::thread([this, answer = address + epoch] {
-            for (int one = 0; (one = ::accept(listener_, nullptr, nullptr)) >= 0; ::close(one)) {
-                char chunk[4096];
-                while (::recv(one, chunk, sizeof chunk, 0) > 0) {
-                    (void)!::send(one, answer.data(), answer.size(), MSG_NOSIGNAL);
-                }
-            }
-        });
-    }
-    stale_sentinel(const stale_sentinel&) = delete;
-    stale_sentinel& operator=(const stale_sentinel&) = delete;
-    ~stale_sentinel() {
-        ::shutdown(listener_, SHUT_RDWR);
-        thread_.join();
-        ::close(listener_);
-    }
-
-    std::uint16_t port() const noexcept { return port_; }
-
-private:
-    int listener_ = -1;
-    std::uint16_t port_ = 0;
-    std::thread thread_;
-};
+/// What one says that has been cut off from the others since the beginning. Not a real one, which learns from what
+/// waits for it.
+std::string stale_words(std::uint16_t master) {
+    const std::string port = std::to_string(master);
+    const std::string address = "*2\r\n$9\r\n127.0.0.1\r\n$" + std::to_string(port.size()) + "\r\n" + port + "\r\n";
+    return address + "*2\r\n$12\r\nconfig-epoch\r\n$1\r\n0\r\n";
+}
 
 class redis_sentinel : public testing::TestWithParam<style> {
 protected:
@@ -184,7 +156,7 @@ TEST_P(redis_sentinel, is_not_led_back_by_a_sentinel_that_knows_of_no_failover) 
     redis::options opts = options_for(group);
     // As a partition does it: the old master and one sentinel on one side, and the clients on both.
     const std::uint16_t old_master = group.server(0).port();
-    const stale_sentinel stale(old_master);
+    const test::stranger stale(stale_words(old_master));
     opts.servers.back().port = stale.port();
     const provider first = redis::make_provider(opts);
     const provider second = redis::make_provider(opts);

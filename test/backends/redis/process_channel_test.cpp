@@ -27,11 +27,14 @@ using namespace std::chrono_literals;
 using test::redis_server;
 using test::tcp_proxy;
 
-server server_at(const redis_server& real) {
+server server_at(std::uint16_t port) {
     server made;
     made.address.host = "127.0.0.1";
-    made.address.port = real.port();
+    made.address.port = port;
     return made;
+}
+server server_at(const redis_server& real) {
+    return server_at(real.port());
 }
 
 class redis_leftovers : public testing::Test {
@@ -81,6 +84,13 @@ void drive(channel& over, const request& one) {
     }));
 }
 
+/// Asks for that, until it is done.
+void ask(channel& over, request& one, std::initializer_list<std::string_view> words) {
+    one.first = format(words);
+    over.submit(one, boottime::now());
+    drive(over, one);
+}
+
 TEST(redis_channel, leaves_a_master_that_answers_when_another_one_is_known) {
     const redis_server old_master;
     const redis_server new_master;
@@ -92,17 +102,13 @@ TEST(redis_channel, leaves_a_master_that_answers_when_another_one_is_known) {
     resolver names;
     channel over(group, names);
     request first;
-    first.first = format({"SET", "name", "first"});
-    over.submit(first, boottime::now());
-    drive(over, first);
+    ask(over, first, {"SET", "name", "first"});
     EXPECT_EQ(old_master({"GET", "name"}).text, "first");
 
     // One that is idle sends nothing there any more.
     group.sentinels->found(address(new_master), std::nullopt, 0, boottime::now());
     request second;
-    second.first = format({"SET", "name", "second"});
-    over.submit(second, boottime::now());
-    drive(over, second);
+    ask(over, second, {"SET", "name", "second"});
     EXPECT_NE(second.answer, nullptr) << second.why.text;
     EXPECT_EQ(old_master({"GET", "name"}).text, "first");
     EXPECT_EQ(new_master({"GET", "name"}).text, "second");
@@ -123,24 +129,18 @@ TEST(redis_channel, leaves_a_master_that_answers_when_another_one_is_known) {
 
 class redis_silent_channel : public testing::Test {
 protected:
-    explicit redis_silent_channel() { to_.longest_silence = 200ms; }
+    redis_silent_channel() { to_.longest_silence = 200ms; }
 
     redis_server real_;
     tcp_proxy proxy_{real_.port()};
-    server to_ = [this] {
-        server made = server_at(real_);
-        made.address.port = proxy_.port();
-        return made;
-    }();
+    server to_ = server_at(proxy_.port());
     resolver names_;
 };
 
 TEST_F(redis_silent_channel, leaves_a_connection_that_is_dead_without_a_word) {
     channel over(to_, names_);
     request first;
-    first.first = format({"SET", "name", "first"});
-    over.submit(first, boottime::now());
-    drive(over, first);
+    ask(over, first, {"SET", "name", "first"});
     proxy_.silence();
     request second;
     second.first = format({"GET", "name"});
@@ -156,9 +156,7 @@ TEST_F(redis_silent_channel, leaves_a_connection_that_is_dead_without_a_word) {
 TEST_F(redis_silent_channel, keeps_the_connection_to_a_server_that_is_stopped) {
     channel over(to_, names_);
     request first;
-    first.first = format({"SET", "name", "first"});
-    over.submit(first, boottime::now());
-    drive(over, first);
+    ask(over, first, {"SET", "name", "first"});
     real_.signal(SIGSTOP);
     request second;
     second.first = format({"GET", "name"});
@@ -218,16 +216,12 @@ TEST(redis_channel, doubts_what_was_sent_to_a_server_that_had_greeted) {
     for (const bool greets : {true, false}) {
         const scripted odd(greets ? std::vector<std::string>{"+OK\r\n", "nonsense\r\n"}
                                   : std::vector<std::string>{"nonsense\r\n"});
-        server to;
-        to.address.host = "127.0.0.1";
-        to.address.port = odd.port();
+        server to = server_at(odd.port());
         to.database = greets ? 1 : 0;
         resolver names;
         channel over(to, names);
         request one;
-        one.first = format({"SET", "name", "id"});
-        over.submit(one, boottime::now());
-        drive(over, one);
+        ask(over, one, {"SET", "name", "id"});
         EXPECT_EQ(one.answer, nullptr);
         EXPECT_EQ(one.why.code, errc::protocol) << one.why.text;
         EXPECT_EQ(one.sent, greets);
@@ -247,15 +241,10 @@ std::optional<std::uint16_t> guided_by(const std::vector<std::string>& answers, 
     std::vector<server> addresses;
     for (const std::string& each : answers) {
         all.push_back(std::make_unique<scripted>(std::vector<std::string>{each}));
-        server& made = addresses.emplace_back();
-        made.address.host = "127.0.0.1";
-        made.address.port = all.back()->port();
+        addresses.push_back(server_at(all.back()->port()));
     }
     sentinels known("shop", addresses, 30s);
-    server_address before;
-    before.host = "127.0.0.1";
-    before.port = 7001;
-    known.found(before, 5, 0, boottime::now() - ago);
+    known.found(server_at(7001).address, 5, 0, boottime::now() - ago);
     resolver names;
     guide one(known, names, nullptr, [] {});
     guide::status how = guide::status::looking;
@@ -294,9 +283,7 @@ TEST(redis_channel, does_not_repeat_a_password_that_it_is_told) {
     };
     for (const auto& answers : rows) {
         const scripted odd(answers);
-        server to;
-        to.address.host = "127.0.0.1";
-        to.address.port = odd.port();
+        server to = server_at(odd.port());
         to.user = "bob";
         to.password = "topsecret";
         resolver names;
@@ -304,9 +291,7 @@ TEST(redis_channel, does_not_repeat_a_password_that_it_is_told) {
         std::string why;
         for (int round = 0; round < 2 && why.empty(); ++round) {
             request one;
-            one.first = format({"SET", "name", "id"});
-            over.submit(one, boottime::now());
-            drive(over, one);
+            ask(over, one, {"SET", "name", "id"});
             why = one.why.text;
         }
         EXPECT_NE(why, "");
@@ -316,18 +301,14 @@ TEST(redis_channel, does_not_repeat_a_password_that_it_is_told) {
 
 TEST(redis_channel, does_not_repeat_a_password_to_a_node_of_a_cluster) {
     const scripted odd({"+OK ready\r\n-NOAUTH 'bob' 'topsecret'\r\n"});
-    server to;
-    to.address.host = "127.0.0.1";
-    to.address.port = odd.port();
+    server to = server_at(odd.port());
     to.user = "bob";
     to.password = "topsecret";
     to.identity = std::make_shared<node_identity>();
     resolver names;
     channel over(to, names);
     request one;
-    one.first = format({"SET", "name", "id"});
-    over.submit(one, boottime::now());
-    drive(over, one);
+    ask(over, one, {"SET", "name", "id"});
     EXPECT_EQ(one.why.code, errc::permission);
     EXPECT_EQ(one.why.text.find("topsecret"), std::string::npos) << one.why.text;
 }
@@ -341,9 +322,7 @@ TEST(redis_channel, tells_in_full_what_a_user_may_not_do) {
     resolver names;
     channel over(to, names);
     request one;
-    one.first = format({"SET", "name", "id"});
-    over.submit(one, boottime::now());
-    drive(over, one);
+    ask(over, one, {"SET", "name", "id"});
     EXPECT_NE(one.why.text.find("'set'"), std::string::npos) << one.why.text;
 }
 
