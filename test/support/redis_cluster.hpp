@@ -43,6 +43,8 @@ public:
 
 private:
     std::string id_of(std::size_t number) const;
+    /// Until every node says the same of who has which slots, and who follows whom.
+    void await_agreement() const;
 
     std::vector<std::unique_ptr<redis_server>> nodes_;
 };
