@@ -199,6 +199,40 @@ TEST_P(redis_sentinel, an_asynchronous_failover_loses_what_replicas_did_not_have
     EXPECT_FALSE(release(std::move(second.handle)).code);
 }
 
+TEST_P(redis_sentinel, is_survived_by_what_replicas_must_have) {
+    redis_sentinels group;
+    redis::options opts = options_for(group);
+    opts.min_replicas = 1;
+    opts.replica_timeout = 1900ms;
+    const provider locks = redis::make_provider(opts);
+    // A new replica confirms nothing in its first second.
+    const auto acquire_confirmed = [&](const char* name) {
+        attempt how;
+        EXPECT_TRUE(fakes::eventually([&] { return !(how = acquire(locks.make_lock(name), 5s)).code; }, 20s))
+            << how.diag.message;
+        return how;
+    };
+    attempt kept = acquire_confirmed("kept");
+    // Both, since nobody knows which of them will be the next master.
+    test::redis_client(group.server(0).socket_path())({"WAIT", "2", "5000"});
+    const std::uint16_t first = group.master();
+    group.server(0).kill();
+    ASSERT_TRUE(fakes::eventually([&] { return group.master() != first; }, 30s)) << "no failover";
+    const auto replaced = boottime::now();
+    EXPECT_TRUE(fakes::eventually([&] { return kept.handle.valid_until() > replaced + 8s; })) << "not renewed";
+    EXPECT_FALSE(release(std::move(kept.handle)).code);
+    // The other one follows the new master by then, and is the only one that can confirm.
+    attempt next = acquire_confirmed("next");
+    EXPECT_FALSE(release(std::move(next.handle)).code);
+    redis_server& other = group.server(group.master() == group.server(1).port() ? 2 : 1);
+    other.signal(SIGSTOP);
+    const attempt refused = acquire(locks.make_lock("name"), 5s);
+    EXPECT_EQ(refused.code, errc::unavailable) << refused.code.message();
+    EXPECT_NE(refused.diag.message.find("0 of 1 replicas"), std::string::npos) << refused.diag.message;
+    EXPECT_EQ(test::redis_client("127.0.0.1", group.master())({"EXISTS", "name"}).integer, 0) << "left behind";
+    other.signal(SIGCONT);
+}
+
 TEST_P(redis_sentinel, a_master_that_is_made_a_replica_is_left) {
     redis_sentinels group;
     const provider locks = redis::make_provider(options_for(group));

@@ -309,6 +309,44 @@ TEST_P(redis_fault, a_server_that_may_not_be_written_to_says_why) {
     EXPECT_EQ(master({"DBSIZE"}).integer, 0);
 }
 
+TEST_P(redis_fault, a_server_that_still_loads_its_data_is_waited_for) {
+    // Two seconds for two thousand keys, in which it answers every few of them.
+    redis_server server({"--enable-debug-command", "yes", "--key-load-delay", "1000",
+                         "--loading-process-events-interval-bytes", "1024"});
+    redis::options opts = options_for(server);
+    // What has expired by then is not loaded.
+    opts.expiry = 60s;
+    opts.min_validity = 50s;
+    opts.extension_cadence = 200ms;
+    const provider locks = redis::make_provider(opts);
+    attempt held = acquire(locks.make_lock("held"), 5s);
+    ASSERT_FALSE(held.code) << held.diag.message;
+    server({"DEBUG", "POPULATE", "2000", "key", "100"});
+    ASSERT_FALSE(server({"SAVE"}).is_error);
+    server.kill();
+    attempt refused;
+    attempt waited;
+    // Not the server's start in another thread, with which it would end.
+    std::thread asking([&] {
+        EXPECT_TRUE(fakes::eventually([&] {
+            refused = acquire(redis::make_provider(opts).make_lock("name"), timeout::zero());
+            return refused.diag.message.find("LOADING") != std::string::npos;
+        }));
+        waited = acquire(locks.make_lock("name"), 20s);
+    });
+    // Returns when all is loaded.
+    server.start();
+    asking.join();
+    EXPECT_EQ(refused.code, errc::unavailable) << refused.code.message() << refused.diag.message;
+    EXPECT_FALSE(waited.code) << waited.diag.message;
+    EXPECT_GT(waited.took, 500ms);
+    EXPECT_EQ(server({"DBSIZE"}).integer, 2002);
+    EXPECT_EQ(acquire(locks.make_lock("held"), timeout::zero()).code, errc::timed_out);
+    const auto before = held.handle.valid_until();
+    EXPECT_TRUE(fakes::eventually([&] { return held.handle.valid_until() > before; })) << "not renewed";
+    EXPECT_FALSE(release(std::move(held.handle)).code);
+}
+
 TEST_P(redis_fault, a_full_memory_is_told) {
     const redis_server server({"--maxmemory", "1", "--maxmemory-policy", "noeviction"});
     const attempt how = acquire(redis::make_provider(options_for(server)).make_lock("name"), 5s);

@@ -46,12 +46,15 @@ class Lock:
         self.id = next(Peer.ids)
         self.expect("make", "made", kind, url, name)
 
+    def tell(self, what, *more):
+        return self.peer.ask(" ".join([what, str(self.id), *more]))
+
     def expect(self, what, wanted, *more):
-        heard = self.peer.ask(" ".join([what, str(self.id), *more]))
+        heard = self.tell(what, *more)
         assert heard == wanted, f"{self.peer.side}: {what} is answered by {heard!r}, not {wanted!r}"
 
     def attempt(self, *mode):
-        heard = self.peer.ask(" ".join(["try", str(self.id), *mode]))
+        heard = self.tell("try", *mode)
         assert heard in ("got", "busy"), f"{self.peer.side}: {heard!r}"
         return heard == "got"
 
@@ -59,10 +62,10 @@ class Lock:
         self.expect("release", "released")
 
     def state(self):
-        return self.peer.ask(f"state {self.id}")
+        return self.tell("state")
 
     def count(self):
-        return int(self.peer.ask(f"count {self.id}"))
+        return int(self.tell("count"))
 
     def wait(self, *mode):
         """Begins to wait; the peer hears nothing until it has the lock."""

@@ -368,6 +368,50 @@ class SeveralServers(Redis):
             self.assertTrue(self.peer(side).ask(f"try {lock.id}").startswith("error"))
 
 
+class Sentinels(Redis):
+    """They tell either side where the master is."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = cls.lend_server("redis-sentinel")
+        cls.url = cls.server.url
+        cls.quick = cls.url + "&min_busy_wait=10ms&max_busy_wait=100ms"
+
+    def replicas_have_all(self):
+        info = dict(line.partition(":")[::2] for line in self.server.ask("INFO replication").split("\t"))
+        wanted = "offset=" + info["master_repl_offset"]
+        return all(wanted in info.get(each, "").split(",") for each in ("slave0", "slave1"))
+
+    @both_ways
+    def test_1_each_is_busy_for_the_other(self, first, second):
+        for kind, held, wanted in PAIRS:
+            with self.case(kind=kind, held=held, wanted=wanted):
+                name = self.new_name()
+                a = self.peer(first).make(kind, self.url, name)
+                b = self.peer(second).make(kind, self.url, name)
+                self.check_exclusion(a, b, held, wanted)
+        self.check_hand_over(first, second, self.quick, self.server)
+
+    def test_2_what_is_held_is_held_at_the_next_master(self):
+        held = []
+        for holder, other in ((HOLDFAST, DOTNET), (DOTNET, HOLDFAST)):
+            for kind, mode, wanted in PAIRS:
+                name = self.new_name()
+                lock = self.peer(holder).make(kind, self.url, name)
+                self.assertTrue(lock.attempt(*mode))
+                held.append((lock, self.peer(other).make(kind, self.url, name), wanted))
+        self.until(self.replicas_have_all, "the replicas do not have it")
+        self.server.kill_server()
+        self.until(lambda: self.server.ask("ROLE").startswith("master"), "no failover", within=30)
+        for lock, other, wanted in held:
+            # .NET, which is told of the new master by a sentinel, fails until then.
+            self.until(lambda: other.tell("try", *wanted) == "busy", "gets what is held, or nothing at all", within=20)
+            lock.release()
+            self.until(lambda: other.attempt(*wanted), "does not get what is free", within=SOON)
+            other.release()
+
+
 class Cluster(Redis):
     @classmethod
     def setUpClass(cls):

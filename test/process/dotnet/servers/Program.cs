@@ -123,8 +123,12 @@ class Entry {
         task.AsTask().GetAwaiter().GetResult();
 
     private static object OfRedis(Address at, string[] kind, string name) {
-        // Nodes of a cluster are one server.
-        var hosts = at.Scheme == "redis+cluster" ? new[] { string.Join(',', at.Hosts) } : at.Hosts;
+        // Nodes of a cluster are one server, and so is the master that sentinels tell.
+        var hosts = at.Scheme switch {
+            "redis+cluster" => new[] { string.Join(',', at.Hosts) },
+            "redis+sentinel" => new[] { $"{string.Join(',', at.Hosts)},serviceName={at.Query["master"]}" },
+            _ => at.Hosts
+        };
         var databases = hosts.Select(host => {
             if (!servers.TryGetValue(host, out var server)) {
                 servers[host] = server = ConnectionMultiplexer.Connect($"{host},abortConnect=false,connectTimeout=1000");
