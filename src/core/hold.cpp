@@ -120,6 +120,9 @@ void hold::arm_loss() {
 }
 
 HOLDFAST_HOT bool hold::begin_release(std::unique_ptr<link>& keeper) noexcept {
+    const bool is_lease = provider_->traits().family == family::lease;
+    // The clock before anything else, as in a look: what the server says later may be about another time.
+    if (is_lease && boottime::now() >= valid_until()) note_loss();
     std::optional<farewell> ended;
     {
         const std::lock_guard guard(mutex_);
@@ -129,9 +132,17 @@ HOLDFAST_HOT bool hold::begin_release(std::unique_ptr<link>& keeper) noexcept {
         if (audience_ != nullptr) ended = end_watching(false);
     }
     who_.target->key->hand_over();
-    if (provider_->traits().family == family::lease) provider_->renewals().remove(*this);
+    if (is_lease) provider_->renewals().remove(*this);
     if (ended) ended->tell();
     return true;
+}
+
+void hold::note_loss() noexcept {
+    try {
+        mark_lost();
+    } catch (const std::exception&) {
+        // No memory to tell the others with; whoever releases it is told.
+    }
 }
 
 std::optional<int> hold::native_descriptor() {

@@ -42,7 +42,7 @@ public:
     std::size_t on_end(std::function<void(bool lost)> done);
     void cancel_on_end(std::size_t id);
 
-    /** Moves to ending.
+    /** Moves to ending. A lease whose time is over has been lost by then, whatever the backend says to its release.
         @param keeper the link, for the release operation; null for leases
         @return false when somebody else has
     */
@@ -83,6 +83,7 @@ private:
     /// The mutex is held.
     audience& listeners();
     void arm_loss();
+    void note_loss() noexcept;
     /// The mutex is held, or nobody else is there any more.
     farewell end_watching(bool lost);
 

@@ -20,15 +20,18 @@ constexpr signed char alone_for = 16;
 
 }  // namespace
 
-renewal::step renewal::look(boottime::time_point now) noexcept {
-    if (over_) return step::wait;
+renewal::step renewal::look(boottime::time_point now, boottime::duration ahead) noexcept {
+    if (over_ || !is_due(now, ahead)) return step::wait;
     if (now >= valid_until_) {
         over_ = true;
         return step::lost;
     }
-    if (running_ || now < next_) return step::wait;
     running_ = true;
     return step::renew;
+}
+
+bool renewal::is_due(boottime::time_point now, boottime::duration ahead) const noexcept {
+    return now >= valid_until_ || (!running_ && now >= next_ - ahead);
 }
 
 boottime::time_point renewal::next_look() const noexcept {
@@ -175,10 +178,10 @@ std::shared_ptr<void> renewal_queue::alive() noexcept {
 }
 
 void renewal_queue::ring() noexcept {
-    const auto until = boottime::now() + tick_length;
+    const auto now = boottime::now();
     batches together;
-    for (due next; take_due(until, next);) {
-        if (next != nullptr) attend(std::move(next), until, together);
+    for (due next; take_due(now, next);) {
+        if (next != nullptr) attend(std::move(next), now, together);
     }
     for (auto& each : together) {
         if (!each.second.empty()) renew(std::move(each.second));
@@ -193,9 +196,10 @@ void renewal_queue::ring() noexcept {
 }
 
 /// @param next null for one that is being destroyed
-bool renewal_queue::take_due(boottime::time_point until, due& next) {
+bool renewal_queue::take_due(boottime::time_point now, due& next) {
     const std::lock_guard guard(mutex_);
-    if (due_.empty() || due_.begin()->plan.next_look() > until) return false;
+    // Behind an end that is still to come there is nothing that could not wait for it.
+    if (due_.empty() || !due_.begin()->plan.is_due(now, tick_length)) return false;
     // Its memory is there as long as the mutex is held: a hold leaves the queue before it is gone.
     hold& first = static_cast<hold&>(*due_.begin());
     due_.erase(due_.begin());
@@ -204,11 +208,11 @@ bool renewal_queue::take_due(boottime::time_point until, due& next) {
     return true;
 }
 
-void renewal_queue::attend(due next, boottime::time_point until, batches& together) noexcept {
+void renewal_queue::attend(due next, boottime::time_point now, batches& together) noexcept {
     // Release forbids renewal before it talks to the server.
     if (next->is_ending() || next->was_lost()) return;
     renewal& plan = next->plan;
-    switch (plan.look(until)) {
+    switch (plan.look(now, tick_length)) {
         case renewal::step::lost: next->mark_lost(); return;
         case renewal::step::wait: put_back(*next); return;
         case renewal::step::renew: break;

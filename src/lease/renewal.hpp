@@ -37,7 +37,10 @@ public:
 
     enum class step { wait, renew, lost };
     /// What to do at @p now. `renew` is answered once until the renewal has ended.
-    step look(boottime::time_point now) noexcept;
+    /// @param ahead a renewal that is due within that is due; an end is not told before it has come
+    step look(boottime::time_point now, boottime::duration ahead = {}) noexcept;
+    /// Whether that would be something. @pre its loss has not been told
+    bool is_due(boottime::time_point now, boottime::duration ahead) const noexcept;
     /// When to look again at the latest.
     boottime::time_point next_look() const noexcept;
 
@@ -103,8 +106,8 @@ private:
     /// Renews what is due.
     void ring() noexcept override;
     void schedule();
-    bool take_due(boottime::time_point until, due& next);
-    void attend(due next, boottime::time_point until, batches& together) noexcept;
+    bool take_due(boottime::time_point now, due& next);
+    void attend(due next, boottime::time_point now, batches& together) noexcept;
     void renew(std::vector<due> all) noexcept;
     void fail(hold& lease) noexcept;
     void insert(hold& lease);

@@ -30,6 +30,21 @@ TEST_F(renewal_test, renews_once_each_cadence) {
     EXPECT_EQ(plan_.next_look(), start + 6s) << "counted from when it was sent";
 }
 
+TEST_F(renewal_test, comes_a_little_early_with_others_and_an_end_does_not) {
+    EXPECT_EQ(plan_.look(start + 2989ms, 10ms), renewal::step::wait);
+    EXPECT_TRUE(plan_.is_due(start + 2990ms, 10ms));
+    EXPECT_EQ(plan_.look(start + 2990ms, 10ms), renewal::step::renew);
+    EXPECT_FALSE(plan_.is_due(start + 8999ms, 10ms));
+    EXPECT_EQ(plan_.look(start + 8999ms, 10ms), renewal::step::wait);
+    EXPECT_TRUE(plan_.is_due(start + 9s, 10ms));
+    EXPECT_EQ(plan_.look(start + 9s, 10ms), renewal::step::lost);
+}
+
+TEST_F(renewal_test, is_asked_for_when_less_than_the_tick_is_left) {
+    renewal plan(95ms, start, start + 97ms);
+    EXPECT_EQ(plan.look(start + 88ms, 10ms), renewal::step::renew);
+}
+
 TEST_F(renewal_test, a_failed_renewal_is_tried_again_soon_and_is_no_loss) {
     ASSERT_EQ(plan_.look(start + 3s), renewal::step::renew);
     plan_.ended(renewal::result::failed, cadence, start + 3s, start + 4s, {});
