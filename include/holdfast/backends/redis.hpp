@@ -59,7 +59,8 @@ struct options {
     /// Stands before every key, as StackExchange.Redis' key prefix does.
     std::string key_prefix = {};
 
-    /// How long a lock outlives a holder that has died. At least 100 ms; .NET's default is the same.
+    /// How long a lock outlives a holder that has died. At least 100 ms, at most 2147483647 ms, as all times here;
+    /// .NET's default is the same.
     std::chrono::milliseconds expiry = std::chrono::seconds(30);
     /// What must be left of the expiry when an acquire succeeds; more than zero, less than @ref expiry. Zero: nine
     /// tenths of the expiry.

@@ -87,8 +87,9 @@ void channel::forget(const request& one) noexcept {
     // Nowhere any more; and to look for it among a thousand others takes time.
     if (one.done) return;
     std::erase(waiting_, &one);
-    std::replace_if(
-        sent_.begin(), sent_.end(), [&one](const request* each) { return each == &one; }, nullptr);
+    for (sending& each : sent_) {
+        if (each.one == &one) each.one = nullptr;
+    }
 }
 
 void channel::give_up(request& one, errc why) {
@@ -168,9 +169,23 @@ void channel::believe() noexcept {
     doubt_at_ = core::never;
 }
 
+bool channel::knows(const script& which) const noexcept {
+    return std::find(known_.begin(), known_.end(), &which) != known_.end();
+}
+
+/// Also from what is forgotten: who asks many goes on when a majority has answered, before it is told by a slower one
+/// that it does not know the script; and would be told so each time.
+void channel::learn(const script& which, const redisReply& answer) {
+    if (is_error(answer) && text_of(answer).starts_with("NOSCRIPT")) {
+        std::erase(known_, &which);
+    } else if (!is_error(answer) && !knows(which)) {
+        known_.push_back(&which);
+    }
+}
+
 void channel::send(const request& one, const std::string& text) {
     const script* const which = script_of(one);
-    if (one.with_source && which != nullptr) {
+    if (which != nullptr && (one.with_source || (one.one_of_many && !knows(*which)))) {
         connection_->send(which->with_source(text));
     } else {
         connection_->send(text);
@@ -183,7 +198,7 @@ void channel::send_waiting(boottime::time_point now) {
         if (one->asking) {
             static const std::string asking = format({"ASKING"});
             connection_->send(asking);
-            sent_.push_back(nullptr);
+            sent_.emplace_back();
         }
         if (is_again(*one)) {
             send(*one, one->again(one->first));
@@ -193,7 +208,7 @@ void channel::send_waiting(boottime::time_point now) {
         one->sent = true;
         one->sent_at = now;
         one->repeated = one->losses > 0;
-        sent_.push_back(one);
+        sent_.push_back({one, one->one_of_many ? script_of(*one) : nullptr});
     }
     waiting_.clear();
 }
@@ -212,9 +227,10 @@ void channel::hear(boottime::time_point now) {
     if (believed) {
         for (reply_value& answer : heard_) {
             if (!is_error(*answer)) failures_ = 0;
-            request* const one = sent_.front();
+            const sending next = sent_.front();
             sent_.pop_front();
-            if (one != nullptr) heard(*one, std::move(answer), now);
+            if (next.which != nullptr) learn(*next.which, *answer);
+            if (next.one != nullptr) heard(*next.one, std::move(answer), now);
         }
     }
     heard_.clear();
@@ -265,13 +281,16 @@ void channel::lost(boottime::time_point now) {
     // A connection that was once good may have died of age: the first new one is made at once.
     pause_until_ = proven_ && !talkative ? now : now + next_pause();
     for (auto each = sent_.rbegin(); each != sent_.rend(); ++each) {
-        if (*each == nullptr) continue;
+        request* const one = each->one;
+        if (one == nullptr) continue;
         // What has never spoken the protocol, or let us in, has not carried out anything.
-        if (stranger && (*each)->losses == 0) (*each)->sent = false;
-        ++(*each)->losses;
-        waiting_.push_front(*each);
+        if (stranger && one->losses == 0) one->sent = false;
+        ++one->losses;
+        waiting_.push_front(one);
     }
     sent_.clear();
+    // It may have been started anew.
+    known_.clear();
     std::deque<request*> kept;
     for (request* one : waiting_) {
         const bool once_more = proven_ && one->losses <= 1;

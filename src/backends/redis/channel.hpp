@@ -132,7 +132,17 @@ protected:
     core::notifier* on_name_found_ = nullptr;
 
 private:
+    /// What an answer is out to.
+    struct sending {
+        /// Null: forgotten.
+        request* one = nullptr;
+        /// Whose call it is, where that is of interest when it is answered; else null.
+        const script* which = nullptr;
+    };
+
     void send(const request& one, const std::string& text);
+    bool knows(const script& which) const noexcept;
+    void learn(const script& which, const redisReply& answer);
     bool go_on(boottime::time_point now, bool read);
     void send_waiting(boottime::time_point now);
     void hear(boottime::time_point now);
@@ -152,8 +162,9 @@ private:
     resolver& names_;
     std::unique_ptr<connection> connection_;
     std::deque<request*> waiting_;
-    /// Null: forgotten.
-    std::deque<request*> sent_;
+    std::deque<sending> sent_;
+    /// Scripts of one of many that the server has run over the present connection.
+    std::vector<const script*> known_;
     /// Answers that are read, for as long as it takes to see whether they are to be believed.
     std::vector<reply_value> heard_;
     std::vector<std::shared_ptr<request>> detached_;

@@ -36,7 +36,18 @@ protected:
 class direct_cluster_link final : public cluster_link {
 public:
     direct_cluster_link(redis_backend& owner, cluster& to, resolver& names) : cluster_link(owner, to), names_(names) {}
-    ~direct_cluster_link() override { course_.forget(); }
+    ~direct_cluster_link() override {
+        own_channel* const present = course_.is_out() ? find(course_.at().get()) : nullptr;
+        const bool is_open = present != nullptr && request_.sent && !request_.done;
+        course_.forget();
+        if (!is_open || core::fork_generation() != generation_) return;
+        for (auto& each : channels_) each.second->hush();
+        say_once_more([present](std::string text, const script& which) {
+            const auto now = boottime::now();
+            present->submit_detached(std::move(text), which, nullptr, now);
+            present->drive(now, false);
+        });
+    }
 
     core::progress start(const core::command& cmd, core::notifier& on_progress) override {
         if (!begin(cmd)) return {true, core::never};
@@ -139,6 +150,7 @@ private:
     resolver& names_;
     core::notifier* asker_ = nullptr;
     std::map<const server*, std::unique_ptr<own_channel>> channels_;
+    const unsigned generation_ = core::fork_generation();
     /// `await_answer` has.
     bool has_read_ = false;
 };
@@ -148,7 +160,14 @@ public:
     shared_cluster_link(redis_backend& owner, cluster& to, std::shared_ptr<node_channels> over)
         : cluster_link(owner, to), channels_(std::move(over)) {}
     ~shared_cluster_link() override {
+        shared_channel* const present = course_.is_out() ? find(course_.at()) : nullptr;
+        const bool is_open = present != nullptr && present->is_out(request_);
         course_.forget();
+        if (is_open) {
+            say_once_more([present](std::string text, const script& which) {
+                present->submit_detached(std::move(text), which, nullptr);
+            });
+        }
         if (confirmer_ == nullptr) return;
         confirmer_->forget(extra_->write);
         confirmer_->forget(extra_->wait);

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <limits>
 #include <set>
+#include <utility>
 
 namespace holdfast {
 inline namespace v0 {
@@ -120,7 +121,12 @@ options checked(const options& opts) {
     if (made.database < 0) refuse("the database's number is not negative");
     if (names::find_invalid_utf8(made.key_prefix) != std::string_view::npos) refuse("the prefix is not valid UTF-8");
     if (made.expiry < milliseconds(100)) refuse("'expiry' is at least 100ms");
-    if (made.expiry.count() > std::numeric_limits<int>::max()) refuse("'expiry' is at most 2147483647ms");
+    for (const auto& [time, name] : {std::pair{made.expiry, "expiry"}, {made.max_busy_wait, "max_busy_wait"},
+                                     {made.connect_timeout, "connect_timeout"}}) {
+        if (time.count() > std::numeric_limits<int>::max()) {
+            refuse("'" + std::string(name) + "' is at most 2147483647ms");
+        }
+    }
     if (made.min_validity == milliseconds(0)) made.min_validity = std::max(made.expiry * 9 / 10, milliseconds(1));
     if (made.min_validity < milliseconds(0)) refuse("'min_validity' is more than zero");
     if (made.min_validity >= made.expiry) refuse("'min_validity' must be less than 'expiry'");

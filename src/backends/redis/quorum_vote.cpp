@@ -110,8 +110,8 @@ void quorum_vote::submit_command(std::size_t at, const core::command& cmd, core:
     commands_.fill(one, cmd);
     one.reconnect_until = {};
     one.one_of_many = true;
-    // A majority may have answered before one of them says that it does not know the script.
-    one.with_source = cmd.what == verb::release;
+    // A majority may have answered before one of them says that it does not know the script any more.
+    one.with_source = strategy::takes_away(cmd.what);
     submit(at, one, on_progress);
 }
 
@@ -172,7 +172,7 @@ void quorum_vote::leave(std::size_t at, boottime::time_point now) {
     bool open = false;
     if (undoing_ && one.undo != nullptr && one.rest == nullptr) {
         open = !is_done(at, *one.undo) || one.undo->answer == nullptr;
-    } else if (what_ == verb::release) {
+    } else if (strategy::takes_away(what_)) {
         open = one.out ? !hears_later() || !is_out(at, *one.asked) : one.asked->answer == nullptr;
         if (open && one.out) forget(at, *one.asked);
         if (one.out && !open) {
@@ -262,12 +262,7 @@ bool quorum_vote::decide(boottime::time_point now) {
             return true;
         case verb::release:
             // Where some did not answer it may be held still, whoever answers first.
-            if (tally_.won() && !hears_later() && some_out()) {
-                // It is cheaper to hear them now than to ask them again over another connection.
-                const boottime::duration longest = shortest_undo;
-                if (spread_until_ == core::never) spread_until_ = now + std::min(now - began_, longest);
-                if (now < spread_until_) return false;
-            }
+            if (tally_.won() && awaits_others(now)) return false;
             if (tally_.won() || (tally_.complete() && tally_.yes() > 0 && !tally_.faulty())) {
                 set_reply(verdict::released);
             } else if (tally_.denied()) {
@@ -278,16 +273,31 @@ bool quorum_vote::decide(boottime::time_point now) {
                 return false;
             }
             return true;
-        default:
-            // Withdrawals: what cannot be taken away ends with its time. Counts: of one server.
+        case verb::withdraw:
+            // The leftovers see to what has not answered.
             if (!tally_.won() && !tally_.cannot_win() && !over) return false;
-            if (what_ == verb::count && !tally_.won()) {
-                set_fault(over);
+            if (tally_.won() && awaits_others(now)) return false;
+            set_reply(verdict::released);
+            return true;
+        default:
+            // Counts: of one server.
+            if (!tally_.won() && !tally_.cannot_win() && !over) return false;
+            if (tally_.won()) {
+                set_reply(verdict::granted).count = count_;
             } else {
-                set_reply(what_ == verb::count ? verdict::granted : verdict::released).count = count_;
+                set_fault(over);
             }
             return true;
     }
+}
+
+/// Whether to hear the others now: where they are not heard later, that is cheaper than to ask them again over another
+/// connection.
+bool quorum_vote::awaits_others(boottime::time_point now) {
+    if (hears_later() || !some_out()) return false;
+    const boottime::duration longest = shortest_undo;
+    if (spread_until_ == core::never) spread_until_ = now + std::min(now - began_, longest);
+    return now < spread_until_;
 }
 
 /// Some are to answer soon.

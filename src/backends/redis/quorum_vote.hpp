@@ -108,6 +108,7 @@ private:
     boottime::time_point undo_until(boottime::time_point now);
     void count(leg& one, boottime::time_point now);
     bool decide(boottime::time_point now);
+    bool awaits_others(boottime::time_point now);
     bool some_out() const;
     boottime::time_point end_of_spread(boottime::time_point now) const noexcept;
     bool some_unsent() const;

@@ -16,7 +16,7 @@ public:
         if (!request_.sent || request_.done || core::fork_generation() != generation_) return;
         channel_.hush();
         channel_.forget(request_);
-        leave_release([this](std::string text, const script& which) {
+        say_once_more([this](std::string text, const script& which) {
             const auto now = boottime::now();
             channel_.submit_detached(std::move(text), which, nullptr, now);
             channel_.drive(now, false);
@@ -87,7 +87,7 @@ public:
     ~shared_link() override {
         // The channel knows nothing any more of what was seen to be done.
         if (!heard_ && channel_->forget(request_)) {
-            leave_release([this](std::string text, const script& which) {
+            say_once_more([this](std::string text, const script& which) {
                 channel_->submit_detached(std::move(text), which, nullptr);
             });
         }
@@ -195,8 +195,8 @@ bool server_link::go_on(boottime::time_point now) {
     return true;
 }
 
-void server_link::leave_release(const std::function<void(std::string, const script&)>& send) noexcept {
-    if (command_.what != verb::release) return;
+void server_link::say_once_more(const std::function<void(std::string, const script&)>& send) noexcept {
+    if (!strategy::takes_away(command_.what)) return;
     try {
         send(std::move(request_.first), *request_.first_script);
     } catch (...) {

@@ -60,10 +60,10 @@ protected:
     /// Both go over one connection, which has nothing else to do meanwhile.
     virtual void submit_confirmation(request& write, request& wait) = 0;
     virtual void end_confirmation() {}
-    /** Where nobody awaits a release's answer any more: says it once more behind it, with its script. The server may
-        answer later that it does not know that, and nobody would be there to hear it.
+    /** Where nobody awaits the answer any more to what takes something away: says it once more behind it, with its
+        script. The server may answer later that it does not know that, and nobody would be there to hear it.
     */
-    void leave_release(const std::function<void(std::string, const script&)>& send) noexcept;
+    void say_once_more(const std::function<void(std::string, const script&)>& send) noexcept;
     /// Whether a release of what was refused would be told.
     virtual bool news_come() const;
 

@@ -197,6 +197,10 @@ bool strategy::asks(const core::command& cmd) noexcept {
            (cmd.who->mode == access::exclusive && cmd.who->target->kind == core::primitive_kind::reader_writer_lock);
 }
 
+bool strategy::takes_away(verb what) noexcept {
+    return what == verb::release || what == verb::withdraw;
+}
+
 void strategy::fill(request& into, const core::command& cmd) const {
     std::string text = std::move(into.first);
     into = request{};

@@ -39,6 +39,8 @@ public:
 
     /// False for a command that there is nothing to be sent for: it is done.
     static bool asks(const core::command& cmd) noexcept;
+    /// Where it is not carried out, others are kept out for as long as the lock's time.
+    static bool takes_away(core::verb what) noexcept;
     /// @p into as it is to be sent for @p cmd. @param began when the command began, which the core counts leases from
     void fill(request& into, const core::command& cmd) const;
     /// The answers to a command that renews some leases together, each to its share.
