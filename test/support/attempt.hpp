@@ -14,6 +14,7 @@
 #include <future>
 #include <stop_token>
 #include <thread>
+#include <utility>
 
 namespace holdfast::fakes {
 
@@ -105,6 +106,19 @@ private:
     boost::asio::cancellation_signal signal_;
     std::promise<attempt> result_;
     std::jthread thread_;
+};
+
+/// The writers of a reader-writer lock, as a lock.
+struct writing {
+    reader_writer_lock of;
+
+    lock_handle acquire(timeout limit, const std::stop_token& stop, error_code& code, diagnostics* diag) const {
+        return of.acquire_write(limit, stop, code, diag);
+    }
+    template <class Token>
+    auto async_acquire(timeout limit, diagnostics& diag, Token&& done) const {
+        return of.async_acquire_write(limit, diag, std::forward<Token>(done));
+    }
 };
 
 template <class Lock>

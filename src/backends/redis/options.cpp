@@ -121,7 +121,8 @@ options checked(const options& opts) {
     if (made.database < 0) refuse("the database's number is not negative");
     if (names::find_invalid_utf8(made.key_prefix) != std::string_view::npos) refuse("the prefix is not valid UTF-8");
     if (made.expiry < milliseconds(100)) refuse("'expiry' is at least 100ms");
-    for (const auto& [time, name] : {std::pair{made.expiry, "expiry"}, {made.max_busy_wait, "max_busy_wait"},
+    for (const auto& [time, name] : {std::pair{made.expiry, "expiry"},
+                                     {made.max_busy_wait, "max_busy_wait"},
                                      {made.connect_timeout, "connect_timeout"}}) {
         if (time.count() > std::numeric_limits<int>::max()) {
             refuse("'" + std::string(name) + "' is at most 2147483647ms");

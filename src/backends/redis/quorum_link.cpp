@@ -117,11 +117,10 @@ private:
     void end() noexcept override {
         for (std::size_t at = 0; at < servers(); ++at) {
             leg& one = leg_at(at);
-            // An answer that still comes is swallowed; but what is not on its way will not be sent, not even again, and
-            // nobody is to be told.
-            const bool is_on_its_way = !one.deferred && one.asked != nullptr && is_out(at, *one.asked);
-            if (one.out && !one.deferred && !is_on_its_way) channels_[at]->forget(*one.asked);
-            one.out = one.out && is_on_its_way;
+            // An answer that still comes is swallowed; but what was not sent, or is lost on its way, will not be sent
+            // at any later time, when the link is used again.
+            if (one.out && !one.deferred) channels_[at]->forget(*one.asked);
+            one.out = false;
             channels_[at]->hush();
         }
     }

@@ -34,6 +34,8 @@ std::shared_ptr<shared_channel> shared_channel::make(std::shared_ptr<const serve
 }
 
 shared_channel::~shared_channel() {
+    // It was not to be had.
+    if (seat_ == nullptr) return;
     // While its socket is open; in a forked child it is closed already.
     if (core::fork_generation() == generation_) {
         seat_->let_go();

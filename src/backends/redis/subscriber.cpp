@@ -62,6 +62,8 @@ std::shared_ptr<subscriber> subscriber::make(std::shared_ptr<const server> to, s
 }
 
 subscriber::~subscriber() {
+    // It was not to be had.
+    if (seat_ == nullptr) return;
     if (core::fork_generation() == generation_) seat_->let_go();
     connection_.reset();
     reactor_seat::end(std::move(seat_));

@@ -335,6 +335,53 @@ TEST_P(redis_lost_answers, a_release_reaches_a_server_that_was_away) {
     EXPECT_TRUE(fakes::eventually([&] { return server(0)({"EXISTS", "name"}).integer == 0; }, 8s)) << "left behind";
 }
 
+TEST_P(redis_lost_answers, a_writers_mark_is_withdrawn_when_the_server_can_be_reached) {
+    // What is sent next after the mark is what takes it away.
+    options_.min_busy_wait = options_.max_busy_wait = 60s;
+    const provider all = redis::make_provider(options_);
+    attempt how = acquire_from_all(all.make_lock("first"), "first");
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    const reader_writer_lock table = all.make_reader_writer_lock("table");
+    const lock_handle reader = table.acquire_read();
+    fakes::pending_acquire writer(handlers_, GetParam(), fakes::writing{table}, 60s);
+    // Whoever answers a refused vote last is asked to forget it.
+    EXPECT_TRUE(fakes::eventually([&] {
+        for (std::size_t other : {1U, 2U}) server(other)({"CLIENT", "PAUSE", "50", "ALL"});
+        return server(0)({"EXISTS", "table.writer"}).integer == 1;
+    }));
+    proxy_->cut_at_next_request(700ms);
+    writer.cancel();
+    EXPECT_EQ(writer.get().code, errc::cancelled);
+    EXPECT_TRUE(fakes::eventually([&] { return proxy_->cuts() == 1; }));
+    EXPECT_EQ(server(0)({"EXISTS", "table.writer"}).integer, 1) << "the test has lost nothing";
+    for (std::size_t each : {0U, 1U, 2U}) {
+        EXPECT_TRUE(fakes::eventually(
+            [&] {
+                return server(each)({"EXISTS", "table.writer"}).integer == 0;
+            },
+            8s))
+            << "left behind";
+    }
+}
+
+TEST_P(redis_lost_answers, a_vote_that_was_lost_is_not_sent_when_all_is_over) {
+    // Semaphores are the first one's business.
+    std::rotate(options_.servers.begin(), options_.servers.begin() + 1, options_.servers.end());
+    const provider all = redis::make_provider(options_);
+    attempt how = acquire_from_all(all.make_lock("first"), "first");
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    proxy_->cut_at_next_request(0ms);
+    how = acquire(all.make_lock("name"), 5s);
+    EXPECT_TRUE(fakes::eventually([&] { return proxy_->cuts() == 1; }));
+    // Over other connections.
+    const style other = GetParam() == style::sync ? style::async : style::sync;
+    EXPECT_FALSE(fakes::release(other, std::move(how.handle)).code);
+    EXPECT_TRUE(fakes::eventually([&] { return server(1)({"EXISTS", "name"}).integer == 0; }));
+    const auto until = boottime::now() + 500ms;
+    while (boottime::now() < until) EXPECT_EQ(all.make_semaphore("tickets", 1).current_count(), 1);
+    EXPECT_EQ(server(0)({"EXISTS", "name"}).integer, 0);
+}
+
 TEST_P(redis_lost_answers, one_server_under_two_addresses_has_one_vote) {
     options_.servers[0] = {.socket_path = server(1).socket_path()};
     const provider all = redis::make_provider(options_);

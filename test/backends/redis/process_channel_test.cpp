@@ -7,11 +7,13 @@
 #include <backends/redis/leftovers.hpp>
 #include <backends/redis/sentinels.hpp>
 #include <backends/redis/shared_channel.hpp>
+#include <backends/redis/subscriber.hpp>
 
 #include <gtest/gtest.h>
 
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -212,6 +214,46 @@ private:
     std::thread thread_;
 };
 
+/// One of many is not waited for when a majority has answered.
+TEST(redis_channel, tells_one_of_many_the_scripts_that_it_does_not_know) {
+    const redis_server real;
+    const server to = server_at(real);
+    resolver names;
+    channel over(to, names);
+    const auto submit = [&](request& one) {
+        one.first_script = &scripts::lock_release();
+        one.first = one.first_script->call({"name"}, {"id", ""});
+        one.one_of_many = true;
+        over.submit(one, boottime::now());
+    };
+    const auto unknown = [&] {
+        const std::string said = real({"INFO", "errorstats"}).text;
+        const std::string_view field = "errorstat_NOSCRIPT:count=";
+        const auto at = said.find(field);
+        return at == std::string::npos ? 0 : std::stoi(said.substr(at + field.size()));
+    };
+    request first;
+    submit(first);
+    drive(over, first);
+    EXPECT_NE(first.answer, nullptr) << first.why.text;
+    EXPECT_EQ(unknown(), 0) << "a new connection may be one to a server that was started anew";
+
+    real({"SCRIPT", "FLUSH"});
+    request forgotten;
+    submit(forgotten);
+    over.drive(boottime::now(), false);
+    ASSERT_TRUE(forgotten.sent);
+    over.forget(forgotten);
+    request ping;
+    ask(over, ping, {"PING"});
+    EXPECT_EQ(unknown(), 1);
+    request last;
+    submit(last);
+    drive(over, last);
+    EXPECT_NE(last.answer, nullptr) << last.why.text;
+    EXPECT_EQ(unknown(), 1) << "it has not learned from what was forgotten";
+}
+
 TEST(redis_channel, doubts_what_was_sent_to_a_server_that_had_greeted) {
     for (const bool greets : {true, false}) {
         const scripted odd(greets ? std::vector<std::string>{"+OK\r\n", "nonsense\r\n"}
@@ -324,6 +366,23 @@ TEST(redis_channel, tells_in_full_what_a_user_may_not_do) {
     request one;
     ask(over, one, {"SET", "name", "id"});
     EXPECT_NE(one.why.text.find("'set'"), std::string::npos) << one.why.text;
+}
+
+TEST(redis_shared_connections, need_descriptors_and_say_so) {
+    boost::asio::io_context context;
+    const redis_server real;
+    const auto to = std::make_shared<const server>(server_at(real));
+    const auto names = std::make_shared<resolver>();
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    rlimit none = before;
+    none.rlim_cur = 0;
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    EXPECT_THROW(shared_channel::make(to, names, context.get_executor()), std::exception);
+    EXPECT_THROW(subscriber::make(to, names, context.get_executor(), nullptr, false), std::exception);
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_NE(shared_channel::make(to, names, context.get_executor()), nullptr);
+    EXPECT_NE(subscriber::make(to, names, context.get_executor(), nullptr, false), nullptr);
 }
 
 }  // namespace

@@ -11,6 +11,8 @@
 
 #include <gtest/gtest.h>
 
+#include <signal.h>
+
 #include <iterator>
 #include <memory>
 #include <string>
@@ -323,6 +325,23 @@ TEST_P(redis_in_cluster, a_slot_that_nobody_serves_is_told_in_time_and_awaited) 
     group().node(2)({"CLUSTER", "ADDSLOTS", slot});
     const attempt then = waiter.get();
     EXPECT_FALSE(then.code) << then.code.message() << then.diag.message;
+}
+
+TEST_P(redis_in_cluster, a_release_in_vain_is_done_when_the_node_goes_on) {
+    options_.expiry = 60s;
+    options_.min_validity = 59s;
+    options_.extension_cadence = 30s;
+    const provider locks = redis::make_provider(options_, {.release_timeout = 300ms});
+    const std::string name = name_at(0, "kept");
+    attempt how = acquire(locks.make_lock(name), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    group().node(0)({"SCRIPT", "FLUSH"});
+    // Not for so long that the others take it for dead.
+    group().node(0).signal(SIGSTOP);
+    const error_code code = release(std::move(how.handle)).code;
+    group().node(0).signal(SIGCONT);
+    EXPECT_TRUE(code == errc::in_doubt || code == errc::unavailable) << code.message();
+    EXPECT_TRUE(fakes::eventually([&] { return group().node(0)({"EXISTS", name}).integer == 0; })) << "left behind";
 }
 
 TEST_P(redis_in_cluster, what_is_none_is_said) {

@@ -268,6 +268,22 @@ TEST_P(redis_fault, a_forgotten_script_of_any_kind_is_sent_again) {
     }
 }
 
+TEST_P(redis_fault, a_mark_that_is_withdrawn_in_vain_is_withdrawn_when_the_server_goes_on) {
+    const redis_server server;
+    redis::options opts = options_for(server);
+    opts.expiry = 60s;
+    opts.min_validity = 59s;
+    const reader_writer_lock table = redis::make_provider(opts).make_reader_writer_lock("table");
+    const lock_handle reader = table.acquire_read();
+    fakes::pending_acquire writer(handlers_, GetParam(), fakes::writing{table}, 60s);
+    ASSERT_TRUE(fakes::eventually([&] { return server({"EXISTS", "table.writer"}).integer == 1; }));
+    server.signal(SIGSTOP);
+    writer.cancel();
+    EXPECT_EQ(writer.get().code, errc::cancelled);
+    server.signal(SIGCONT);
+    EXPECT_TRUE(fakes::eventually([&] { return server({"EXISTS", "table.writer"}).integer == 0; })) << "left behind";
+}
+
 TEST_P(redis_fault, a_full_memory_ends_tickets_and_nothing_else_that_is_held) {
     const redis_server server;
     const provider locks = redis::make_provider(options_for(server));

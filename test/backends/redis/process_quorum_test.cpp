@@ -45,7 +45,10 @@ protected:
         return redis::make_provider(made);
     }
 
-    attempt acquire(const lock& one, timeout limit) { return fakes::acquire(handlers_, GetParam(), one, limit); }
+    template <class Lock>
+    attempt acquire(const Lock& one, timeout limit) {
+        return fakes::acquire(handlers_, GetParam(), one, limit);
+    }
     static attempt release(lock_handle held) { return fakes::release(GetParam(), std::move(held)); }
 
     /// On how many of the servers that run there is such a key.
@@ -221,6 +224,21 @@ TEST_P(redis_quorum, a_writer_that_gave_up_leaves_no_mark) {
     EXPECT_EQ(code, errc::timed_out);
     EXPECT_TRUE(fakes::eventually([&] { return count("table.writer") == 0; }));
     EXPECT_TRUE(table.try_acquire_read().has_value());
+}
+
+TEST_P(redis_quorum, servers_that_know_no_scripts_have_what_the_others_have) {
+    have(3);
+    const provider all = lasting_locks();
+    attempt how = acquire(all.make_lock("name"), 5s);
+    ASSERT_FALSE(how.code) << how.diag.message;
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    const reader_writer_lock table = all.make_reader_writer_lock("table");
+    table.acquire_read().release();
+    how = acquire(fakes::writing{table}, 5s);
+    EXPECT_FALSE(release(std::move(how.handle)).code);
+    for (std::size_t each : {0U, 1U, 2U}) {
+        EXPECT_EQ(server(each)({"INFO", "errorstats"}).text.find("NOSCRIPT"), std::string::npos) << each;
+    }
 }
 
 TEST_P(redis_quorum, nobody_overlaps_while_servers_die_and_come_back) {

@@ -195,6 +195,19 @@ TEST(redis_url, is_refused_with_what_would_be_right) {
     EXPECT_NE(refusal(("unix:///" + std::string(200, 'x')).c_str()).find("too long"), std::string::npos);
 }
 
+TEST(redis_options, have_no_time_that_cannot_be_added_to_the_clock) {
+    for (const auto which : {&options::expiry, &options::max_busy_wait, &options::connect_timeout}) {
+        options made;
+        made.*which = std::chrono::milliseconds::max();
+        try {
+            checked(made);
+            FAIL() << "not refused";
+        } catch (const error& refused) {
+            EXPECT_NE(std::string(refused.what()).find("at most 2147483647ms"), std::string::npos) << refused.what();
+        }
+    }
+}
+
 TEST(redis_url, keeps_its_secrets_when_refused) {
     for (const char* text : {"redis://ann:hunter2@h:0", "redis://ann:hunter2@h?expiry=1ms", "redis://:hunter2@"}) {
         EXPECT_EQ(refusal(text).find("hunter2"), std::string::npos) << text;
