@@ -77,8 +77,9 @@ public:
         @return the held ticket
         @par Errors
         `errc::timed_out`; `errc::cancelled`; `errc::deadlock`; `errc::unavailable`, `errc::permission`,
-        `errc::unsupported`, `errc::protocol` as the backend gives cause; `errc::invalid_state` after a fork. After any
-        error nothing is held: what the backend may have granted was given back first.
+        `errc::unsupported`, `errc::protocol` as the backend gives cause; `errc::in_doubt` where its answer is missing;
+        `errc::invalid_state` after a fork. After any error nothing is held: what the backend may have granted was
+        given back first, or, in doubt, ends with its connection or lease.
         @par Cancellation
         By @p stop.
     */

@@ -323,8 +323,9 @@ void acquire_operation::remember(const reply& cause) {
 action acquire_operation::finish(errc code, const reply* cause) {
     state_ = state::done;
     result_.valid_until = never;
-    // "Somebody else has it" would be a guess.
-    if (code == errc::timed_out && result_.state == held_state::unknown) code = errc::in_doubt;
+    // Neither "somebody else has it" nor "you do not have it" is known.
+    const bool is_known = result_.state != held_state::unknown;
+    if (!is_known && (code == errc::timed_out || code == errc::unavailable)) code = errc::in_doubt;
     return finish_with(code, cause);
 }
 

@@ -91,7 +91,7 @@ TEST_P(lease_fault_test, what_cannot_be_given_back_is_reported_as_unknown) {
     server_->script(verb::try_acquire, {fault_kind::link_lost_after});
     server_->script(verb::release, {fault_kind::link_lost_before});
     const attempt made = acquire();
-    EXPECT_EQ(made.code, errc::unavailable);
+    EXPECT_EQ(made.code, errc::in_doubt);
     EXPECT_EQ(made.diag.state, held_state::unknown);
     EXPECT_EQ(server_->holds(), 1);
     EXPECT_TRUE(fakes::eventually([this] { return server_->holds() == 0; }));
