@@ -269,6 +269,8 @@ public:
     }
 
 private:
+    bool link_has_lock() const noexcept override { return true; }
+
     void finish(detail::delivery how_told) override {
         settle(true);
         outcome how = operation_.result();

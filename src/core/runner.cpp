@@ -299,6 +299,41 @@ bool runner::await_reply(event& happened, wait& next, const moment& now) {
     return false;
 }
 
+void runner::break_off(const char* why, bool in_step) noexcept {
+    outcome& how = operation_.result();
+    how.succeeded = false;
+    how.code = errc::unavailable;
+    how.token.reset();
+    how.valid_until = never;
+    // What it may have been granted, nobody will learn. The end of a link gives that back; a lease ends with its time.
+    how.state = asked_ || in_step ? held_state::unknown : held_state::released;
+    try {
+        how.text = why;
+    } catch (...) {
+        // No memory for the text; the code is what counts.
+    }
+    if (!asked_ && !in_step) withdraw();
+    if (link_has_lock() && provider_.traits().family != family::lease) {
+        if (link_ != nullptr && !asked_ && !in_step) return;
+        how.code = errc::lost;
+    }
+    drop_link();
+}
+
+/// What was announced must not keep others away. An answer is not waited for.
+void runner::withdraw() noexcept {
+    if (link_ == nullptr || !provider_.traits().announces) return;
+    command cmd;
+    cmd.what = verb::withdraw;
+    cmd.who = &who_;
+    try {
+        progress_ = link_->start(cmd, *this);
+        asked_ = !progress_.done;
+    } catch (const std::exception& failed) {
+        lose_link(failed.what());
+    }
+}
+
 void runner::settle(bool link_keeps_lock) noexcept {
     settled_ = true;
     watch_.reset();
@@ -392,31 +427,44 @@ void async_runner::post_run() noexcept {
 
 void async_runner::run(detail::delivery how_told) {
     const auto self = self_;
-    for (;;) {
-        wait next;
-        if (step(next) == status::complete) {
-            stop_waiting();
-            // Before the handler, which may throw.
-            self_.reset();
-            finish(how_told);
-            return;
+    if (!advance()) return;
+    stop_waiting();
+    // Before the handler, which may throw.
+    self_.reset();
+    finish(how_told);
+}
+
+/// True once the operation is over.
+bool async_runner::advance() {
+    bool steps = true;
+    try {
+        for (;;) {
+            wait next;
+            steps = true;
+            if (step(next) == status::complete) return true;
+            steps = false;
+            arrange(next);
+            // An exchange, because it sees what the last one to take the flag had written; a store would not.
+            parked_.exchange(true, std::memory_order_acq_rel);
+            // Notified since the last look: then either we go on, or the notifier has seen us parked and posted.
+            if (!has_news() || !parked_.exchange(false, std::memory_order_acq_rel)) return false;
         }
-        arrange(next);
-        // An exchange, because it sees what the last one to take the flag had written; a store would not.
-        parked_.exchange(true, std::memory_order_acq_rel);
-        // Notified since the last look: then either we go on, or the notifier has seen us parked and posted.
-        if (!has_news() || !parked_.exchange(false, std::memory_order_acq_rel)) return;
+    } catch (const std::exception& failed) {
+        // No descriptor or no memory to wait with: what nobody can wake must not stand in anybody's way.
+        break_off(failed.what(), steps);
+        return true;
     }
 }
 
 void async_runner::arrange(const wait& next) {
     // Also where it is the same time: it may have rung.
     if (next.until != never) {
+        // Noted first: where no timer can be set it is in the queue all the same.
+        alarm_at_ = next.until;
         provider_.alarms().set(*this, next.until);
-    } else if (alarm_at_ != never) {
+    } else if (std::exchange(alarm_at_, never) != never) {
         provider_.alarms().take_out(*this);
     }
-    alarm_at_ = next.until;
 
     if (next.descriptor >= 0) {
         if (descriptor_ == nullptr) descriptor_ = make_descriptor_wait(provider_.executor());

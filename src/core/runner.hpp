@@ -52,6 +52,10 @@ protected:
     void inherit(ticket* place);
     /// The descriptor that `wait` named is ready.
     void descriptor_ready() noexcept { pending_ |= signal_progress; }
+    /** Ends the operation, which can neither go on nor wait, as one that failed. `settle` follows.
+        @param in_step whether the operation itself threw, so that nobody knows where it stands
+    */
+    void break_off(const char* why, bool in_step) noexcept;
     /// Leaves queue and watch; a link that keeps no lock goes back to its pool.
     void settle(bool link_keeps_lock) noexcept;
 
@@ -64,6 +68,8 @@ protected:
     virtual moment time() const noexcept { return {}; }
     /// The link, and with it the descriptor that `wait` named, is about to be destroyed.
     virtual void link_ends() noexcept {}
+    /// The link had the lock before the operation, and keeps it whatever becomes of that.
+    virtual bool link_has_lock() const noexcept { return false; }
     virtual waiter who_waits(bool for_ever) const noexcept = 0;
 
     provider_state& provider_;
@@ -77,6 +83,7 @@ private:
     void leave_queue() noexcept;
     bool send(command& cmd, event& happened, const moment& now);
     void lose_link(const char* why) noexcept;
+    void withdraw() noexcept;
     bool await(event& happened, wait& next, const moment& now);
     bool await_reply(event& happened, wait& next, const moment& now);
     bool take(unsigned bit) noexcept;
@@ -153,6 +160,7 @@ private:
     /// @pre the calling thread has the right to: see @ref rouse
     void run(detail::delivery how_told);
     void post_run() noexcept;
+    bool advance();
     void arrange(const wait& next);
     void stop_waiting() noexcept;
 

@@ -75,12 +75,6 @@ public:
         for (const due& each : all) leases_.push_back(each);
     }
 
-    /// Not even asked: as if it had failed.
-    void give_up() noexcept {
-        for (std::size_t at = 0; at < leases_.size(); ++at) settle_one(at, renewal::result::failed, never);
-        leases_.clear();
-    }
-
 private:
     // Copies of the claims, so that an answer that comes after a handle's end still finds what it belongs to.
     static std::vector<renewal_share> shares_of(const std::vector<due>& all) {
@@ -232,17 +226,11 @@ void renewal_queue::attend(due next, boottime::time_point now, batches& together
 }
 
 void renewal_queue::renew(std::vector<due> all) noexcept {
-    std::shared_ptr<renewing> sent;
     try {
-        sent = std::make_shared<renewing>(owner_.shared_from_this(), all);
-        sent->start();
+        std::make_shared<renewing>(owner_.shared_from_this(), all)->start();
     } catch (const std::exception&) {
-        // No memory, or no thread.
-        if (sent != nullptr) {
-            sent->give_up();
-        } else {
-            for (const due& each : all) fail(*each);
-        }
+        // No memory to ask with.
+        for (const due& each : all) fail(*each);
     }
 }
 
