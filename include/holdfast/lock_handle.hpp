@@ -82,7 +82,8 @@ public:
         throw (a `std::stop_callback` that throws ends the program; @ref async_wait_lost has no such limit).
 
         @par Errors
-        Throws @ref error with `errc::invalid_state` for an empty handle or after a fork.
+        Throws @ref error with `errc::invalid_state` for an empty handle or after a fork; with `errc::unavailable` where
+        there is no thread or descriptor left to notice a loss with. A token that was given needs nothing more.
     */
     std::stop_token lost_token() const;
 
@@ -90,7 +91,8 @@ public:
 
         @par Handler signature
         `void(error_code)`: no error once the lock is lost; `errc::cancelled` when it was released, or the wait
-        cancelled, first; `errc::invalid_state` for an empty handle.
+        cancelled, first; `errc::invalid_state` for an empty handle; `errc::unavailable` where there is nothing left to
+        notice a loss with.
         @par Thread safety
         The handler runs on its associated executor.
         @par Cancellation

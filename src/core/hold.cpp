@@ -5,18 +5,12 @@
 
 #include <algorithm>
 #include <mutex>
+#include <string>
 #include <utility>
 
 namespace holdfast {
 inline namespace v0 {
 namespace core {
-namespace {
-
-void stop_on_lost_thread(std::stop_source source) {
-    run_on_lost_thread([source = std::move(source)]() mutable { source.request_stop(); });
-}
-
-}  // namespace
 
 HOLDFAST_HOT hold::hold(std::shared_ptr<provider_state> provider, claim who, std::unique_ptr<link> keeper,
                         std::optional<std::uint64_t> token, boottime::time_point valid_until)
@@ -40,7 +34,7 @@ boottime::time_point hold::valid_until() const noexcept {
     return boottime::time_point(boottime::duration(valid_until_.load(std::memory_order_acquire)));
 }
 
-held_state hold::look() {
+held_state hold::look() noexcept {
     if (is_ending()) return held_state::released;
     if (was_lost()) return held_state::lost;
     // The clock before anything else: after a stop or a suspend nobody has told us yet.
@@ -57,13 +51,13 @@ held_state hold::look() {
 std::stop_token hold::lost_token() {
     {
         const std::lock_guard guard(mutex_);
-        if (!listeners().lost_source) listeners().lost_source.emplace();
+        if (!listeners().loss) listeners().loss.emplace();
     }
     arm_loss();
     const std::lock_guard guard(mutex_);
-    // Whoever noticed the loss before us found no source to stop.
-    if (was_lost()) stop_on_lost_thread(*audience_->lost_source);
-    return audience_->lost_source->get_token();
+    // Whoever noticed the loss before us found nobody to tell.
+    if (was_lost()) audience_->loss->stop();
+    return audience_->loss->token();
 }
 
 std::size_t hold::on_end(std::function<void(bool lost)> done) {
@@ -79,22 +73,28 @@ std::size_t hold::on_end(std::function<void(bool lost)> done) {
         done(was_lost());
         return 0;
     }
-    arm_loss();
+    try {
+        arm_loss();
+    } catch (const std::exception&) {
+        if (take_on_end(id)) throw;
+    }
     return id;
 }
 
-void hold::cancel_on_end(std::size_t id) {
+std::function<void(bool)> hold::take_on_end(std::size_t id) noexcept {
+    const std::lock_guard guard(mutex_);
     std::function<void(bool)> found;
-    {
-        const std::lock_guard guard(mutex_);
-        if (audience_ == nullptr) return;
-        end_handlers& all = audience_->on_end;
-        const auto at = std::find_if(all.begin(), all.end(), [id](const auto& each) { return each.first == id; });
-        if (at == all.end()) return;
-        found = std::move(at->second);
-        all.erase(at);
-    }
-    found(false);
+    if (audience_ == nullptr) return found;
+    end_handlers& all = audience_->on_end;
+    const auto at = std::find_if(all.begin(), all.end(), [id](const auto& each) { return each.first == id; });
+    if (at == all.end()) return found;
+    found = std::move(at->second);
+    all.erase(at);
+    return found;
+}
+
+void hold::cancel_on_end(std::size_t id) {
+    if (const auto found = take_on_end(id)) found(false);
 }
 
 hold::audience& hold::listeners() {
@@ -102,27 +102,32 @@ hold::audience& hold::listeners() {
     return *audience_;
 }
 
-/// From now on a loss is noticed without being asked for. Only where somebody wants to know: it is not free.
 void hold::arm_loss() {
-    {
+    try {
         const std::lock_guard guard(mutex_);
-        if (std::exchange(loss_armed_, true) || keeper_ == nullptr || is_ending()) return;
-        // Not from within the callback: whoever calls it may hold a mutex of its own.
-        auto suspicion = [self = weak_from_this(), executor = provider_->executor()] {
-            boost::asio::post(executor, [self] {
-                if (const auto alive = self.lock()) alive->look();
-            });
-        };
-        listeners().loss_watch = keeper_->watch_loss(who_, std::move(suspicion));
+        if (!loss_armed_ && keeper_ != nullptr && !is_ending()) {
+            // Not from within the callback: whoever calls it may hold a mutex of its own.
+            auto suspicion = [self = weak_from_this(), executor = provider_->executor()] {
+                boost::asio::post(executor, [self] {
+                    if (const auto alive = self.lock()) alive->look();
+                });
+            };
+            listeners().loss_watch = keeper_->watch_loss(who_, std::move(suspicion));
+            loss_armed_ = true;
+        }
+    } catch (const error&) {
+        throw;
+    } catch (const std::exception& failed) {
+        throw error(errc::unavailable, std::string("a loss cannot be watched for: ") + failed.what());
     }
-    // It may have been lost before anybody listened.
+    // It may have been lost before anybody listened. A lease has nothing but its time to be looked at.
     look();
 }
 
 HOLDFAST_HOT bool hold::begin_release(std::unique_ptr<link>& keeper) noexcept {
     const bool is_lease = provider_->traits().family == family::lease;
     // The clock before anything else, as in a look: what the server says later may be about another time.
-    if (is_lease && boottime::now() >= valid_until()) note_loss();
+    if (is_lease && boottime::now() >= valid_until()) mark_lost();
     std::optional<farewell> ended;
     {
         const std::lock_guard guard(mutex_);
@@ -135,14 +140,6 @@ HOLDFAST_HOT bool hold::begin_release(std::unique_ptr<link>& keeper) noexcept {
     if (is_lease) provider_->renewals().remove(*this);
     if (ended) ended->tell();
     return true;
-}
-
-void hold::note_loss() noexcept {
-    try {
-        mark_lost();
-    } catch (const std::exception&) {
-        // No memory to tell the others with; whoever releases it is told.
-    }
 }
 
 std::optional<int> hold::native_descriptor() {
@@ -161,7 +158,7 @@ bool hold::begin_upgrade(std::unique_ptr<link>& keeper) {
     return true;
 }
 
-void hold::end_upgrade(std::unique_ptr<link> keeper, bool succeeded) {
+void hold::end_upgrade(std::unique_ptr<link> keeper, bool succeeded) noexcept {
     bool rearm = false;
     if (succeeded) who_.target->key->take_over();
     {
@@ -170,12 +167,18 @@ void hold::end_upgrade(std::unique_ptr<link> keeper, bool succeeded) {
         keeper_ = std::move(keeper);
         // Somebody may have wanted to know meanwhile, when there was no link to watch.
         loss_armed_ = false;
-        rearm = audience_ != nullptr && (audience_->lost_source.has_value() || !audience_->on_end.empty());
+        rearm = audience_ != nullptr && (audience_->loss.has_value() || !audience_->on_end.empty());
     }
-    if (rearm && !is_ending()) arm_loss();
+    if (!rearm || is_ending()) return;
+    try {
+        arm_loss();
+    } catch (const std::exception& failed) {
+        // The upgrade's own outcome is what counts; whoever asks for the state still learns it.
+        if (auto* watcher = provider_->observer()) watcher->notice(who_.target->name(), failed.what());
+    }
 }
 
-void hold::mark_lost() {
+void hold::mark_lost() noexcept {
     if (is_ending() || lost_.exchange(true, std::memory_order_acq_rel)) return;
     if (auto* watcher = provider_->observer()) watcher->lost(who_.target->name());
     farewell ended;
@@ -193,20 +196,25 @@ void hold::extend(boottime::time_point until) noexcept {
     }
 }
 
-hold::farewell hold::end_watching(bool lost) {
+hold::farewell hold::end_watching(bool lost) noexcept {
     farewell made;
     if (audience_ == nullptr) return made;
     made.waiting.swap(audience_->on_end);
     // A lost link is watched on until its release: destroying the watch here would race with the link's end there.
     if (!lost) std::swap(made.watch, audience_->loss_watch);
-    if (lost) made.source = audience_->lost_source;
+    if (lost && audience_->loss) audience_->loss->stop();
     made.lost = lost;
     return made;
 }
 
-void hold::farewell::tell() {
-    if (source) stop_on_lost_thread(*source);
-    for (auto& each : waiting) each.second(lost);
+void hold::farewell::tell() noexcept {
+    for (auto& each : waiting) {
+        try {
+            each.second(lost);
+        } catch (const std::exception&) {
+            // No memory to call its handler with; the others are still to be told.
+        }
+    }
 }
 
 }  // namespace core

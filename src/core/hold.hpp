@@ -5,6 +5,7 @@
 #include <core/provider_state.hpp>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -36,9 +37,11 @@ public:
     std::optional<int> native_descriptor();
 
     /// Looks at the clock or the link, and tells those who wait for the loss if there is one.
-    held_state look();
+    held_state look() noexcept;
+    /// Throws `errc::unavailable` where there is nothing left to notice a loss with, or to tell of it.
     std::stop_token lost_token();
-    /// Calls @p done once: true when lost, false when released or cancelled first. Cancelled by @p id.
+    /// Throws as `lost_token`, and then never calls it. Calls @p done once: true when lost, false when released or
+    /// cancelled first. Cancelled by @p id.
     std::size_t on_end(std::function<void(bool lost)> done);
     void cancel_on_end(std::size_t id);
 
@@ -51,9 +54,9 @@ public:
     bool was_lost() const noexcept { return lost_.load(std::memory_order_acquire); }
     /// Lends the link to an upgrade. False while another one runs or has succeeded, and after a release.
     bool begin_upgrade(std::unique_ptr<link>& keeper);
-    void end_upgrade(std::unique_ptr<link> keeper, bool succeeded);
+    void end_upgrade(std::unique_ptr<link> keeper, bool succeeded) noexcept;
 
-    void mark_lost();
+    void mark_lost() noexcept;
     /// After a renewal that was sent at `until - lifetime + margin`.
     void extend(boottime::time_point until) noexcept;
 
@@ -64,7 +67,7 @@ private:
 
     /// Those who want to hear of its end, and what tells of a loss.
     struct audience {
-        std::optional<std::stop_source> lost_source;
+        std::optional<lost_announcement> loss;
         std::shared_ptr<void> loss_watch;
         end_handlers on_end;
         std::size_t next_id = 1;
@@ -74,18 +77,20 @@ private:
     struct farewell {
         std::shared_ptr<void> watch;
         end_handlers waiting;
-        std::optional<std::stop_source> source;
         bool lost = false;
 
-        void tell();
+        void tell() noexcept;
     };
 
     /// The mutex is held.
     audience& listeners();
+    /// Empty where it is not there any more: it has been, or is being, called.
+    std::function<void(bool)> take_on_end(std::size_t id) noexcept;
+    /// From now on a loss is noticed without being asked for; and one that there has been already, at once. Only where
+    /// somebody wants to know: it is not free.
     void arm_loss();
-    void note_loss() noexcept;
     /// The mutex is held, or nobody else is there any more.
-    farewell end_watching(bool lost);
+    farewell end_watching(bool lost) noexcept;
 
     const std::shared_ptr<provider_state> provider_;
     const claim who_;

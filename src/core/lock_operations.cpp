@@ -320,9 +320,13 @@ public:
 
     void begin(const std::shared_ptr<hold>& held) {
         done_->connect(weak_from_this());
-        id_ = held->on_end([self = shared_from_this()](bool lost) {
-            self->done_->complete(lost ? error_code() : make_error_code(errc::cancelled), {});
-        });
+        try {
+            id_ = held->on_end([self = shared_from_this()](bool lost) {
+                self->done_->complete(lost ? error_code() : make_error_code(errc::cancelled), {});
+            });
+        } catch (const error& failed) {
+            done_->complete(failed.boost_code(), {});
+        }
     }
     void cancel() noexcept override {
         if (const auto held = held_.lock()) held->cancel_on_end(id_);

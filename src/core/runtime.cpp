@@ -5,7 +5,8 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include <deque>
+#include <atomic>
+#include <condition_variable>
 #include <mutex>
 #include <thread>
 
@@ -66,59 +67,87 @@ private:
     std::thread thread_;
 };
 
-/// Runs callbacks one after another; its thread lives while there are any.
+}  // namespace
+
+/// Stops one source after another. Its thread lives as long as there are any to be stopped, now or later.
 class lost_thread {
 public:
+    /// The one of this process.
     static lost_thread& instance() {
-        // Never destroyed, so that a loss during the end of the program finds it whole.
-        static auto* const made = new lost_thread;
-        return *made;
+        // Never destroyed, so that a loss during the end of the program finds it whole. A forked child has one of its
+        // own, since it may have inherited the mutex locked.
+        static std::atomic<lost_thread*> current{nullptr};
+        lost_thread* found = current.load(std::memory_order_acquire);
+        while (found == nullptr || found->generation_ != fork_generation()) {
+            auto made = std::make_unique<lost_thread>(found);
+            if (current.compare_exchange_strong(found, made.get(), std::memory_order_acq_rel)) found = made.release();
+        }
+        return *found;
     }
 
-    void run(std::function<void()> callback) {
-        // A child must not inherit the mutex locked.
-        const no_fork_here no_fork;
+    explicit lost_thread(const lost_thread* inherited) noexcept : inherited_(inherited) {}
+
+    void join() {
         const std::lock_guard guard(mutex_);
-        if (generation_ != fork_generation()) {
-            generation_ = fork_generation();
-            queue_.clear();
-            running_ = false;
+        if (!running_) {
+            // It cannot end before it is detached, which winpthreads would not bear: its end takes the mutex.
+            start_thread("holdfast-lost", [this] { work(); }).detach();
+            running_ = true;
         }
-        queue_.push_back(std::move(callback));
-        if (running_) return;
-        // It cannot end before it is detached, which winpthreads would not bear: its end takes the mutex.
-        start_thread("holdfast-lost", [this] { work(); }).detach();
-        running_ = true;
+        ++users_;
+    }
+    void leave() noexcept {
+        const std::lock_guard guard(mutex_);
+        if (--users_ == 0) changed_.notify_one();
+    }
+    void stop(std::list<std::stop_source>& source) noexcept {
+        const std::lock_guard guard(mutex_);
+        queue_.splice(queue_.end(), source);
+        changed_.notify_one();
     }
 
 private:
-    void work() {
+    void work() noexcept {
         is_library_thread = true;
         for (;;) {
-            std::function<void()> next;
+            std::list<std::stop_source> next;
             {
-                const no_fork_here no_fork;
-                const std::lock_guard guard(mutex_);
+                std::unique_lock guard(mutex_);
+                changed_.wait(guard, [this] { return !queue_.empty() || users_ == 0; });
                 if (queue_.empty()) {
                     running_ = false;
                     return;
                 }
-                next = std::move(queue_.front());
-                queue_.pop_front();
+                next.splice(next.end(), queue_, queue_.begin());
             }
-            try {
-                next();
-            } catch (...) {
-                // The user's callback is the user's; the others are still to be told.
-            }
+            next.front().request_stop();
         }
     }
 
     std::mutex mutex_;
-    std::deque<std::function<void()>> queue_;
+    std::condition_variable changed_;
+    std::list<std::stop_source> queue_;
+    std::size_t users_ = 0;
     bool running_ = false;
-    unsigned generation_ = fork_generation();
+    const unsigned generation_ = fork_generation();
+    /// The parent's; so that what it has left behind is not taken for lost memory.
+    const lost_thread* const inherited_;
 };
+
+lost_announcement::lost_announcement()
+    : thread_(lost_thread::instance()), source_(1), token_(source_.front().get_token()) {
+    thread_.join();
+}
+
+lost_announcement::~lost_announcement() {
+    thread_.leave();
+}
+
+void lost_announcement::stop() noexcept {
+    if (!source_.empty()) thread_.stop(source_);
+}
+
+namespace {
 
 struct shared_slot {
     std::mutex mutex;
@@ -161,10 +190,6 @@ boost::asio::any_io_executor runtime::lasting_executor() {
 
 bool runtime::on_library_thread() noexcept {
     return is_library_thread;
-}
-
-void run_on_lost_thread(std::function<void()> callback) {
-    lost_thread::instance().run(std::move(callback));
 }
 
 }  // namespace core

@@ -4,8 +4,9 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
-#include <functional>
+#include <list>
 #include <memory>
+#include <stop_token>
 
 namespace holdfast {
 inline namespace v0 {
@@ -36,8 +37,32 @@ protected:
     runtime() = default;
 };
 
-/// Runs @p callback on the thread named "holdfast-lost"; exceptions end there.
-void run_on_lost_thread(std::function<void()> callback);
+class lost_thread;
+
+/** A stop source for those who want to hear of a loss, and all that it takes to stop it on the thread named
+    "holdfast-lost", which runs as long as there are any: a loss has to be told also where the system has nothing left.
+
+    Thread safety: none, but for that of its tokens.
+*/
+class lost_announcement {
+public:
+    /// Throws `errc::unavailable` where there is no thread to be had.
+    lost_announcement();
+    lost_announcement(const lost_announcement&) = delete;
+    lost_announcement& operator=(const lost_announcement&) = delete;
+    /// Not in a forked child.
+    ~lost_announcement();
+
+    std::stop_token token() const noexcept { return token_; }
+    /// Has it stopped, which does not wait for callbacks. More than once is as good as once.
+    void stop() noexcept;
+
+private:
+    lost_thread& thread_;
+    /// A node of that thread's queue, which is moved there.
+    std::list<std::stop_source> source_;
+    const std::stop_token token_;
+};
 
 }  // namespace core
 }  // namespace v0

@@ -2,8 +2,10 @@
 #ifndef HOLDFAST_CORE_THREAD_HPP
 #define HOLDFAST_CORE_THREAD_HPP
 
-#include <holdfast/config.hpp>
+#include <holdfast/error.hpp>
 
+#include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -36,11 +38,16 @@ private:
 /// For debuggers and `ps`; at most 15 bytes count.
 HOLDFAST_API void name_thread(std::thread::native_handle_type thread, const char* name) noexcept;
 
-/// Starts a named thread that takes no signals.
+/// Starts a named thread that takes no signals. Throws `errc::unavailable` where there is none to be had.
 template <class Body>
 std::thread start_thread(const char* name, Body body) {
     const no_signals_here none;
-    std::thread made(std::move(body));
+    std::thread made;
+    try {
+        made = std::thread(std::move(body));
+    } catch (const std::system_error& failed) {
+        throw error(errc::unavailable, std::string("the thread '") + name + "' cannot be started: " + failed.what());
+    }
     name_thread(made.native_handle(), name);
     return made;
 }

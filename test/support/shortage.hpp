@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <stdexcept>
 
+#include <pthread.h>
 #include <sys/resource.h>
 
 namespace holdfast::test {
@@ -24,6 +25,29 @@ public:
 
 private:
     rlimit before_{};
+};
+
+/// No thread can be started while this lives: each would have a stack that is greater than all memory there could be.
+class no_threads {
+public:
+    no_threads() {
+        ::pthread_getattr_default_np(&before_);
+        ::pthread_attr_t beyond;
+        ::pthread_getattr_default_np(&beyond);
+        constexpr std::size_t too_much = std::size_t{1} << 50;
+        ::pthread_attr_setstacksize(&beyond, too_much);
+        if (::pthread_setattr_default_np(&beyond) != 0) throw std::runtime_error("pthread_setattr_default_np");
+        ::pthread_attr_destroy(&beyond);
+    }
+    no_threads(const no_threads&) = delete;
+    no_threads& operator=(const no_threads&) = delete;
+    ~no_threads() {
+        ::pthread_setattr_default_np(&before_);
+        ::pthread_attr_destroy(&before_);
+    }
+
+private:
+    ::pthread_attr_t before_{};
 };
 
 }  // namespace holdfast::test

@@ -364,8 +364,8 @@ std::shared_ptr<void> file_link::watch_loss(const core::claim& held, std::functi
         auto delivery = hub->deliver_on(context_.executor());
         auto made = std::make_shared<loss_listener>(std::move(hub), std::move(delivery), std::move(suspicion));
         if (made->listen(file_.descriptor(), file_.path())) return made;
-    } catch (const error&) {
-        // Told below, and best effort: `state()` still looks.
+    } catch (const std::exception&) {
+        // Also the executor's. Told below, and best effort: `state()` still looks.
     }
     if (context_.observer != nullptr) {
         context_.observer->notice(held.target->name(), "no inotify: a loss is seen by state() and release() only");

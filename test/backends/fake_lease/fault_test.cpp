@@ -396,5 +396,24 @@ TEST(lease_clock_test, a_release_after_the_deadline_is_a_loss_whatever_the_serve
     EXPECT_EQ(server->holds(), 0);
 }
 
+TEST(lease_clock_test, who_begins_to_watch_after_the_deadline_is_told_at_once) {
+    const auto server = std::make_shared<fakes::lease_server>();
+    boost::asio::io_context stuck;
+    const auto locks = fakes::make_lease_provider(server, {.executor = stuck.get_executor()}, options);
+    fakes::handler_thread handlers;
+    const auto one = locks.make_lock("one").acquire();
+    const auto two = locks.make_lock("two").acquire();
+    while (boottime::now() < two.valid_until()) std::this_thread::yield();
+    std::promise<void> stopped;
+    const std::stop_callback on_loss(one.lost_token(), [&] { stopped.set_value(); });
+    std::promise<error_code> ended;
+    two.async_wait_lost(
+        boost::asio::bind_executor(handlers.executor(), [&](error_code code) { ended.set_value(code); }));
+    EXPECT_EQ(stopped.get_future().wait_for(10s), std::future_status::ready);
+    auto end = ended.get_future();
+    ASSERT_EQ(end.wait_for(10s), std::future_status::ready);
+    EXPECT_EQ(end.get(), error_code());
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -6,6 +6,8 @@
 
 #include <holdfast/backends/file.hpp>
 
+#include <boost/asio/io_context.hpp>
+
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
@@ -347,6 +349,34 @@ TEST(LockFile, WaitedForWithTheLastDescriptorIsHadAllTheSame) {
                   require(!mine.try_acquire(60ms).has_value(), "two have it");
                   std::jthread releasing([&] { other.release(); });
                   require(mine.try_acquire(10s).has_value(), "not had");
+              }),
+              "");
+}
+
+TEST(LockFile, WithFewDescriptorsLeftIsWatchedAsFarAsTheyGo) {
+    const temporary_directory here;
+    EXPECT_EQ(in_child([&] {
+                  const rlimit few{24, 24};
+                  require(::setrlimit(RLIMIT_NOFILE, &few) == 0, "setrlimit");
+                  constexpr int enough = 8;
+                  for (int left = 0; left < enough; ++left) {
+                      // Of its own, which has asked for none yet.
+                      boost::asio::io_context executor;
+                      const auto mine = file::make_provider(in(here.path()), {.executor = executor.get_executor()});
+                      const auto held = mine.make_lock(std::to_string(left)).acquire();
+                      std::vector<int> all;
+                      for (int one = ::dup(0); one >= 0; one = ::dup(0)) all.push_back(one);
+                      for (int freed = 0; freed < left; ++freed) {
+                          ::close(all.back());
+                          all.pop_back();
+                      }
+                      try {
+                          (void)held.lost_token();
+                      } catch (const std::exception& thrown) {
+                          require(false, std::to_string(left) + " left: " + thrown.what());
+                      }
+                      for (const int each : all) ::close(each);
+                  }
               }),
               "");
 }

@@ -8,12 +8,43 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <future>
 #include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <utility>
 
 namespace holdfast {
 namespace {
 
 using namespace std::chrono_literals;
+
+/// Until the thread of those who lost a lock, which ends by itself, is gone.
+void await_end_of_lost_thread() {
+    for (bool found = true; found; std::this_thread::yield()) {
+        found = false;
+        for (const auto& each : std::filesystem::directory_iterator("/proc/self/task")) {
+            std::string name;
+            std::getline(std::ifstream(each.path() / "comm") >> std::ws, name);
+            found = found || name == "holdfast-lost";
+        }
+    }
+}
+
+/// Tells of a token's stop.
+class stop_seen {
+public:
+    explicit stop_seen(std::stop_token token) : called_(std::move(token), [this] { told_.set_value(); }) {}
+    bool wait() { return told_.get_future().wait_for(10s) == std::future_status::ready; }
+
+private:
+    std::promise<void> told_;
+    std::stop_callback<std::function<void()>> called_;
+};
 
 /// A provider on an executor that has asked the system for nothing yet.
 class shortage : public testing::Test {
@@ -57,6 +88,60 @@ TEST_F(shortage, an_upgrade_that_cannot_begin_to_wait_leaves_what_it_was_to_upgr
     EXPECT_TRUE(upgrading.try_upgrade());
     upgrading.release();
     EXPECT_TRUE(name.try_acquire_write());
+}
+
+TEST_F(shortage, a_loss_is_told_where_no_thread_can_be_started) {
+    auto held = memory_.make_lock("a").acquire();
+    stop_seen stopped(held.lost_token());
+    held.async_wait_lost([this](error_code code) { code_ = code; });
+    {
+        const test::no_threads none;
+        memory_.lose("a");
+        EXPECT_EQ(held.state(), held_state::lost);
+        EXPECT_TRUE(stopped.wait());
+        EXPECT_EQ(outcome(), error_code());
+    }
+    error_code code;
+    held.release(code);
+    EXPECT_EQ(code, errc::lost);
+}
+
+TEST_F(shortage, a_lost_token_that_no_thread_would_stop_is_refused_until_there_is_one) {
+    await_end_of_lost_thread();
+    auto held = memory_.make_lock("a").acquire();
+    {
+        const test::no_threads none;
+        try {
+            (void)held.lost_token();
+            ADD_FAILURE() << "given";
+        } catch (const error& refused) {
+            EXPECT_EQ(refused.boost_code(), errc::unavailable) << refused.what();
+        }
+    }
+    stop_seen stopped(held.lost_token());
+    memory_.lose("a");
+    io_.run_for(1ms);
+    EXPECT_TRUE(stopped.wait());
+}
+
+TEST_F(shortage, a_watch_for_a_loss_that_failed_is_begun_again) {
+    // Keeps the thread there that stops tokens.
+    const auto other = memory_.make_lock("b").acquire();
+    const auto others = other.lost_token();
+    memory_provider on_its_own_thread;
+    const auto held = on_its_own_thread.make_lock("a").acquire();
+    {
+        const test::no_threads none;
+        try {
+            (void)held.lost_token();
+            ADD_FAILURE() << "given";
+        } catch (const error& refused) {
+            EXPECT_EQ(refused.boost_code(), errc::unavailable) << refused.what();
+        }
+    }
+    stop_seen stopped(held.lost_token());
+    on_its_own_thread.lose("a");
+    EXPECT_TRUE(stopped.wait());
 }
 
 }  // namespace
