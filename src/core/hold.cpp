@@ -22,11 +22,15 @@ HOLDFAST_HOT hold::hold(std::shared_ptr<provider_state> provider, claim who, std
       has_token_(token.has_value()) {}
 
 HOLDFAST_HOT hold::~hold() {
-    const bool forked = provider_->forked();
-    if (forked && keeper_ != nullptr) keeper_->abandon();
+    if (provider_->forked()) {
+        if (keeper_ != nullptr) keeper_->abandon();
+        // Those who wait are the parent's. To end a wait takes mutexes that its threads may have held.
+        (void)audience_.release();
+        return;
+    }
     // Nobody can begin to watch, or renew, what is ending.
     if (is_ending()) return;
-    if (!forked && provider_->traits().family == family::lease) provider_->renewals().remove(*this);
+    if (provider_->traits().family == family::lease) provider_->renewals().remove(*this);
     end_watching(false).tell();
 }
 

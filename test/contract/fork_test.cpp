@@ -2,6 +2,9 @@
 #include <contract/fixture.hpp>
 #include <support/second_process.hpp>
 
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/io_context.hpp>
+
 namespace holdfast::contract {
 namespace {
 
@@ -39,6 +42,25 @@ HOLDFAST_CONTRACT(forked, a_provider_makes_and_tells_nothing_in_the_child, cover
                   require_refused("examine", [&] { (void)locks().examine(); });
               }),
               "");
+}
+
+HOLDFAST_CONTRACT(forked, a_wait_for_a_loss_that_the_child_drops_is_not_told_there, covers()) {
+    boost::asio::io_context user;
+    // Of the user's own, which only the handler goes to.
+    boost::asio::io_context handlers;
+    const provider mine = place().make_provider({.executor = user.get_executor()});
+    lock_handle held = mine.make_lock(place().unique_name()).acquire(seconds(5));
+    int told = 0;
+    held.async_wait_lost(boost::asio::bind_executor(handlers.get_executor(), [&told](error_code) { ++told; }));
+    EXPECT_EQ(in_child([&] {
+                  held = lock_handle();
+                  handlers.poll();
+                  require(told == 0, "the parent's handler was called in the child");
+              }),
+              "");
+    held.release();
+    handlers.run();
+    EXPECT_EQ(told, 1);
 }
 
 class forked_shapes : public shaped_test {};

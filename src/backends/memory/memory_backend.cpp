@@ -17,6 +17,7 @@ public:
     explicit memory_link(memory_backend& table) noexcept : table_(table) {}
 
     ~memory_link() override {
+        if (abandoned_) return;
         const std::lock_guard guard(table_.mutex_);
         leave();
     }
@@ -52,6 +53,9 @@ public:
                     self->suspicion_ = nullptr;
                 }};
     }
+
+    /// The table and its mutex are the parent's.
+    void abandon() noexcept override { abandoned_ = true; }
 
     access mode() const noexcept { return mode_; }
 
@@ -149,6 +153,7 @@ private:
     access mode_ = access::exclusive;
     bool holding_ = false;
     bool lost_ = false;
+    bool abandoned_ = false;
     boottime::time_point due_{};
     std::function<void()> suspicion_;
 };
