@@ -110,6 +110,7 @@ private:
             token, std::move(*this), diag);
     }
 
+    void end_loss() noexcept;
     holds held_ones() const;
     static boost::asio::any_io_executor executor_of(const std::vector<lock_handle>& members);
     static boost::asio::any_io_executor executor_of(const holds& members);

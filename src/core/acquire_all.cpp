@@ -1,11 +1,13 @@
 #include <holdfast/acquire_all.hpp>
 
+#include <core/hold.hpp>
 #include <core/runtime.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace holdfast {
@@ -19,12 +21,26 @@ void drop_in_order(std::vector<lock_handle>& members) noexcept {
 
 }  // namespace
 
-/// One stop source that stops when any member's token does.
+/** What stops when any member is lost. The members' holds share it, so that nobody who releases them has to wait for
+    those who are being told.
+*/
 struct composite_handle::loss {
+    bool is_forked() const noexcept { return generation != core::fork_generation(); }
+    void member_ended(bool lost) {
+        const std::lock_guard guard(mutex);
+        // While they are released one after the other, it is over for all of them.
+        if (lost && !over && told) told->stop();
+    }
+    void end() noexcept {
+        const std::lock_guard guard(mutex);
+        over = true;
+    }
+
+    const unsigned generation = core::fork_generation();
     std::mutex mutex;
     bool armed = false;
-    std::stop_source source;
-    std::vector<std::unique_ptr<std::stop_callback<std::function<void()>>>> members;
+    bool over = false;
+    std::optional<core::lost_announcement> told;
 };
 
 composite_handle::composite_handle() noexcept = default;
@@ -42,8 +58,19 @@ composite_handle& composite_handle::operator=(composite_handle&& other) noexcept
 }
 
 composite_handle::~composite_handle() {
-    loss_.reset();
+    end_loss();
     drop_in_order(members_);
+}
+
+void composite_handle::end_loss() noexcept {
+    if (loss_ == nullptr) return;
+    if (loss_->is_forked()) {
+        // Its thread, and perhaps its mutex, are the parent's.
+        (void)new std::shared_ptr<loss>(std::move(loss_));
+        return;
+    }
+    loss_->end();
+    loss_.reset();
 }
 
 held_state composite_handle::state() const noexcept {
@@ -59,14 +86,25 @@ held_state composite_handle::state() const noexcept {
 
 std::stop_token composite_handle::lost_token() const {
     if (members_.empty()) throw error(errc::invalid_state, "an empty handle has no lost token");
-    const std::lock_guard guard(loss_->mutex);
-    if (!std::exchange(loss_->armed, true)) {
-        for (const lock_handle& each : members_) {
-            loss_->members.push_back(std::make_unique<std::stop_callback<std::function<void()>>>(
-                each.lost_token(), [source = loss_->source]() mutable { source.request_stop(); }));
-        }
+    if (loss_->is_forked()) throw error(errc::invalid_state, core::provider_state::forked_text);
+    std::stop_token token;
+    {
+        const std::lock_guard guard(loss_->mutex);
+        if (!loss_->told) loss_->told.emplace();
+        token = loss_->told->token();
+        if (std::exchange(loss_->armed, true)) return token;
     }
-    return loss_->source.get_token();
+    try {
+        // Not under the mutex: one that is lost already says so at once.
+        for (const lock_handle& each : members_) {
+            each.hold_->on_end([shared = loss_](bool lost) { shared->member_ended(lost); });
+        }
+    } catch (...) {
+        const std::lock_guard guard(loss_->mutex);
+        loss_->armed = false;
+        throw;
+    }
+    return token;
 }
 
 void composite_handle::release() {
@@ -79,7 +117,7 @@ void composite_handle::release() {
 void composite_handle::release(error_code& code, diagnostics* diag) {
     code.clear();
     if (diag != nullptr) diag->clear();
-    loss_.reset();
+    end_loss();
     while (!members_.empty()) {
         error_code one;
         diagnostics details;
