@@ -34,6 +34,12 @@ HOLDFAST_HOT hold::~hold() {
     end_watching(false).tell();
 }
 
+void hold::grant(std::optional<std::uint64_t> token, boottime::time_point valid_until) noexcept {
+    token_ = token.value_or(0);
+    has_token_ = token.has_value();
+    valid_until_.store(valid_until.time_since_epoch().count(), std::memory_order_release);
+}
+
 boottime::time_point hold::valid_until() const noexcept {
     return boottime::time_point(boottime::duration(valid_until_.load(std::memory_order_acquire)));
 }

@@ -26,9 +26,15 @@ class hold : public std::enable_shared_from_this<hold>, public renewable {
 public:
     hold(std::shared_ptr<provider_state> provider, claim who, std::unique_ptr<link> keeper,
          std::optional<std::uint64_t> token, boottime::time_point valid_until);
+    /// Of a lease that is still to be asked for: see `grant`.
+    hold(std::shared_ptr<provider_state> provider, claim who)
+        : hold(std::move(provider), std::move(who), nullptr, {}, boottime::time_point()) {}
     hold(const hold&) = delete;
     hold& operator=(const hold&) = delete;
     ~hold();
+
+    /// @pre nobody else knows it yet
+    void grant(std::optional<std::uint64_t> token, boottime::time_point valid_until) noexcept;
 
     provider_state& provider() const noexcept { return *provider_; }
     const claim& who() const noexcept { return who_; }
@@ -98,10 +104,10 @@ private:
     /// Made for the first who wants to know: most are held and released without one.
     std::unique_ptr<audience> audience_;
     std::atomic<boottime::rep> valid_until_;
-    const std::uint64_t token_;
+    std::uint64_t token_;
 
     // Small ones last: there may be very many holds.
-    const bool has_token_;
+    bool has_token_;
     std::atomic<bool> ending_{false};
     std::atomic<bool> lost_{false};
     bool loss_armed_ = false;

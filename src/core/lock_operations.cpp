@@ -22,6 +22,8 @@ void timeout::throw_out_of_range(const char* message) {
 namespace core {
 namespace {
 
+constexpr const char* no_memory = "there is no memory for a handle";
+
 void describe(const provider_state& provider, const resource& target, const outcome& how, diagnostics* diag) {
     if (diag == nullptr) return;
     diag->backend = provider.backend().name();
@@ -72,16 +74,51 @@ void tell(const provider_state& provider, const resource& target, const outcome&
     }
 }
 
-/// The handle for what an acquire was granted.
+/// The handle for what an acquire was granted. Throws where there is no memory for it: the link's end gives it back.
 HOLDFAST_HOT lock_handle make_handle(const std::shared_ptr<provider_state>& provider, claim&& who,
                                      std::unique_ptr<link>&& keeper, const outcome& how) {
     who.target->key->take_over();
-    auto made = std::make_shared<hold>(provider, std::move(who), std::move(keeper), how.token, how.valid_until);
-    if (provider->traits().family != family::lease) return lock_handle(std::move(made));
-    // First the handle: if the lease cannot be renewed, it is given back.
+    return lock_handle(std::make_shared<hold>(provider, std::move(who), std::move(keeper), how.token, how.valid_until));
+}
+
+/// Of a lease, made before it is asked for: what is granted must not want for the memory to be given back. Null for
+/// others.
+std::shared_ptr<hold> make_lease(const std::shared_ptr<provider_state>& provider, const claim& who) {
+    return provider->traits().family == family::lease ? std::make_shared<hold>(provider, who) : nullptr;
+}
+
+/// @return what is known of it afterwards
+held_state give_back(lock_handle granted) noexcept {
+    // Its end goes on by itself there.
+    if (runtime::on_library_thread()) return held_state::unknown;
+    try {
+        error_code code;
+        diagnostics diag;
+        granted.release(code, &diag);
+        return code ? diag.state : held_state::released;
+    } catch (const std::exception&) {
+        return held_state::unknown;
+    }
+}
+
+/// The handle for a lease that was granted. One that cannot be renewed is given back, and @p how says so.
+lock_handle start_lease(std::shared_ptr<hold> made, outcome& how) noexcept {
     hold& lease = *made;
+    lease.who().target->key->take_over();
+    lease.grant(how.token, how.valid_until);
     lock_handle handle(std::move(made));
-    provider->renewals().add(lease, how.asked_at);
+    try {
+        lease.provider().renewals().add(lease, how.asked_at);
+    } catch (const std::exception& failed) {
+        how = refusal(errc::unavailable, "a lease was granted that cannot be renewed");
+        how.state = give_back(std::move(handle));
+        try {
+            how.text += std::string(": ") + failed.what();
+        } catch (...) {
+            // No memory for the reason.
+        }
+        return {};
+    }
     return handle;
 }
 
@@ -90,6 +127,7 @@ public:
     async_acquire(const std::shared_ptr<provider_state>& provider, std::shared_ptr<const resource> target, access mode,
                   timeout limit, diagnostics* diag, std::unique_ptr<detail::completion<lock_handle>> done)
         : async_runner(provider, operation_, make_claim(*provider, std::move(target), mode), nullptr),
+          lease_(make_lease(shared_provider_, who_)),
           operation_(who_, shared_provider_->traits(), limit),
           diag_(diag),
           done_(std::move(done)) {}
@@ -101,25 +139,25 @@ public:
 
 private:
     void finish(detail::delivery how_told) override {
-        const outcome& how = operation_.result();
-        const bool lease = shared_provider_->traits().family == family::lease;
-        settle(how.succeeded && !lease);
-        tell(*shared_provider_, *who_.target, how, began_);
+        outcome& how = operation_.result();
+        settle(how.succeeded && lease_ == nullptr);
         lock_handle handle;
-        error_code code = code_of(how);
-        if (code) {
-            describe(*shared_provider_, *who_.target, how, diag_);
-        } else {
+        if (how.succeeded) {
             try {
-                handle = make_handle(shared_provider_, claim(who_), take_link(), how);
+                handle = lease_ != nullptr ? start_lease(std::move(lease_), how)
+                                           : make_handle(shared_provider_, claim(who_), take_link(), how);
             } catch (const std::exception&) {
-                // No memory, no thread: the lock has been given back, and the handler must still hear of it.
-                code = errc::unavailable;
+                // The lock has been given back, and the handler must still hear of it.
+                how = refusal(errc::unavailable, no_memory);
             }
         }
+        tell(*shared_provider_, *who_.target, how, began_);
+        const error_code code = code_of(how);
+        if (code) describe(*shared_provider_, *who_.target, how, diag_);
         done_->complete(code, std::move(handle), how_told);
     }
 
+    std::shared_ptr<hold> lease_;
     acquire_operation operation_;
     diagnostics* const diag_;
     const boottime::time_point began_ = boottime::now();
@@ -189,6 +227,19 @@ HOLDFAST_HOT void release_held(const std::shared_ptr<hold>& held, Failed failed)
     if (held->begin_release(keeper)) release_sync(*held, std::move(keeper), failed);
 }
 
+/// `make_handle`, but what it throws is an outcome.
+template <class Failed>
+HOLDFAST_HOT lock_handle make_handle_or(const std::shared_ptr<provider_state>& provider, claim&& who,
+                                        std::unique_ptr<link>&& keeper, const outcome& how, Failed failed) {
+    try {
+        return make_handle(provider, std::move(who), std::move(keeper), how);
+    } catch (const std::exception&) {
+        // Outside, since that throws too.
+    }
+    failed(refusal(errc::unavailable, no_memory));
+    return {};
+}
+
 /// What is left of @p limit.
 timeout remaining(timeout limit, boottime::time_point began) {
     const auto used = std::chrono::floor<std::chrono::milliseconds>(boottime::now() - began);
@@ -209,8 +260,8 @@ HOLDFAST_HOT lock_handle acquire_sync(const std::shared_ptr<provider_state>& sha
         failed(refusal(errc::cancelled, "cancelled before it began"));
         return {};
     }
-    const bool lease = provider.traits().family == family::lease;
     claim who = make_claim(provider, target, mode);
+    std::shared_ptr<hold> lease = make_lease(shared, who);
     std::unique_ptr<link> keeper;
     // A clock costs as much as a queue: read only for those who want the time.
     const bool watched = provider.observer() != nullptr;
@@ -222,7 +273,7 @@ HOLDFAST_HOT lock_handle acquire_sync(const std::shared_ptr<provider_state>& sha
         switch (take_at_once(provider, who, limit, stop, *place, keeper)) {
             case taking::granted: {
                 static const outcome granted;
-                return make_handle(shared, std::move(who), std::move(keeper), granted);
+                return make_handle_or(shared, std::move(who), std::move(keeper), granted, failed);
             }
             case taking::refused:
                 provider.put_link(who, std::move(keeper));
@@ -234,14 +285,17 @@ HOLDFAST_HOT lock_handle acquire_sync(const std::shared_ptr<provider_state>& sha
     }
     acquire_operation operation(who, provider.traits(), limit);
     run_sync(provider, operation, who, std::move(stop), keeper,
-             lease ? link_keeps::nothing : link_keeps::lock_on_success, place ? place->place() : nullptr);
-    const outcome& how = operation.result();
+             lease != nullptr ? link_keeps::nothing : link_keeps::lock_on_success, place ? place->place() : nullptr);
+    outcome& how = operation.result();
+    lock_handle handle;
+    if (how.succeeded && lease != nullptr) handle = start_lease(std::move(lease), how);
     tell(provider, *target, how, began);
     if (!how.succeeded) {
         failed(how);
         return {};
     }
-    return make_handle(shared, std::move(who), std::move(keeper), how);
+    if (handle) return handle;
+    return make_handle_or(shared, std::move(who), std::move(keeper), how, failed);
 }
 
 /// Gives the link back to its hold, and says what the hold is left with.

@@ -1,6 +1,7 @@
 // What becomes of leases when the server, the connection, the clock or the caller fails.
 #include <support/attempt.hpp>
 #include <support/fake_lease.hpp>
+#include <support/shortage.hpp>
 
 #include <gtest/gtest.h>
 
@@ -413,6 +414,26 @@ TEST(lease_clock_test, who_begins_to_watch_after_the_deadline_is_told_at_once) {
     auto end = ended.get_future();
     ASSERT_EQ(end.wait_for(10s), std::future_status::ready);
     EXPECT_EQ(end.get(), error_code());
+}
+
+TEST(lease_shortage_test, a_lease_that_cannot_be_renewed_is_given_back_and_the_acquire_fails) {
+    const auto server = std::make_shared<fakes::lease_server>();
+    // Has asked for no descriptor yet.
+    boost::asio::io_context executor;
+    const auto locks = fakes::make_lease_provider(server, {.executor = executor.get_executor()}, options);
+    const auto one = locks.make_lock("name");
+    error_code code;
+    diagnostics diag;
+    {
+        const test::no_descriptors none;
+        EXPECT_FALSE(one.acquire(10s, {}, code, &diag));
+        EXPECT_THROW((void)one.acquire(10s), error);
+    }
+    EXPECT_EQ(code, errc::unavailable);
+    EXPECT_EQ(diag.state, held_state::released);
+    EXPECT_EQ(server->requests(verb::try_acquire), 2);
+    EXPECT_EQ(server->holds(), 0);
+    EXPECT_TRUE(one.acquire(10s));
 }
 
 }  // namespace
