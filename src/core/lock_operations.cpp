@@ -370,7 +370,7 @@ private:
 class lost_wait final : public detail::cancellable, public std::enable_shared_from_this<lost_wait> {
 public:
     lost_wait(std::shared_ptr<hold> held, std::unique_ptr<detail::completion<detail::no_result>> done)
-        : held_(held), done_(std::move(done)) {}
+        : held_(held), work_(held->provider().work()), done_(std::move(done)) {}
 
     void begin(const std::shared_ptr<hold>& held) {
         done_->connect(weak_from_this());
@@ -388,6 +388,7 @@ public:
 
 private:
     const std::weak_ptr<hold> held_;
+    const boost::asio::any_io_executor work_;
     std::unique_ptr<detail::completion<detail::no_result>> done_;
     std::size_t id_ = 0;
 };

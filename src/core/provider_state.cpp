@@ -1,6 +1,9 @@
 #include <core/hot.hpp>
 #include <core/provider_state.hpp>
 
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/prefer.hpp>
+
 #include <utility>
 
 namespace holdfast {
@@ -27,6 +30,11 @@ boost::asio::any_io_executor provider_state::executor() {
     const std::lock_guard guard(mutex_);
     if (runtime_ == nullptr) runtime_ = runtime::shared();
     return runtime_->executor();
+}
+
+boost::asio::any_io_executor provider_state::work() const {
+    if (!settings_.executor) return {};
+    return boost::asio::prefer(*settings_.executor, boost::asio::execution::outstanding_work.tracked);
 }
 
 std::shared_ptr<const resource> provider_state::make_resource(primitive_kind kind, std::string_view name,

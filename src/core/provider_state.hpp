@@ -39,6 +39,8 @@ public:
 
     /// The user's executor, or that of the library's thread, started now if it is not running.
     boost::asio::any_io_executor executor();
+    /// The user's executor, which has work as long as the result lives; empty where there is only the library's.
+    boost::asio::any_io_executor work() const;
 
     static constexpr const char* forked_text = "this was made before a fork and cannot be used in the child";
 

@@ -457,6 +457,8 @@ bool async_runner::advance() {
 }
 
 void async_runner::arrange(const wait& next) {
+    if (!work_) work_ = provider_.work();
+
     // Also where it is the same time: it may have rung.
     if (next.until != never) {
         // Noted first: where no timer can be set it is in the queue all the same.
@@ -478,6 +480,7 @@ void async_runner::stop_waiting() noexcept {
     if (std::exchange(alarm_at_, never) != never && !provider_.forked()) provider_.alarms().take_out(*this);
     if (descriptor_ != nullptr) descriptor_->stop();
     descriptor_.reset();
+    work_ = nullptr;
 }
 
 namespace {

@@ -167,6 +167,8 @@ private:
     /// Made when it first waits for one. Shared with its handlers.
     std::shared_ptr<descriptor_wait> descriptor_;
     boottime::time_point alarm_at_ = never;
+    /// Of a user's executor, from the first wait on: the handler's may be another one.
+    boost::asio::any_io_executor work_;
     std::shared_ptr<async_runner> self_;
     std::atomic<bool> parked_{false};
     /// Of those that have been gathered.

@@ -178,5 +178,32 @@ TEST_F(runners, a_handler_of_its_own_executor_is_never_run_by_ours) {
     }));
 }
 
+TEST_F(runners, the_executor_has_work_while_anything_waits_whose_handler_is_another_s) {
+    memory_provider mine({.executor = here_.get_executor()});
+    auto held = mine.make_lock("a").acquire();
+    std::vector<error_code> ends;
+    const auto note = [&](error_code code) { ends.push_back(code); };
+    mine.make_lock("a").async_acquire(
+        timeout::infinite(),
+        boost::asio::bind_executor(elsewhere_, [&](error_code code, const lock_handle&) { note(code); }));
+    here_.poll();
+    EXPECT_FALSE(here_.stopped());
+    held.release();
+    here_.run();
+    elsewhere_.run();
+    EXPECT_EQ(ends, std::vector<error_code>(1));
+
+    here_.restart();
+    elsewhere_.restart();
+    held = mine.make_lock("a").acquire();
+    held.async_wait_lost(boost::asio::bind_executor(elsewhere_, note));
+    here_.poll();
+    EXPECT_FALSE(here_.stopped());
+    mine.lose("a");
+    here_.run();
+    elsewhere_.run();
+    EXPECT_EQ(ends, std::vector<error_code>(2));
+}
+
 }  // namespace
 }  // namespace holdfast::core
