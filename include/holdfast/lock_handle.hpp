@@ -50,6 +50,9 @@ public:
 
         Bounded by the provider's `release_timeout`. On one of the library's own threads it does not wait: the release
         then goes on by itself (await @ref async_release to know its end). Errors go to the observer.
+
+        The last handle that is left of the last provider also ends the library's own I/O thread, and waits for what
+        runs there: handlers that have no executor of their own.
     */
     ~lock_handle() {
         // Handlers move handles about a lot, and most that are destroyed are empty.

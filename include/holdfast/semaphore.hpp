@@ -107,8 +107,8 @@ public:
     /** @brief Acquires without blocking; no thread waits meanwhile.
 
         @par Handler signature
-        `void(error_code, lock_handle)`, with the errors of @ref acquire. If the handler's executor is gone when the
-        ticket arrives, the ticket is released.
+        `void(error_code, lock_handle)`, with the errors of @ref acquire. The context of the handler's executor must
+        outlive the operation; a handler that it destroys without having called it gives the ticket back.
         @par Thread safety
         The handler runs on its associated executor, never from within this call.
         @par Cancellation
