@@ -17,38 +17,41 @@ namespace core {
 namespace {
 
 /// One event descriptor a thread, kept for its next wait: making one costs as much as a contended lock.
-class thread_event {
-public:
-    thread_event() = default;
-    thread_event(const thread_event&) = delete;
-    thread_event& operator=(const thread_event&) = delete;
-    ~thread_event() {
-        if (descriptor_ >= 0) ::close(descriptor_);
-    }
-
-    /// -1 when the process has no descriptor left.
-    int descriptor() noexcept {
-        // What a forked child has inherited is the parent's event too: a ring for one of them would be taken by the
-        // other.
-        if (descriptor_ >= 0 && generation_ != fork_generation()) ::close(std::exchange(descriptor_, -1));
-        if (descriptor_ < 0) {
-            generation_ = fork_generation();
-            descriptor_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        }
-        return descriptor_;
-    }
-
-private:
-    int descriptor_ = -1;
-    unsigned generation_ = 0;
+struct thread_event {
+    int descriptor = -1;
+    unsigned generation = 0;
+    bool over = false;
 };
 
-thread_local thread_event this_thread_event;
+// Not destroyed itself: what the thread destroys after its end may still wait.
+constinit thread_local thread_event own{};
+
+/// Closes it at the thread's end.
+struct event_end {
+    event_end() = default;
+    event_end(const event_end&) = delete;
+    event_end& operator=(const event_end&) = delete;
+    ~event_end() {
+        own.over = true;
+        if (own.descriptor >= 0) ::close(std::exchange(own.descriptor, -1));
+    }
+};
+
+thread_local const event_end at_end;
 
 }  // namespace
 
 std::intptr_t parker::own_event() noexcept {
-    return this_thread_event.descriptor();
+    // Such a wait looks again and again, as any without a descriptor.
+    if (own.over) return -1;
+    // What a forked child has inherited is the parent's event too: a ring for one of them would be taken by the other.
+    if (own.descriptor >= 0 && own.generation != fork_generation()) ::close(std::exchange(own.descriptor, -1));
+    if (own.descriptor < 0) {
+        (void)&at_end;
+        own.generation = fork_generation();
+        own.descriptor = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    }
+    return own.descriptor;
 }
 
 void parker::ring(std::intptr_t event) noexcept {
