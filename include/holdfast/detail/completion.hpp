@@ -5,6 +5,7 @@
 #include <holdfast/error.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/dispatch.hpp>
@@ -71,6 +72,29 @@ auto track_work(const Executor& executor) {
     }
 }
 
+/// The call of a handler, on its executor. Asio takes the memory to bring it there from the handler's own allocator.
+template <class Result, class Handler>
+struct completion_call {
+    using allocator_type = boost::asio::associated_allocator_t<Handler>;
+
+    Handler handler;
+    bool connected;
+    error_code code;
+    Result result;
+
+    allocator_type get_allocator() const noexcept { return boost::asio::get_associated_allocator(handler); }
+
+    void operator()() {
+        // Emptied here, on the handler's executor, because a slot may only be touched there.
+        if (connected) boost::asio::get_associated_cancellation_slot(handler).clear();
+        if constexpr (std::is_same_v<Result, no_result>) {
+            std::move(handler)(code);
+        } else {
+            std::move(handler)(code, std::move(result));
+        }
+    }
+};
+
 template <class Result, class Handler>
 class completion_of final : public completion<Result> {
     using executor_type = boost::asio::associated_executor_t<Handler, boost::asio::any_io_executor>;
@@ -84,16 +108,7 @@ public:
     }
 
     void complete(error_code code, Result result, delivery how) override {
-        auto call = [handler = std::move(handler_), connected = connected_, code,
-                     result = std::move(result)]() mutable {
-            // Emptied here, on the handler's executor, because a slot may only be touched there.
-            if (connected) boost::asio::get_associated_cancellation_slot(handler).clear();
-            if constexpr (std::is_same_v<Result, no_result>) {
-                std::move(handler)(code);
-            } else {
-                std::move(handler)(code, std::move(result));
-            }
-        };
+        completion_call<Result, Handler> call{std::move(handler_), connected_, code, std::move(result)};
         if (how == delivery::dispatch && here_) {
             boost::asio::dispatch(executor_, std::move(call));
         } else {
