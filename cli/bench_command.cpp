@@ -1,6 +1,7 @@
 #include "bench_command.hpp"
 
 #include "exit_codes.hpp"
+#include "printable.hpp"
 #include "secrets.hpp"
 
 #include <bench/rows.hpp>
@@ -88,7 +89,7 @@ void add_bench_command(CLI::App& app, const program_arguments& all, int& status)
         try {
             status = run(*options, all);
         } catch (const error& failure) {
-            std::fprintf(stderr, "holdfast bench: %s\n", failure.what());
+            std::fprintf(stderr, "holdfast bench: %s\n", printable_lines(failure.what()).c_str());
             status = exit_code::of(failure);
         } catch (const boost::system::system_error& failure) {
             // Of the floor, which has the system alone. Without the place in Boost's source that what() has.

@@ -1,33 +1,13 @@
 #include "json_events.hpp"
 
+#include "printable.hpp"
+
 #include <chrono>
 #include <cstdio>
 #include <utility>
 
 namespace holdfast::cli {
 namespace {
-
-/// The length of the well-formed UTF-8 sequence that @p text begins with; 0: none.
-std::size_t sequence_length(std::string_view text) {
-    const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-    const auto continues = [&](std::size_t at, unsigned low = 0x80, unsigned high = 0xBF) {
-        return at < text.size() && byte(at) >= low && byte(at) <= high;
-    };
-    const unsigned first = byte(0);
-    if (first < 0x80) return 1;
-    if (first >= 0xC2 && first <= 0xDF) return continues(1) ? 2 : 0;
-    if (first >= 0xE0 && first <= 0xEF) {
-        const unsigned low = first == 0xE0 ? 0xA0 : 0x80;
-        const unsigned high = first == 0xED ? 0x9F : 0xBF;
-        return continues(1, low, high) && continues(2) ? 3 : 0;
-    }
-    if (first >= 0xF0 && first <= 0xF4) {
-        const unsigned low = first == 0xF0 ? 0x90 : 0x80;
-        const unsigned high = first == 0xF4 ? 0x8F : 0xBF;
-        return continues(1, low, high) && continues(2) && continues(3) ? 4 : 0;
-    }
-    return 0;
-}
 
 std::string time_now() {
     const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());

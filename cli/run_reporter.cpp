@@ -31,7 +31,7 @@ run_reporter::run_reporter(const run_options& options) : verbose_(options.verbos
 }
 
 void run_reporter::waiting(const std::string& name, const std::string& holder) {
-    if (verbose_) say("waiting for " + quoted(name) + (holder.empty() ? "" : ", held by " + holder));
+    if (verbose_) say("waiting for " + quoted(name) + (holder.empty() ? "" : ", held by " + printable(holder)));
     if (!events_.enabled()) return;
     json_event event("waiting");
     event.add("name", name);

@@ -96,8 +96,9 @@ class Inspect(unittest.TestCase):
         (self.directory / "url").write_text(self.url + "\n")
         self.assertEqual(run("list", "--url", f"@{self.directory}/url").stdout, from_environment.stdout)
 
-    @unittest.skipUnless(shutil.which("redis-server"), "needs redis-server")
-    def test_list_and_doctor_of_a_redis_server(self):
+    def start_redis(self):
+        if not shutil.which("redis-server"):
+            self.skipTest("needs redis-server")
         # A socket in the folder: no port that somebody else may have.
         path = self.directory / "redis.sock"
         server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", path, "--save", ""],
@@ -108,6 +109,35 @@ class Inspect(unittest.TestCase):
         deadline = time.monotonic() + 20
         while not path.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
+
+    def ask_redis(self, *words):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(20)
+            client.connect(str(self.directory / "redis.sock"))
+            client.sendall(b"*%d\r\n" % len(words))
+            for word in words:
+                client.sendall(b"$%d\r\n%s\r\n" % (len(word), word))
+            return client.recv(65536)
+
+    def test_a_waiting_run_does_not_tell_what_applications_keep_at_the_key(self):
+        self.start_redis()
+        self.assertEqual(self.ask_redis(b"SET", b"one", b"secret\nholdfast: forged"), b"+OK\r\n")
+        read_end, write_end = os.pipe()
+        with os.fdopen(read_end) as events:
+            waiter = subprocess.run([holdfast, "run", "-v", "-w", "1s", "--json-fd", str(write_end), "--url", self.url,
+                                     "one", "--", "true"], pass_fds=[write_end], capture_output=True, text=True,
+                                    timeout=60)
+            os.close(write_end)
+            told = events.read()
+        self.assertEqual(waiter.returncode, 75)
+        self.assertIn('waiting for "one", held by something that is no lock\n', waiter.stderr)
+        self.assertEqual(json.loads(told.splitlines()[0])["holder"], "something that is no lock")
+        for text in (waiter.stderr, told, run("list", "--url", self.url).stdout):
+            self.assertNotIn("secret", text)
+            self.assertNotIn("forged", text)
+
+    def test_list_and_doctor_of_a_redis_server(self):
+        self.start_redis()
         holder = self.hold("one")
         entry, = self.listed()
         self.assertEqual((entry["key"], entry["state"]), ("one", "held"))

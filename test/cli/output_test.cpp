@@ -1,5 +1,6 @@
 // What holdfast writes where the command writes as well, and where perhaps nobody reads.
 #include "cli/event_sink.hpp"
+#include "cli/printable.hpp"
 #include "cli/say.hpp"
 
 #include <gtest/gtest.h>
@@ -164,6 +165,13 @@ TEST_P(output_test, others_find_their_descriptor_as_it_was) {
     });
     EXPECT_EQ(status, 0);
     EXPECT_EQ(read_all(), "holdfast: one\ntwo?\n\n");
+}
+
+TEST(printable, leaves_text_as_it_is_and_nothing_else) {
+    EXPECT_EQ(printable("plain, caf\u00e9, \u20ac, \U0001f512"), "plain, caf\u00e9, \u20ac, \U0001f512");
+    EXPECT_EQ(printable("a\nb\x7f\u009fc"), "a?b??c");
+    EXPECT_EQ(printable_lines("a\nb\r"), "a\nb?");
+    EXPECT_EQ(printable("\xff \xc3( \xed\xa0\x80 \xe2\x82"), "? ?( ??? ??") << "no UTF-8";
 }
 
 INSTANTIATE_TEST_SUITE_P(kinds, output_test, testing::Bool(),

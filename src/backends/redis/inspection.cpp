@@ -1,5 +1,6 @@
 // What `list` and `examine` tell of a Redis server.
 #include <backends/redis/backend.hpp>
+#include <names/text.hpp>
 
 #include <poll.h>
 #include <unistd.h>
@@ -77,8 +78,17 @@ bool ends_with(std::string_view text, std::string_view end) noexcept {
 
 constexpr std::string_view waiting_suffix = "_WRITERWAITING";
 
+/// More than any id of .NET's or ours: a host's name, a process, digits and suffixes. Longer values are not read.
+constexpr std::size_t longest_id = 512;
+
+bool is_control(char c) noexcept {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+}
+
 /// Of `MACHINE_PROCESS_32DIGITS`, as .NET and we write ids; false for anything else.
 bool take_apart(std::string_view id, std::string& machine, std::string& process) {
+    if (id.size() > longest_id || std::any_of(id.begin(), id.end(), is_control)) return false;
+    if (names::find_invalid_utf8(id) != std::string_view::npos) return false;
     if (ends_with(id, waiting_suffix)) id.remove_suffix(waiting_suffix.size());
     if (ends_with(id, owner_suffix)) id.remove_suffix(owner_suffix.size());
     const auto last = id.rfind('_');
@@ -105,17 +115,16 @@ lock_entry entry_of(const std::string& key, const char* access, std::string_view
         made.holder = "process " + process + " on " + machine;
         made.details.emplace_back("host", machine);
         made.details.emplace_back("pid", process);
+        made.details.emplace_back("id", id);
+        if (ends_with(id, waiting_suffix)) made.state = status::waiting;
     } else {
-        made.holder = id;
+        // An application's data, perhaps a secret, which belongs in nobody's log.
+        made.holder = "something that is no lock";
     }
-    if (ends_with(id, waiting_suffix)) made.state = status::waiting;
-    made.details.emplace_back("id", id);
     made.details.emplace_back("remaining", milliseconds_text(remaining));
     return made;
 }
 
-/// More than any id of .NET's or ours: a host's name, a process, digits and suffixes. Longer values are not read.
-constexpr std::size_t longest_id = 512;
 constexpr std::size_t page_size = 1000;
 
 /// Collects what stands at one key.
@@ -141,7 +150,7 @@ private:
     void add(const char* access, std::string_view id, long long remaining) {
         std::string machine;
         std::string process;
-        const bool known = certain_ || (id.size() <= longest_id && take_apart(id, machine, process));
+        const bool known = certain_ || take_apart(id, machine, process);
         if (known && told_.emplace(id).second) found_.push_back(entry_of(key_, access, id, remaining));
     }
 
@@ -159,13 +168,8 @@ private:
     }
 
     void look_at_value() {
-        std::string id = server_.text({"GETRANGE", key_, "0", std::to_string(longest_id)});
-        if (id.size() > longest_id) {
-            if (!certain_) return;
-            // It keeps everybody from getting the lock all the same.
-            id.resize(longest_id);
-            id += "...";
-        }
+        // One that is longer keeps everybody from getting the lock all the same.
+        const std::string id = server_.text({"GETRANGE", key_, "0", std::to_string(longest_id)});
         add("exclusive", id, server_.number({"PTTL", key_}));
     }
 

@@ -125,6 +125,23 @@ TEST(redis_inspection, says_of_what_it_cannot_read_that_it_cannot) {
     EXPECT_EQ(found[1].key, "lock");
 }
 
+TEST(redis_inspection, tells_of_a_foreign_value_only_that_it_is_there) {
+    const std::string digits(32, '0');
+    const redis_server server;
+    const provider locks = redis::make_provider(options_for(server));
+    for (const std::string& value :
+         {std::string("secret\nholdfast: forged"), "forged\n_1_" + digits, "\xff_1_" + digits,
+          std::string(600, 'x') + "_1_" + digits, std::string("machine_pid_") + digits, std::string()}) {
+        server({"SET", "text", value});
+        const auto found = locks.list({.key = "text"});
+        ASSERT_EQ(found.size(), 1);
+        EXPECT_EQ(found[0].state, lock_entry::status::held) << "nobody gets a lock of that name";
+        EXPECT_EQ(found[0].holder, "something that is no lock");
+        ASSERT_EQ(found[0].details.size(), 1);
+        EXPECT_EQ(found[0].details[0].first, "remaining");
+    }
+}
+
 testing::AssertionResult says(const std::vector<finding>& found, const char* subject, finding::grade severity) {
     for (const finding& each : found) {
         if (each.subject != subject) continue;
