@@ -50,11 +50,25 @@ void print_text(const lock_entry& each) {
     std::puts(line.c_str());
 }
 
+/// Why one of several servers could not be asked; null: it is a lock.
+const std::string* failure_of(const lock_entry& each) noexcept {
+    const bool failed = each.details.size() == 1 && each.details.front().first == "failure";
+    return failed ? &each.details.front().second : nullptr;
+}
+
 int print_list(const provider& source, bool json) {
     const auto found = source.list();
     if (found.empty() && !json) std::fputs("no locks\n", stderr);
-    for (const lock_entry& each : found) json ? print_json(each) : print_text(each);
-    return exit_code::success;
+    int status = exit_code::success;
+    for (const lock_entry& each : found) {
+        if (const std::string* const why = failure_of(each)) {
+            std::fprintf(stderr, "holdfast list: not asked: %s\n", printable(*why).c_str());
+            status = exit_code::unavailable;
+        } else {
+            json ? print_json(each) : print_text(each);
+        }
+    }
+    return status;
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ struct lock_entry {
     std::string access = {};
     /// Who, in one phrase for people; empty where the backend cannot tell.
     std::string holder = {};
-    /// What else there is to know, by the backend's own words: "pid", "since", "remaining", ...
+    /// What else there is to know, by the backend's own words: "pid", "since", "remaining", ... Where it is "failure"
+    /// alone, this is no lock, but says which of several servers could not be asked, and why.
     std::vector<std::pair<std::string, std::string>> details = {};
 };
 

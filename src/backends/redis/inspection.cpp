@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <set>
@@ -28,9 +30,9 @@ public:
 
     /// Throws @ref error when there is no answer, or an error.
     reply_value ask(const std::vector<std::string_view>& words) {
+        // Somebody looks at what comes of it: that a server refuses, or is not there, is the answer, the first time.
         request one;
         one.first = format(words);
-        one.reconnect_until = until_;
         auto now = boottime::now();
         channel_.submit(one, now);
         channel_.drive(now, false);
@@ -71,6 +73,12 @@ private:
     channel channel_;
     const boottime::time_point until_;
 };
+
+/// Until when one of @p left may be asked, so that one that is silent leaves time for the others.
+boottime::time_point share(boottime::time_point until, std::size_t left) {
+    const auto now = boottime::now();
+    return now + (until - now) / static_cast<int>(left);
+}
 
 bool ends_with(std::string_view text, std::string_view end) noexcept {
     return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
@@ -254,7 +262,9 @@ void look_at_version(const std::map<std::string, std::string>& info, bool in_clu
     if (!in_cluster && info.count("cluster_enabled") != 0 && info.at("cluster_enabled") == "1") {
         found.push_back({grade::fault, "cluster", "the server is part of a cluster: use redis+cluster:"});
     }
-    if (info.count("role") != 0 && info.at("role") != "master") {
+    if (info.count("redis_mode") != 0 && info.at("redis_mode") == "sentinel") {
+        found.push_back({grade::fault, "role", "the server is a sentinel: use redis+sentinel:"});
+    } else if (info.count("role") != 0 && info.at("role") != "master") {
         found.push_back({grade::fault, "role", "the server is a replica; locks need the master"});
     }
 }
@@ -284,11 +294,80 @@ void look_at_persistence(const std::map<std::string, std::string>& info, std::ve
     }
 }
 
+/// @param least without which every acquire fails
+void look_at_replicas(const std::map<std::string, std::string>& info, int least, std::vector<finding>& found) {
+    if (least == 0) return;
+    const auto online = std::count_if(info.begin(), info.end(), [](const auto& line) {
+        return line.first.starts_with("slave") && line.second.find("state=online") != std::string::npos;
+    });
+    const bool enough = online >= least;
+    found.push_back({enough ? grade::good : grade::fault, "min_replicas",
+                     std::to_string(online) + " replicas are online" +
+                         (enough ? "" : ", and every acquire fails with fewer than " + std::to_string(least))});
+}
+
 void look_at_cluster(questioner& server, std::vector<finding>& found) {
     const std::string info = server.text({"CLUSTER", "INFO"});
-    const bool whole = info.find("cluster_state:ok") != std::string::npos;
+    if (info.find("cluster_state:ok") == std::string::npos) {
+        found.push_back({grade::fault, "cluster", "the cluster is down, by what this node says"});
+        return;
+    }
+    // With cluster-require-full-coverage off it goes on without those that nobody serves.
+    constexpr std::string_view field = "cluster_slots_ok:";
+    const auto at = info.find(field);
+    constexpr int all = slot_count;
+    const int served = at == std::string::npos ? all : std::atoi(info.c_str() + at + field.size());
+    const bool whole = served >= all;
     found.push_back({whole ? grade::good : grade::fault, "cluster",
-                     whole ? "the cluster is whole" : "the cluster is down, by what this node says"});
+                     whole ? "the cluster is whole"
+                           : "no node that answers has the slots of " + std::to_string(all - served) + " of " +
+                                 std::to_string(all) + ", and no lock in them can be had"});
+}
+
+/// Of fencing tokens, for locks in that slot of a cluster; empty: there is none.
+std::string counter_of(const options& settings, std::optional<unsigned> slot) {
+    if (!settings.fencing) return {};
+    const std::string all = settings.key_prefix + "holdfast:fencing";
+    return slot && !has_hash_tag(all) ? all + ":{" + tag_of(*slot) + "}" : all;
+}
+
+/// @param counter see @ref counter_of
+void look_at_tokens(questioner& server, const std::string& counter, std::vector<finding>& found) {
+    if (counter.empty()) return;
+    std::string why;
+    try {
+        const std::string value = server.text({"GET", counter});
+        long long number = 0;
+        const auto read = std::from_chars(value.data(), value.data() + value.size(), number);
+        if (value.empty() || (read.ec == std::errc() && read.ptr == value.data() + value.size())) {
+            found.push_back({grade::good, "fencing", "tokens can be counted"});
+            return;
+        }
+        why = "it holds no number";
+    } catch (const error& refused) {
+        why = refused.diag().message;
+    }
+    found.push_back({grade::fault, "fencing", "every acquire fails, for it counts up the key " + counter + ": " + why});
+}
+
+/// @return why not; empty: it hears
+std::string why_deaf(questioner& server, const std::string& channel, bool sharded) {
+    // Before Redis 7 those of a cluster are plain ones, too.
+    if (sharded) {
+        try {
+            (void)server.ask({"SSUBSCRIBE", channel});
+            return {};
+        } catch (const error& refused) {
+            if (refused.boost_code() == errc::permission) return "this user may not subscribe to holdfast:*";
+        }
+    }
+    try {
+        (void)server.ask({"SUBSCRIBE", channel});
+        return {};
+    } catch (const error& refused) {
+        if (refused.boost_code() == errc::permission) return "this user may not subscribe to holdfast:*";
+        return refused.diag().message;
+    }
 }
 
 constexpr const char* free_and_publish = R"(
@@ -297,8 +376,9 @@ if ARGV[2] == '1' and type(redis.pcall('spublish', ARGV[1], '')) == 'number' the
 return type(redis.pcall('publish', ARGV[1], '')) == 'number' and 1 or 0
 )";
 
+/// @param listening to the same server, over a connection of its own
 /// @param slot of a cluster, which the server has
-void look_at_rights(questioner& server, const strategy& commands, std::optional<unsigned> slot,
+void look_at_rights(questioner& server, questioner& listening, const strategy& commands, std::optional<unsigned> slot,
                     std::vector<finding>& found) {
     const options& settings = commands.settings();
     const std::string own =
@@ -310,11 +390,16 @@ void look_at_rights(questioner& server, const strategy& commands, std::optional<
         const reply_value taken = server.ask({"SET", key, "doctor", "NX", "PX", "10000"});
         const reply_value freed = server.ask({"EVAL", free_and_publish, "1", key, channel, slot ? "1" : ""});
         found.push_back({grade::good, "rights", "keys can be set and deleted by scripts"});
-        const bool publishes = is_integer(*freed) && integer_of(*freed) == 1;
-        found.push_back({publishes ? grade::good : grade::warning, "channels",
-                         publishes
-                             ? "releases can be published"
-                             : "this user may not publish on holdfast:*, so waiters have to ask again and again"});
+        std::string why;
+        if (!is_integer(*freed) || integer_of(*freed) != 1) {
+            why = "this user may not publish on holdfast:*, so waiters have to ask again and again";
+        }
+        if (const std::string deaf = why_deaf(listening, channel, slot.has_value()); !deaf.empty()) {
+            why += (why.empty() ? "" : "; ") + deaf + ", so those who wait have to ask again and again";
+        }
+        found.push_back({why.empty() ? grade::good : grade::warning, "channels",
+                         why.empty() ? "releases can be published and heard" : why});
+        look_at_tokens(server, counter_of(settings, slot), found);
     } catch (const error& refused) {
         if (slot && refused.boost_code() == errc::unsupported) {
             found.push_back({grade::warning, "rights", "not tried: the cluster is moving slots just now"});
@@ -333,17 +418,22 @@ void look_at_events(questioner& server, std::vector<finding>& found) {
                          on ? "keyspace events are on (" + said[1] + "): releases by others are noticed at once"
                             : "keyspace events are off (notify-keyspace-events): releases by others, such as .NET, are "
                               "found by asking again and again"});
-    } catch (const error&) {
-        found.push_back({grade::good, "events", "this user may not ask whether keyspace events are on"});
+    } catch (const error& refused) {
+        const bool may_not = refused.boost_code() == errc::permission;
+        found.push_back({may_not ? grade::good : grade::warning, "events",
+                         may_not ? "this user may not ask whether keyspace events are on"
+                                 : "whether keyspace events are on cannot be told: " + refused.diag().message});
     }
 }
 
 /// Asks those that are known for all of them. Throws @ref error when none of them knows.
 std::vector<server> masters_of(cluster& all, boottime::time_point until, resolver& names) {
     error why(errc::unavailable, "");
-    for (const node& each : all.whom_to_ask(nullptr)) {
+    const std::vector<node> candidates = all.whom_to_ask(nullptr);
+    for (std::size_t number = 0; number < candidates.size(); ++number) {
+        const node& each = candidates[number];
         try {
-            questioner asked(*each, names, until);
+            questioner asked(*each, names, share(until, candidates.size() - number));
             const reply_value slots = asked.ask({"CLUSTER", "SLOTS"});
             reply_value nodes;
             try {
@@ -389,38 +479,54 @@ std::vector<lock_entry> redis_backend::list(const list_query& query) {
             if (!has_moved && !is_something_else) throw;
         }
     };
-    for (const server& each : servers) {
-        questioner asked(each, names, until);
-        std::vector<lock_entry> here;
+    const auto look_at_server = [&](const server& one, boottime::time_point limit, std::vector<lock_entry>& here) {
+        questioner asked(one, names, limit);
         if (!query.key.empty()) {
             look(asked, query.key, true, here);
             if (const auto readers = readers_key(query.key)) look(asked, *readers, true, here);
-        } else {
-            std::string cursor = "0";
-            const std::string pattern = pattern_of(strategy_.settings().key_prefix);
-            do {
-                const reply_value page = asked.ask({"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"});
-                if (!is_array(*page) || size_of(*page) < 2) break;
-                cursor = text_of(element_of(*page, 0));
-                const redisReply& keys = element_of(*page, 1);
-                for (std::size_t at = 0; at < size_of(keys); ++at) {
-                    look(asked, std::string(text_of(element_of(keys, at))), false, here);
-                }
-            } while (cursor != "0");
+            return;
+        }
+        std::string cursor = "0";
+        const std::string pattern = pattern_of(strategy_.settings().key_prefix);
+        do {
+            const reply_value page = asked.ask({"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"});
+            if (!is_array(*page) || size_of(*page) < 2) return;
+            cursor = text_of(element_of(*page, 0));
+            const redisReply& keys = element_of(*page, 1);
+            for (std::size_t at = 0; at < size_of(keys); ++at) {
+                look(asked, std::string(text_of(element_of(keys, at))), false, here);
+            }
+        } while (cursor != "0");
+    };
+    std::vector<lock_entry> failures;
+    for (std::size_t number = 0; number < servers.size(); ++number) {
+        const server& each = servers[number];
+        std::vector<lock_entry> here;
+        try {
+            look_at_server(each, share(until, servers.size() - number), here);
+        } catch (const error& failed) {
+            if (servers.size() == 1) throw;
+            lock_entry& one = failures.emplace_back();
+            one.state = status::free;
+            one.details.emplace_back("failure", failed.diag().message);
         }
         for (lock_entry& one : here) {
             if (servers_.size() > 1) one.details.emplace_back("server", each.text());
             found.push_back(std::move(one));
         }
     }
+    if (failures.size() == servers.size() && !failures.empty()) {
+        throw error(errc::unavailable, failures.front().details.front().second);
+    }
     std::stable_sort(found.begin(), found.end(),
                      [](const lock_entry& one, const lock_entry& other) { return one.key < other.key; });
-    if (found.empty() && !query.key.empty()) {
+    if (found.empty() && failures.empty() && !query.key.empty()) {
         lock_entry free;
         free.key = query.key;
         free.state = status::free;
         found.push_back(std::move(free));
     }
+    std::move(failures.begin(), failures.end(), std::back_inserter(found));
     return found;
 }
 
@@ -453,10 +559,12 @@ std::vector<finding> redis_backend::examine(const examination& how) {
             return found;
         }
     }
-    for (const server& each : servers) {
+    for (std::size_t number = 0; number < servers.size(); ++number) {
+        const server& each = servers[number];
+        const auto limit = share(until, servers.size() - number);
         std::vector<finding> here;
         try {
-            questioner asked(each, names, until);
+            questioner asked(each, names, limit);
             (void)asked.ask({"PING"});
             constexpr int rounds = 20;
             const auto began = boottime::now();
@@ -475,14 +583,16 @@ std::vector<finding> redis_backend::examine(const examination& how) {
                 look_at_version(info, cluster_ != nullptr, here);
                 look_at_memory(info, here);
                 look_at_persistence(info, here);
+                look_at_replicas(info, strategy_.settings().min_replicas, here);
             } catch (const error& refused) {
                 here.push_back({grade::warning, "version", refused.diag().message});
             }
+            questioner listening(each, names, limit);
             if (cluster_ == nullptr) {
-                look_at_rights(asked, strategy_, std::nullopt, here);
+                look_at_rights(asked, listening, strategy_, std::nullopt, here);
             } else {
                 look_at_cluster(asked, here);
-                if (const auto slot = slot_at(each)) look_at_rights(asked, strategy_, *slot, here);
+                if (const auto slot = slot_at(each)) look_at_rights(asked, listening, strategy_, *slot, here);
             }
             look_at_events(asked, here);
         } catch (const error& failed) {

@@ -1,5 +1,6 @@
 // What list and examine tell of servers of the test's own.
 #include <support/attempt.hpp>
+#include <support/redis_cluster.hpp>
 #include <support/redis_server.hpp>
 
 #include <holdfast/backends/redis.hpp>
@@ -169,6 +170,133 @@ TEST(redis_inspection, examines_what_makes_a_server_unfit) {
     EXPECT_TRUE(says(redis::make_provider(opts).examine(), "channels", grade::warning));
     opts.password = "wrong";
     EXPECT_TRUE(says(redis::make_provider(opts).examine({.timeout = 2s}), "connection", grade::fault));
+}
+
+TEST(redis_inspection, lists_what_the_others_have_where_one_of_several_servers_is_away) {
+    const redis_server one;
+    redis_server away;
+    const redis_server other;
+    redis::options opts;
+    opts.servers.clear();
+    for (const std::uint16_t port : {away.port(), one.port(), other.port()}) opts.servers.emplace_back().port = port;
+    const provider locks = redis::make_provider(opts);
+    away.kill();
+    const auto held = locks.make_lock("name").acquire(10s);
+    for (const list_query& query : {list_query{}, list_query{.key = "name"}}) {
+        const auto found = locks.list(query);
+        ASSERT_EQ(found.size(), 3);
+        EXPECT_EQ(found[0].key, "name");
+        EXPECT_EQ(found[1].key, "name");
+        ASSERT_EQ(found[2].details.size(), 1);
+        EXPECT_EQ(found[2].details[0].first, "failure");
+        EXPECT_NE(found[2].details[0].second.find(std::to_string(away.port())), std::string::npos);
+    }
+    EXPECT_EQ(locks.list({.key = "nobody"}).size(), 1) << "whether it is free is not known";
+}
+
+TEST(redis_inspection, sees_slots_of_a_cluster_that_nobody_serves) {
+    using grade = finding::grade;
+    test::redis_cluster cluster(false, {"--cluster-require-full-coverage", "no", "--cluster-node-timeout", "500"});
+    redis::options opts;
+    opts.servers.front().port = cluster.node(0).port();
+    opts.cluster = true;
+    const provider locks = redis::make_provider(opts);
+    EXPECT_TRUE(says(locks.examine(), "cluster", grade::good));
+    const auto held = locks.make_lock(cluster.name_at(0)).acquire(10s);
+    cluster.node(1).kill();
+    ASSERT_TRUE(fakes::eventually([&] {
+        return cluster.node(0)({"CLUSTER", "INFO"}).text.find("cluster_slots_fail:0") == std::string::npos;
+    }));
+    EXPECT_TRUE(says(locks.examine(), "cluster", grade::fault));
+    const auto found = locks.list();
+    ASSERT_EQ(found.size(), 2);
+    EXPECT_EQ(found[0].key, cluster.name_at(0));
+    EXPECT_EQ(found[1].details.front().first, "failure");
+}
+
+/// What is said of the subject; empty: nothing.
+std::string text_of(const std::vector<finding>& found, const char* subject) {
+    for (const finding& each : found) {
+        if (each.subject == subject) return each.text;
+    }
+    return {};
+}
+
+TEST(redis_inspection, tells_in_the_servers_words_what_it_refuses) {
+    // Both ask until they have an answer, or for as long as this.
+    constexpr auto patience = 60s;
+    const redis_server server({"--replicaof", "127.0.0.1 1", "--replica-serve-stale-data", "yes"});
+    const provider locks = redis::make_provider(options_for(server));
+    const auto began = boottime::now();
+    EXPECT_NE(text_of(locks.examine({.timeout = patience}), "rights").find("READONLY"), std::string::npos);
+    server({"CONFIG", "SET", "replica-serve-stale-data", "no"});
+    EXPECT_NE(text_of(locks.examine({.timeout = patience}), "connection").find("MASTERDOWN"), std::string::npos);
+    try {
+        (void)locks.list({.timeout = patience});
+        ADD_FAILURE() << "it has listed what it cannot read";
+    } catch (const error& refused) {
+        EXPECT_NE(refused.diag().message.find("MASTERDOWN"), std::string::npos) << refused.diag().message;
+    }
+    EXPECT_LT(boottime::now() - began, 30s);
+}
+
+TEST(redis_inspection, tells_at_once_that_nobody_is_there) {
+    constexpr auto patience = 60s;
+    redis_server server;
+    const provider locks = redis::make_provider(options_for(server));
+    server.kill();
+    const auto began = boottime::now();
+    EXPECT_NE(text_of(locks.examine({.timeout = patience}), "connection").find("refused"), std::string::npos);
+    EXPECT_THROW((void)locks.list({.timeout = patience}), error);
+    EXPECT_LT(boottime::now() - began, 30s);
+}
+
+TEST(redis_inspection, tells_of_a_missing_right_only_where_it_is_one) {
+    using grade = finding::grade;
+    const redis_server server({"--rename-command", "CONFIG", "HIDDEN"});
+    const auto found = redis::make_provider(options_for(server)).examine();
+    EXPECT_TRUE(says(found, "events", grade::warning));
+    EXPECT_NE(text_of(found, "events").find("unknown command"), std::string::npos);
+}
+
+TEST(redis_inspection, tells_of_a_user_who_may_not_ask_for_events_or_subscribe) {
+    using grade = finding::grade;
+    const redis_server server;
+    server({"ACL", "SETUSER", "ann", "on", ">secret", "~*", "&*", "+@all", "-config", "-subscribe"});
+    redis::options opts = options_for(server);
+    opts.user = "ann";
+    opts.password = "secret";
+    const auto found = redis::make_provider(opts).examine();
+    EXPECT_TRUE(says(found, "events", grade::good));
+    EXPECT_EQ(text_of(found, "events"), "this user may not ask whether keyspace events are on");
+    EXPECT_TRUE(says(found, "channels", grade::warning));
+    EXPECT_NE(text_of(found, "channels").find("may not subscribe"), std::string::npos);
+}
+
+TEST(redis_inspection, examines_what_the_options_ask_for) {
+    using grade = finding::grade;
+    const redis_server server;
+    redis::options opts = options_for(server);
+    EXPECT_EQ(text_of(redis::make_provider(opts).examine(), "min_replicas"), "");
+    EXPECT_EQ(text_of(redis::make_provider(opts).examine(), "fencing"), "");
+    opts.min_replicas = 1;
+    opts.fencing = true;
+    EXPECT_TRUE(says(redis::make_provider(opts).examine(), "min_replicas", grade::fault));
+    EXPECT_TRUE(says(redis::make_provider(opts).examine(), "fencing", grade::good));
+    const redis_server replica({"--replicaof", "127.0.0.1 " + std::to_string(server.port())});
+    ASSERT_TRUE(fakes::eventually([&] {
+        return server({"INFO", "replication"}).text.find("state=online") != std::string::npos;
+    }));
+    EXPECT_TRUE(says(redis::make_provider(opts).examine(), "min_replicas", grade::good));
+    opts.min_replicas = 2;
+    EXPECT_TRUE(says(redis::make_provider(opts).examine(), "min_replicas", grade::fault));
+    server({"SET", "holdfast:fencing", "17"});
+    EXPECT_TRUE(says(redis::make_provider(opts).examine(), "fencing", grade::good));
+    server({"SET", "holdfast:fencing", "17x"});
+    EXPECT_TRUE(says(redis::make_provider(opts).examine(), "fencing", grade::fault));
+    server({"DEL", "holdfast:fencing"});
+    server({"LPUSH", "holdfast:fencing", "17"});
+    EXPECT_TRUE(says(redis::make_provider(opts).examine(), "fencing", grade::fault));
 }
 
 }  // namespace
