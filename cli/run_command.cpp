@@ -148,10 +148,7 @@ private:
 
     int conclude(const command_end& end) {
         using kind = command_end::kind;
-        // Those who inherited the descriptors keep the locks, and unlocking ours would take them away. Before anything
-        // is written: others wait.
-        const bool keeps = options_.keep_until_children_exit && end.what == kind::exited;
-        const bool was_ours = keeps || locks_.release();
+        // Before the release, which may take as long as a server takes to answer.
         if (end.what == kind::exited || end.what == kind::lost) {
             if (WIFSIGNALED(end.status)) {
                 report_.died_of(WTERMSIG(end.status));
@@ -159,6 +156,9 @@ private:
                 report_.exited(WEXITSTATUS(end.status));
             }
         }
+        // Those who inherited the descriptors keep the locks, and unlocking ours would take them away.
+        const bool keeps = options_.keep_until_children_exit && end.what == kind::exited;
+        const bool was_ours = keeps || locks_.release();
         locks_.report_release();
         switch (end.what) {
             case kind::exited:

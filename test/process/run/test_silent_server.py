@@ -1,5 +1,7 @@
 """A server that stops answering: what does not wait for it."""
 
+import json
+import os
 import signal
 import socket
 import subprocess
@@ -132,6 +134,18 @@ class SilentServer(RunCase):
         self.await_event(self.server.released)
         self.end_by_two_signals(process)
         self.assert_ends_at_once(process, -signal.SIGINT, begin)
+
+    def test_the_end_of_the_command_is_told_before_the_release(self):
+        events = Pipe(self)
+        process = self.start_on_server(["--json-fd", str(events.writer), "free"], ["true"], pass_fds=[events.writer])
+        self.await_event(self.server.released)
+        # All of this is there by now: no release is answered.
+        events.close_writer()
+        os.set_blocking(events.reader, False)
+        told = os.read(events.reader, 65536).decode()
+        self.assertEqual([json.loads(line)["event"] for line in told.splitlines()], ["acquired", "started", "exited"])
+        self.end_by_two_signals(process)
+        process.wait(PATIENCE)
 
     def end_by_two_signals(self, process):
         process.terminate()
