@@ -72,6 +72,10 @@ std::optional<std::string> chosen_url(const run_options& options) {
     if (!url) {
         auto from_environment = environment_text("HOLDFAST_URL");
         if (!from_environment) throw usage_error("HOLDFAST_URL is not valid UTF-16");
+        if (from_environment->empty() && is_in_environment("HOLDFAST_URL")) {
+            // Of a variable that was to be filled in, likely: this machine's files would exclude nobody elsewhere.
+            throw usage_error("HOLDFAST_URL is empty; unset it to lock files of this machine");
+        }
         if (!from_environment->empty()) url = std::move(from_environment);
     }
     if (url && url->empty()) throw usage_error("--url takes a URL, or @ and a file that has it");

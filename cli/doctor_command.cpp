@@ -11,13 +11,14 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace holdfast::cli {
 namespace {
 
 struct doctor_options {
-    std::string url;
+    std::optional<std::string> url;
     bool clean = false;
     bool json = false;
 };

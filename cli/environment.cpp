@@ -9,4 +9,8 @@ std::optional<std::string> environment_text(const char* variable) {
     return found == nullptr ? "" : found;
 }
 
+bool is_in_environment(const char* variable) noexcept {
+    return std::getenv(variable) != nullptr;
+}
+
 }  // namespace holdfast::cli

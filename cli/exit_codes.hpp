@@ -20,6 +20,8 @@ inline constexpr int internal = 70;
 inline constexpr int os_error = 71;
 /// The directory for lock files cannot be made, or must not be trusted.
 inline constexpr int cannot_create = 73;
+/// What was asked for cannot be written.
+inline constexpr int io = 74;
 /// Somebody else held the lock until the timeout. `-E` sets another; flock(1) has 1, which many commands return too.
 inline constexpr int conflict = 75;
 /// The server broke its protocol.

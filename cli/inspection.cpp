@@ -13,7 +13,7 @@
 
 namespace holdfast::cli {
 
-int inspect(const std::string& verb, const std::string& address, const program_arguments& all,
+int inspect(const std::string& verb, const std::optional<std::string>& address, const program_arguments& all,
             const std::function<int(const provider&)>& look) {
     const auto fail = [&](int status, const char* text) {
         std::fprintf(stderr, "holdfast %s: %s\n", verb.c_str(), printable_lines(text).c_str());
@@ -21,12 +21,16 @@ int inspect(const std::string& verb, const std::string& address, const program_a
     };
     try {
         run_options options;
-        if (!address.empty()) options.url = address;
+        options.url = address;
         const auto chosen = chosen_url(options);
         const std::string url = chosen ? *chosen : "file://" + default_lock_directory();
         use_drivers_for(url, all);
         hide_secrets(url, all);
-        return look(open_provider(url));
+        const int status = look(open_provider(url));
+        if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+            return fail(exit_code::io, "standard output cannot be written");
+        }
+        return status;
     } catch (const error& failure) {
         return fail(exit_code::of(failure), failure.what());
     } catch (const directory_error& failure) {

@@ -33,7 +33,6 @@ namespace {
 using nlohmann::json;
 
 constexpr int exit_some_failed = 1;
-constexpr int exit_io = 74;
 
 struct key_options {
     std::string backend;
@@ -338,7 +337,7 @@ int run(const key_options& options) {
         return exit_code::usage;
     } catch (const io_error& failure) {
         std::fprintf(stderr, "holdfast key: %s\n", failure.message.c_str());
-        return exit_io;
+        return exit_code::io;
     }
 }
 

@@ -11,13 +11,14 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace holdfast::cli {
 namespace {
 
 struct list_options {
-    std::string url;
+    std::optional<std::string> url;
     bool json = false;
 };
 
@@ -76,7 +77,7 @@ int print_list(const provider& source, bool json) {
 void add_list_command(CLI::App& app, const program_arguments& all, int& status) {
     CLI::App* const command = app.add_subcommand("list", "Show locks and who holds them or waits for them");
     const auto options = std::make_shared<list_options>();
-    command->add_option("--url", options->url,
+    command->add_option("--url,url", options->url,
                         "Where the locks are, or @FILE with the URL; default: HOLDFAST_URL, or this user's own lock "
                         "directory");
     command->add_flag("--json", options->json, "One JSON object a line: key, state, access, holder and more");
@@ -84,7 +85,7 @@ void add_list_command(CLI::App& app, const program_arguments& all, int& status) 
         "A lock file without a holder is left from a process that was killed, or from one that keeps its files; it\n"
         "locks nobody out. Holders in other PID namespaces (containers) are shown as free or by their number there.\n\n"
         "  holdfast list\n"
-        "  holdfast list --url file:///var/lock/app --json");
+        "  holdfast list file:///var/lock/app --json");
     command->callback([options, all, &status] {
         status = inspect("list", options->url, all,
                          [&](const provider& source) { return print_list(source, options->json); });

@@ -93,6 +93,7 @@ private:
             add(kind::semaphore, value(name, "a number of tickets and a name"));
             options_.locks.back().tickets = tickets;
         } else if (name == "--url") {
+            if (options_.url) throw usage_error("--url is given twice; all locks of one run are in one place");
             options_.url_argument = value(name, "a URL, or @ and a file that has it");
             options_.url = options_.url_argument;
         } else if (name == "--timeout" || name == "-w") {

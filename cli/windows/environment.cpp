@@ -16,4 +16,8 @@ std::optional<std::string> environment_text(const char* variable) {
     return core::to_utf8(found);
 }
 
+bool is_in_environment(const char* variable) noexcept {
+    return ::GetEnvironmentVariableA(variable, nullptr, 0) != 0;
+}
+
 }  // namespace holdfast::cli

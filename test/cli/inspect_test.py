@@ -96,12 +96,45 @@ class Inspect(unittest.TestCase):
         (self.directory / "url").write_text(self.url + "\n")
         self.assertEqual(run("list", "--url", f"@{self.directory}/url").stdout, from_environment.stdout)
 
-    def start_redis(self):
+    def test_an_empty_url_is_refused(self):
+        for verb in ("list", "doctor"):
+            empty = run(verb, HOLDFAST_URL="")
+            self.assertEqual(empty.returncode, 64, empty.stdout)
+            self.assertIn("HOLDFAST_URL is empty", empty.stderr)
+            self.assertEqual(run(verb, "--url", "").returncode, 64)
+
+    def test_a_run_refuses_an_empty_url_and_a_second_one(self):
+        command = ["one", "--", "touch", str(self.directory / "ran")]
+        empty = run("run", *command, HOLDFAST_URL="")
+        self.assertEqual(empty.returncode, 64)
+        self.assertIn("HOLDFAST_URL is empty; unset it", empty.stderr)
+        self.assertEqual(run("run", "--url", "", *command).returncode, 64)
+        twice = run("run", "--url", self.url, f"--url={self.url}", *command)
+        self.assertEqual(twice.returncode, 64)
+        self.assertIn("--url is given twice", twice.stderr)
+        self.assertFalse((self.directory / "ran").exists())
+        self.assertEqual(run("run", "--url", self.url, *command, HOLDFAST_URL="").returncode, 0)
+
+    def test_list_takes_a_url_as_doctor_does(self):
+        self.hold("one")
+        self.assertIn(": held (exclusive)", run("list", self.url).stdout)
+        self.assertEqual(run("list", self.url, "--url", self.url).returncode, 64)
+
+    def test_what_cannot_be_written_is_no_success(self):
+        (self.directory / "left.lock").touch()
+        for verb in ("list", "doctor"):
+            with open("/dev/full", "w") as full:
+                result = subprocess.run([holdfast, verb, "--url", self.url], stdout=full, stderr=subprocess.PIPE,
+                                        text=True, timeout=60)
+            self.assertEqual(result.returncode, 74, verb)
+            self.assertIn(f"holdfast {verb}: standard output cannot be written", result.stderr)
+
+    def start_redis(self, port=0):
         if not shutil.which("redis-server"):
             self.skipTest("needs redis-server")
         # A socket in the folder: no port that somebody else may have.
         path = self.directory / "redis.sock"
-        server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", path, "--save", ""],
+        server = subprocess.Popen(["redis-server", "--port", str(port), "--unixsocket", path, "--save", ""],
                                   cwd=self.directory, stdout=subprocess.DEVNULL)
         self.addCleanup(server.wait)
         self.addCleanup(server.kill)
@@ -135,6 +168,23 @@ class Inspect(unittest.TestCase):
         for text in (waiter.stderr, told, run("list", "--url", self.url).stdout):
             self.assertNotIn("secret", text)
             self.assertNotIn("forged", text)
+
+    def test_list_shows_what_it_could_find_out_and_says_what_not(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.start_redis(port)
+        holder = self.hold("one")
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            away = f"127.0.0.1:{nobody.getsockname()[1]}"
+            found = run("list", "--json", "--url", f"redis://127.0.0.1:{port},{away}")
+        self.assertEqual(found.returncode, 69)
+        entry = json.loads(found.stdout)
+        self.assertEqual(entry["key"], "one")
+        self.assertIn("holdfast list: not asked: ", found.stderr)
+        self.assertIn(away, found.stderr)
+        holder.stdin.close()
 
     def test_list_and_doctor_of_a_redis_server(self):
         self.start_redis()
