@@ -315,10 +315,7 @@ void multiplexer::pump(const connection_ptr& where) {
             if (!where->flying.empty()) where->line->submit(where->flying);
         } catch (const std::exception&) {
             // No memory; and half a batch, of which nobody would ever see the rest.
-            reply why;
-            why.text = "the connection had to be given up: no memory";
-            where->line->end(std::move(why));
-            ended(where);
+            give_up(where);
             throw;
         }
         if (!where->flying.empty()) {
@@ -385,7 +382,16 @@ void multiplexer::drive(const connection_ptr& where) {
     if (where->line->status() == session_wire::state::ready && !where->flying.empty()) {
         session_wire::batch batch = std::exchange(where->flying, {});
         where->used_at = boottime::now();
-        for (const request_ptr& each : batch) answered(where, each);
+        auto next = batch.begin();
+        try {
+            for (; next != batch.end(); ++next) answered(where, *next);
+        } catch (const std::exception&) {
+            // No memory to note what it holds; its end gives that back. Whoever has no answer yet hears of the end.
+            batch.erase(batch.begin(), next);
+            where->flying.swap(batch);
+            give_up(where);
+            throw;
+        }
         // Its room is for the next one, unless that is out already.
         batch.clear();
         if (where->flying.capacity() == 0) where->flying.swap(batch);
@@ -540,6 +546,24 @@ void multiplexer::finish(session_request& asked) {
     if (asked.owner != nullptr && &asked != calling_) asked.owner->notify(signal_progress);
 }
 
+/// For want of memory. Its end gives back whatever it holds.
+void multiplexer::give_up(const connection_ptr& where) noexcept {
+    if (where->over) return;
+    try {
+        reply why;
+        try {
+            why.text = "the connection had to be given up: no memory";
+        } catch (const std::exception&) {
+            // Not even for that.
+        }
+        where->line->end(std::move(why));
+        ended(where);
+    } catch (const std::exception&) {
+        // Those whom it concerns have been told; the rest is for the next call.
+        look_at_all_ = place_freed_ = true;
+    }
+}
+
 void multiplexer::ended(connection_ptr where) {
     if (std::exchange(where->over, true)) return;
     std::erase(connections_, where);
@@ -560,7 +584,8 @@ void multiplexer::ended(connection_ptr where) {
     const auto sent = std::exchange(where->flying, {});
     const auto unsent = std::exchange(where->pending, {});
     if (never_open && full) stand_again_at_ = boottime::now() + no_place_for;
-    const auto lose = [&](const request_ptr& each, bool was_sent) {
+    const auto tell = [&](const request_ptr& each, bool was_sent) {
+        if (each->in_room) return;
         if (each->what == session_verb::cancel) cancel_answered(each->target, !never_open);
         if (each->owner == nullptr) return;
         const bool standing = each->what == session_verb::wait;
@@ -584,6 +609,15 @@ void multiplexer::ended(connection_ptr where) {
         }
         each->answer = why;
         finish(*each);
+    };
+    const auto lose = [&](const request_ptr& each, bool was_sent) {
+        try {
+            tell(each, was_sent);
+        } catch (const std::exception&) {
+            // No memory to tell why, or to wait elsewhere.
+            each->answer.clear();
+            if (!each->in_room) finish(*each, verdict::link_lost);
+        }
     };
     for (const request_ptr& each : sent) lose(each, true);
     for (const request_ptr& each : unsent) lose(each, false);
@@ -625,13 +659,15 @@ void multiplexer::tidy() {
                 if (!each->over && each->idle()) ended_unseen(each);
             }
         }
-        for (const key_state* const name : std::exchange(released_, {})) {
+        while (!released_.empty()) {
             std::vector<std::uint64_t> found;
-            const auto [first, last] = room_names_.equal_range(name);
+            const auto [first, last] = room_names_.equal_range(released_.front());
             std::for_each(first, last, [&](const auto& each) { found.push_back(each.second); });
             for (const std::uint64_t number : found) {
                 if (const auto at = room_.find(number); at != room_.end()) retry(request_ptr(at->second));
             }
+            // Not before it is done, for which there may be no memory.
+            released_.erase(released_.begin());
         }
         if (std::exchange(place_freed_, false)) {
             while (!room_.empty()) {

@@ -116,6 +116,7 @@ private:
     void unattended(const connection_ptr& where, const request_ptr& asked);
     void finish(session_request& asked, verdict result);
     void finish(session_request& asked);
+    void give_up(const connection_ptr& where) noexcept;
     void ended(connection_ptr where);
     void tidy();
     void close_spare();
@@ -200,7 +201,12 @@ public:
     ~entry() {
         // Whoever called has had its look: what comes now, it has to be told.
         owner_.calling_ = nullptr;
-        owner_.tidy();
+        try {
+            owner_.tidy();
+        } catch (const std::exception&) {
+            // No memory: all of it is left to the next call.
+            owner_.look_at_all_ = owner_.place_freed_ = true;
+        }
     }
 
 private:

@@ -37,12 +37,17 @@ void multiplexer::stand(const connection_ptr& where, const request_ptr& asked) {
 }
 
 void multiplexer::enter_room(const request_ptr& asked) {
+    const std::uint64_t number = ++last_in_room_;
+    const auto place = room_.emplace(number, asked).first;
+    try {
+        room_names_.emplace(asked->who.target->key.get(), number);
+    } catch (...) {
+        room_.erase(place);
+        throw;
+    }
     asked->in_room = true;
     asked->at = nullptr;
-    const std::uint64_t number = ++last_in_room_;
     asked->number_in_room = number;
-    room_.emplace(number, asked);
-    room_names_.emplace(asked->who.target->key.get(), number);
     if (room_due_ == never) {
         room_due_ = boottime::now() + options_.retry_cadence;
         schedule(room_due_);

@@ -37,6 +37,16 @@ session_link::~session_link() {
     if (owner_->generation_ != fork_generation()) return;
     if (!asks_ && keeps_ == keeping::nothing) return;
     const multiplexer::entry inside(*owner_);
+    const auto place = asks_ && asked_->at != nullptr ? asked_->at : place_;
+    try {
+        leave();
+    } catch (const std::exception&) {
+        if (place != nullptr) owner_->give_up(place);
+    }
+}
+
+/// The mutex is held.
+void session_link::leave() {
     if (asks_) {
         if (asked_->done) {
             // Whoever gave it up did not know yet that it was answered: the lock may be granted, or gone.

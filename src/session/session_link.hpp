@@ -37,6 +37,7 @@ private:
     bool connects() const;
     void cancel();
     progress look();
+    void leave();
     void take_answer();
 
     const std::shared_ptr<multiplexer> owner_;

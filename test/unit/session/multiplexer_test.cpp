@@ -1,6 +1,7 @@
 // What the multiplexer does when a connection fails to do what it should; on connections that do as a test says.
 #include <core/key_table.hpp>
 #include <session/multiplexer.hpp>
+#include <support/scarce_memory.hpp>
 
 #include <boost/asio/io_context.hpp>
 
@@ -392,6 +393,55 @@ TEST_F(multiplexer_test, nobody_joins_a_hold_that_is_in_doubt) {
     // Asked for in earnest, after it was known that there is nothing to join.
     EXPECT_EQ(all.back(), session_verb::try_acquire);
     busy->answer();
+}
+
+class multiplexer_without_memory : public multiplexer_test {
+protected:
+    /// Nobody wants any more what the server may have granted.
+    bool all_is_given_back() {
+        io_.restart();
+        io_.run_for(20ms);
+        const auto verbs = record_.verbs();
+        return record_.ended || std::count(verbs.begin(), verbs.end(), session_verb::release) > 0;
+    }
+
+    static constexpr int enough = 24;
+};
+
+TEST_F(multiplexer_without_memory, a_grant_that_cannot_be_noted_ends_with_its_connection) {
+    bool threw = false;
+    for (int left = 0; left < enough; ++left) {
+        SCOPED_TRACE(left);
+        record_ = record{};
+        open();
+        const auto waiting = somebody("name");
+        waiting->start(verb::wait);
+        record_.answers = [](const session_request& asked) {
+            return asked.what == session_verb::wait ? verdict::granted : verdict::released;
+        };
+        threw = test::with_memory_for(left, [&] { waiting->way->advance(); }) || threw;
+        waiting->way.reset();
+        EXPECT_TRUE(all_is_given_back());
+    }
+    EXPECT_TRUE(threw);
+}
+
+TEST_F(multiplexer_without_memory, a_lock_that_is_let_go_is_given_back_all_the_same) {
+    for (int left = 0; left < enough; ++left) {
+        SCOPED_TRACE(left);
+        record_ = record{};
+        open();
+        const auto standing = somebody("taken");
+        standing->start(verb::wait);
+        const auto holder = somebody("held");
+        record_.answers = [](const session_request& asked) {
+            return asked.what == session_verb::try_acquire ? verdict::granted : verdict::released;
+        };
+        ASSERT_EQ(holder->ask(verb::try_acquire), verdict::granted);
+        test::with_memory_for(left, [&] { holder->way.reset(); });
+        EXPECT_TRUE(all_is_given_back());
+        record_.answers = nullptr;
+    }
 }
 
 }  // namespace
