@@ -2,6 +2,8 @@
 #ifndef HOLDFAST_TEST_SUPPORT_SHORTAGE_HPP
 #define HOLDFAST_TEST_SUPPORT_SHORTAGE_HPP
 
+#include <gtest/gtest.h>
+
 #include <cstddef>
 #include <stdexcept>
 
@@ -13,6 +15,17 @@ namespace holdfast::test {
 /// No descriptor is to be had while this lives; those that are open stay so.
 class no_descriptors {
 public:
+    /// That sanitizer looks at objects by way of a pipe, and takes those for wrong that it cannot look at.
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+    static constexpr bool possible = false;
+#else
+    static constexpr bool possible = true;
+#endif
+#else
+    static constexpr bool possible = true;
+#endif
+
     no_descriptors() {
         ::getrlimit(RLIMIT_NOFILE, &before_);
         rlimit none = before_;
@@ -21,11 +34,16 @@ public:
     }
     no_descriptors(const no_descriptors&) = delete;
     no_descriptors& operator=(const no_descriptors&) = delete;
-    ~no_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+    ~no_descriptors() {
+        ::setrlimit(RLIMIT_NOFILE, &before_);
+    }
 
 private:
     rlimit before_{};
 };
+
+#define HOLDFAST_NEEDS_NO_DESCRIPTORS() \
+    if (!::holdfast::test::no_descriptors::possible) GTEST_SKIP() << "the sanitizer needs descriptors"
 
 /// No thread can be started while this lives: each would have a stack that is greater than all memory there could be.
 class no_threads {

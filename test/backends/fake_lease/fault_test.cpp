@@ -417,6 +417,7 @@ TEST(lease_clock_test, who_begins_to_watch_after_the_deadline_is_told_at_once) {
 }
 
 TEST(lease_shortage_test, a_lease_that_cannot_be_renewed_is_given_back_and_the_acquire_fails) {
+    HOLDFAST_NEEDS_NO_DESCRIPTORS();
     const auto server = std::make_shared<fakes::lease_server>();
     // Has asked for no descriptor yet.
     boost::asio::io_context executor;

@@ -61,6 +61,7 @@ protected:
 };
 
 TEST_F(shortage, an_acquire_that_cannot_begin_to_wait_fails_and_leaves_the_name_to_others) {
+    HOLDFAST_NEEDS_NO_DESCRIPTORS();
     const lock name = memory_.get().make_lock("a");
     auto held = name.acquire();
     {
@@ -73,6 +74,7 @@ TEST_F(shortage, an_acquire_that_cannot_begin_to_wait_fails_and_leaves_the_name_
 }
 
 TEST_F(shortage, an_upgrade_that_cannot_begin_to_wait_leaves_what_it_was_to_upgrade) {
+    HOLDFAST_NEEDS_NO_DESCRIPTORS();
     const auto name = memory_.get().make_upgradeable_reader_writer_lock("a");
     auto upgrading = name.acquire_upgradeable_read();
     std::optional reader(name.acquire_read());
