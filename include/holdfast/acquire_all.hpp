@@ -190,9 +190,9 @@ HOLDFAST_API std::optional<composite_handle> try_acquire_all(const lock_requests
 /** @brief @ref acquire_all without blocking; no thread waits meanwhile.
 
     @par Handler signature
-    `void(error_code, composite_handle)`, with the errors of @ref acquire_all; also for an empty list or a duplicate. The
-    context of the handler's executor must outlive the operation; a handler that it destroys without having called it
-    gives the locks back.
+    `void(error_code, composite_handle)`, with the errors of @ref acquire_all; also for an empty list or a duplicate.
+    The context of the handler's executor must outlive the operation; a handler that it destroys without having called
+    it gives the locks back.
     @par Thread safety
     From any thread. The handler runs on its associated executor, by default that of the first lock's provider, never
     from within this call.

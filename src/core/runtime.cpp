@@ -131,7 +131,7 @@ private:
     bool running_ = false;
     const unsigned generation_ = fork_generation();
     /// The parent's; so that what it has left behind is not taken for lost memory.
-    const lost_thread* const inherited_;
+    [[maybe_unused]] const lost_thread* const inherited_;
 };
 
 lost_announcement::lost_announcement()
