@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <exception>
 #include <functional>
 #include <iterator>
 #include <limits>
@@ -336,10 +337,11 @@ void look_at_tokens(questioner& server, const std::string& counter, std::vector<
     if (counter.empty()) return;
     std::string why;
     try {
-        const std::string value = server.text({"GET", counter});
+        const reply_value said = server.ask({"GET", counter});
+        const std::string_view value = text_of(*said);
         long long number = 0;
         const auto read = std::from_chars(value.data(), value.data() + value.size(), number);
-        if (value.empty() || (read.ec == std::errc() && read.ptr == value.data() + value.size())) {
+        if (is_nil(*said) || (read.ec == std::errc() && read.ptr == value.data() + value.size())) {
             found.push_back({grade::good, "fencing", "tokens can be counted"});
             return;
         }
@@ -499,13 +501,14 @@ std::vector<lock_entry> redis_backend::list(const list_query& query) {
         } while (cursor != "0");
     };
     std::vector<lock_entry> failures;
+    std::exception_ptr first_failure;
     for (std::size_t number = 0; number < servers.size(); ++number) {
         const server& each = servers[number];
         std::vector<lock_entry> here;
         try {
             look_at_server(each, share(until, servers.size() - number), here);
         } catch (const error& failed) {
-            if (servers.size() == 1) throw;
+            if (first_failure == nullptr) first_failure = std::current_exception();
             lock_entry& one = failures.emplace_back();
             one.state = status::free;
             one.details.emplace_back("failure", failed.diag().message);
@@ -515,9 +518,7 @@ std::vector<lock_entry> redis_backend::list(const list_query& query) {
             found.push_back(std::move(one));
         }
     }
-    if (failures.size() == servers.size() && !failures.empty()) {
-        throw error(errc::unavailable, failures.front().details.front().second);
-    }
+    if (first_failure != nullptr && failures.size() == servers.size()) std::rethrow_exception(first_failure);
     std::stable_sort(found.begin(), found.end(),
                      [](const lock_entry& one, const lock_entry& other) { return one.key < other.key; });
     if (found.empty() && failures.empty() && !query.key.empty()) {

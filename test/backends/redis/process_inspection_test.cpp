@@ -192,6 +192,14 @@ TEST(redis_inspection, lists_what_the_others_have_where_one_of_several_servers_i
         EXPECT_NE(found[2].details[0].second.find(std::to_string(away.port())), std::string::npos);
     }
     EXPECT_EQ(locks.list({.key = "nobody"}).size(), 1) << "whether it is free is not known";
+    opts.password = "wrong";
+    opts.servers.erase(opts.servers.begin());
+    try {
+        (void)redis::make_provider(opts).list();
+        ADD_FAILURE() << "nobody lets us in";
+    } catch (const error& refused) {
+        EXPECT_EQ(refused.boost_code(), errc::permission);
+    }
 }
 
 TEST(redis_inspection, sees_slots_of_a_cluster_that_nobody_serves) {
@@ -292,6 +300,8 @@ TEST(redis_inspection, examines_what_the_options_ask_for) {
     EXPECT_TRUE(says(redis::make_provider(opts).examine(), "min_replicas", grade::fault));
     server({"SET", "holdfast:fencing", "17"});
     EXPECT_TRUE(says(redis::make_provider(opts).examine(), "fencing", grade::good));
+    server({"SET", "holdfast:fencing", ""});
+    EXPECT_TRUE(says(redis::make_provider(opts).examine(), "fencing", grade::fault));
     server({"SET", "holdfast:fencing", "17x"});
     EXPECT_TRUE(says(redis::make_provider(opts).examine(), "fencing", grade::fault));
     server({"DEL", "holdfast:fencing"});
