@@ -128,6 +128,12 @@ url url::parse(std::string_view text) {
         if (const auto at = authority.rfind('@'); at != std::string_view::npos) {
             std::string_view who = authority.substr(0, at);
             authority.remove_prefix(at + 1);
+            // There, unlike elsewhere, several hosts with a password each would be one host with a long password.
+            if (made.scheme_.starts_with("redis") && who.find_first_of("@,") != std::string_view::npos) {
+                refuse(
+                    "user and password stand there once, before the first host; in them write %40 for '@' and %2C for "
+                    "','");
+            }
             if (const auto split = who.find(':'); split != std::string_view::npos) {
                 made.password_ = decoded(who.substr(split + 1), "password");
                 who = who.substr(0, split);

@@ -187,6 +187,10 @@ TEST(redis_url, is_refused_with_what_would_be_right) {
         {"redis+sentinel://a?master=", "'master'"},
         {"redis+sentinel://a?sentinel_user=x", "needs a password"},
         {"redis://h?ca_file=/ca", "unknown option"},
+        {"redis://default:x@a:1,default:x@b:2", "%40 for '@' and %2C for ','"},
+        {"redis://:p@ss@a", "%40 for '@' and %2C for ','"},
+        {"rediss://a:1,ann:x@b:2", "once, before the first host"},
+        {"redis+sentinel://a:1,:x@b:2", "once, before the first host"},
     };
     for (const auto& row : rows) {
         const std::string text = refusal(row.url);
@@ -209,7 +213,8 @@ TEST(redis_options, have_no_time_that_cannot_be_added_to_the_clock) {
 }
 
 TEST(redis_url, keeps_its_secrets_when_refused) {
-    for (const char* text : {"redis://ann:hunter2@h:0", "redis://ann:hunter2@h?expiry=1ms", "redis://:hunter2@"}) {
+    for (const char* text : {"redis://ann:hunter2@h:0", "redis://ann:hunter2@h?expiry=1ms", "redis://:hunter2@",
+                             "redis://ann:hunter2@a,ann:hunter2@b", "redis://ann:hunt@hunter2@h"}) {
         EXPECT_EQ(refusal(text).find("hunter2"), std::string::npos) << text;
     }
 }
