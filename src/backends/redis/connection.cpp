@@ -164,7 +164,8 @@ void connection::locate(boottime::time_point now) {
         case guide::status::looking: return;
         case guide::status::found: go_to(guide_->where()); break;
         case guide::status::failed:
-            fail(errc::unavailable, "no sentinel tells where " + server_.text() + " is: " + guide_->why());
+            fail(guide_->why().code, "no sentinel tells where " + server_.text() + " is: " + guide_->why().text,
+                 guide_->why().transient);
             break;
     }
     guide_.reset();

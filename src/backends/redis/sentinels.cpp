@@ -86,14 +86,17 @@ guide::status guide::drive(boottime::time_point now) {
         if (asked_ && hear(now)) return status::found;
         if (connection_ == nullptr) continue;
         if (connection_->now_is() == connection::status::failed) {
-            next(connection_->why().text);
+            next(connection_->why(), false);
         } else if (now >= until_) {
-            next("no answer in time from a sentinel");
+            next({.text = "no answer in time from a sentinel"}, false);
         } else {
             return status::looking;
         }
     }
-    return most_are_behind(now) ? status::found : status::failed;
+    if (most_are_behind(now)) return status::found;
+    // What all that answer refuse is refused; the rest may come back and say the same.
+    if (refusal_ && !others_may_know_) why_ = *refusal_;
+    return status::failed;
 }
 
 void guide::ask() {
@@ -116,17 +119,22 @@ bool guide::hear(boottime::time_point now) {
 bool guide::hear_address(const redisReply& said) {
     if (is_error(said)) {
         const bool unknown = text_of(said).starts_with("ERR unknown command");
-        next(unknown ? "the server is no sentinel" : secretive_failure_of(text_of(said)).text);
+        if (unknown) {
+            next({.text = "the server is no sentinel"});
+        } else {
+            next(secretive_failure_of(text_of(said)));
+        }
         return false;
     }
     if (!is_array(said) || size_of(said) != 2) {
-        next("it is not known there");
+        next(
+            {errc::invalid_options, 0, "it is not known there; 'master' is the name that sentinels know it by", false});
         return false;
     }
     where_.host = text_of(element_of(said, 0));
     const auto port = number_of<std::uint16_t>(text_of(element_of(said, 1)));
     if (where_.host.empty() || !port) {
-        next("a sentinel's answer is none");
+        next({.text = "a sentinel's answer is none"});
         return false;
     }
     where_.port = *port;
@@ -146,7 +154,7 @@ bool guide::hear_epoch(const redisReply& said, boottime::time_point now) {
             behind_ = where_;
             behind_epoch_ = *epoch;
         }
-        next("a sentinel names a master that has been replaced: it may be cut off from the others");
+        next({.text = "a sentinel names a master that has been replaced: it may be cut off from the others"});
         return false;
     }
     closing_();
@@ -160,8 +168,10 @@ bool guide::most_are_behind(boottime::time_point now) {
     return are_behind_ > whom_.count() / 2 && whom_.agreed(where_, behind_epoch_, now);
 }
 
-void guide::next(const std::string& why) {
-    why_ = why;
+void guide::next(failure why, bool answered) {
+    if (!why.transient && !refusal_) refusal_ = why;
+    others_may_know_ |= why.transient && answered;
+    why_ = std::move(why);
     ++turn_;
     closing_();
     connection_.reset();

@@ -92,7 +92,7 @@ public:
     status drive(boottime::time_point now);
 
     const server_address& where() const noexcept { return where_; }
-    const std::string& why() const noexcept { return why_; }
+    const failure& why() const noexcept { return why_; }
 
     void hush() noexcept;
     int descriptor() const noexcept { return connection_ == nullptr ? -1 : connection_->descriptor(); }
@@ -105,7 +105,8 @@ private:
     bool hear(boottime::time_point now);
     bool hear_address(const redisReply& said);
     bool hear_epoch(const redisReply& said, boottime::time_point now);
-    void next(const std::string& why);
+    /// @param answered it has said something about the master
+    void next(failure why, bool answered = true);
     bool most_are_behind(boottime::time_point now);
 
     sentinels& whom_;
@@ -123,7 +124,12 @@ private:
     server_address behind_;
     std::uint64_t behind_epoch_ = 0;
     std::size_t are_behind_ = 0;
-    std::string why_;
+    failure why_;
+    /// What one of them will not do however often it is asked: its password is another one, or it does not know the
+    /// master.
+    std::optional<failure> refusal_;
+    /// One has answered what may be otherwise later.
+    bool others_may_know_ = false;
 };
 
 }  // namespace redis

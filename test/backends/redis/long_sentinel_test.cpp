@@ -56,7 +56,7 @@ TEST_P(redis_sentinel, leads_to_the_master_with_a_password_of_its_own) {
     redis_sentinels group("guarded");
     redis::options opts = options_for(group);
     attempt how = acquire(redis::make_provider(opts).make_lock("name"), timeout::zero());
-    EXPECT_EQ(how.code, errc::unavailable) << how.code.message();
+    EXPECT_EQ(how.code, errc::permission) << how.code.message();
     EXPECT_NE(how.diag.message.find("password"), std::string::npos) << how.diag.message;
     opts.sentinel_password = "guarded";
     // One that is dead is passed over.
@@ -74,7 +74,7 @@ TEST_P(redis_sentinel, leads_to_the_master_with_a_password_of_its_own) {
     EXPECT_EQ(locks.list().size(), 0);
     opts.sentinel_master = "unknown";
     how = acquire(redis::make_provider(opts).make_lock("name"), timeout::zero());
-    EXPECT_EQ(how.code, errc::unavailable) << how.code.message();
+    EXPECT_EQ(how.code, errc::invalid_options) << how.code.message();
     EXPECT_NE(how.diag.message.find("not known"), std::string::npos) << how.diag.message;
 }
 
@@ -273,7 +273,7 @@ TEST_P(redis_sentinel, speaks_tls_as_its_master_does) {
     // Whom it does not trust it asks nothing.
     opts.tls->ca_file.clear();
     how = acquire(redis::make_provider(opts).make_lock("other"), timeout::zero());
-    EXPECT_EQ(how.code, errc::unavailable) << how.code.message();
+    EXPECT_EQ(how.code, errc::permission) << how.code.message();
     EXPECT_NE(how.diag.message.find("certificate"), std::string::npos) << how.diag.message;
     opts.tls.reset();
     how = acquire(redis::make_provider(opts).make_lock("other"), timeout::zero());
