@@ -79,8 +79,8 @@ void add_bench_command(CLI::App& app, const program_arguments& all, int& status)
     command->add_flag("--json", options->json, "One JSON object a line");
     command->footer(
         "Each row is the median of several rounds, ours and the floor in turn. The floor is the same mechanism\n"
-        "written with plain system calls, or against the same server with its driver alone. Takes about a minute;\n"
-        "other load on the machine, or on the server, spoils it. On a server only names that begin with\n"
+        "written with plain system calls, or against the same server with its driver alone. Takes a minute or\n"
+        "two; other load on the machine, or on the server, spoils it. On a server only names that begin with\n"
         "'holdfast-bench:' are used.\n\n"
         "  holdfast bench\n"
         "  holdfast bench --url file:///var/lock/app --json\n"
