@@ -26,6 +26,7 @@ bool with_memory_for(int allocations, const std::function<void()>& what) {
 
 }  // namespace holdfast::test
 
+#if !defined(HOLDFAST_TEST_WITHOUT_SCARCE_MEMORY)
 void* operator new(std::size_t size) {
     int& left = holdfast::test::allocations_left;
     if (left == 0) throw std::bad_alloc();
@@ -41,3 +42,4 @@ void operator delete(void* memory) noexcept {
 void operator delete(void* memory, std::size_t) noexcept {
     std::free(memory);
 }
+#endif

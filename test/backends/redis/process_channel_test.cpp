@@ -2,6 +2,7 @@
 #include <support/attempt.hpp>
 #include <support/loopback.hpp>
 #include <support/redis_server.hpp>
+#include <support/shortage.hpp>
 #include <support/tcp_proxy.hpp>
 
 #include <backends/redis/leftovers.hpp>
@@ -13,7 +14,6 @@
 
 #include <netinet/in.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -369,18 +369,16 @@ TEST(redis_channel, tells_in_full_what_a_user_may_not_do) {
 }
 
 TEST(redis_shared_connections, need_descriptors_and_say_so) {
+    HOLDFAST_NEEDS_NO_DESCRIPTORS();
     boost::asio::io_context context;
     const redis_server real;
     const auto to = std::make_shared<const server>(server_at(real));
     const auto names = std::make_shared<resolver>();
-    rlimit before{};
-    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-    rlimit none = before;
-    none.rlim_cur = 0;
-    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-    EXPECT_THROW(shared_channel::make(to, names, context.get_executor()), std::exception);
-    EXPECT_THROW(subscriber::make(to, names, context.get_executor(), nullptr, false), std::exception);
-    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    {
+        const test::no_descriptors none;
+        EXPECT_THROW(shared_channel::make(to, names, context.get_executor()), std::exception);
+        EXPECT_THROW(subscriber::make(to, names, context.get_executor(), nullptr, false), std::exception);
+    }
     EXPECT_NE(shared_channel::make(to, names, context.get_executor()), nullptr);
     EXPECT_NE(subscriber::make(to, names, context.get_executor(), nullptr, false), nullptr);
 }

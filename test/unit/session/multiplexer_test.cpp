@@ -409,6 +409,7 @@ protected:
 };
 
 TEST_F(multiplexer_without_memory, a_grant_that_cannot_be_noted_ends_with_its_connection) {
+    HOLDFAST_NEEDS_SCARCE_MEMORY();
     bool threw = false;
     for (int left = 0; left < enough; ++left) {
         SCOPED_TRACE(left);
@@ -427,6 +428,7 @@ TEST_F(multiplexer_without_memory, a_grant_that_cannot_be_noted_ends_with_its_co
 }
 
 TEST_F(multiplexer_without_memory, a_lock_that_is_let_go_is_given_back_all_the_same) {
+    HOLDFAST_NEEDS_SCARCE_MEMORY();
     for (int left = 0; left < enough; ++left) {
         SCOPED_TRACE(left);
         record_ = record{};
