@@ -34,7 +34,7 @@ boost::asio::any_io_executor provider_state::executor() {
 
 boost::asio::any_io_executor provider_state::work() const {
     if (!settings_.executor) return {};
-    return boost::asio::prefer(*settings_.executor, boost::asio::execution::outstanding_work.tracked);
+    return boost::asio::prefer(*settings_.executor, boost::asio::execution::outstanding_work_t::tracked);
 }
 
 std::shared_ptr<const resource> provider_state::make_resource(primitive_kind kind, std::string_view name,
