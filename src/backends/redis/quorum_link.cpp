@@ -115,14 +115,7 @@ private:
         looked_ = true;
     }
     void end() noexcept override {
-        for (std::size_t at = 0; at < servers(); ++at) {
-            leg& one = leg_at(at);
-            // An answer that still comes is swallowed; but what was not sent, or is lost on its way, will not be sent
-            // at any later time, when the link is used again.
-            if (one.out && !one.deferred) channels_[at]->forget(*one.asked);
-            one.out = false;
-            channels_[at]->hush();
-        }
+        for (const auto& each : channels_) each->hush();
     }
     void submit(std::size_t to, request& one, core::notifier&) override { channels_[to]->submit(one, boottime::now()); }
     bool forget(std::size_t at, request& one) noexcept override {
@@ -162,7 +155,7 @@ public:
                   leftovers& rest)
         : quorum_link(commands, channels.size(), rest), channels_(channels) {}
     ~shared_quorum() override {
-        end();
+        forget_rest();
         for (std::size_t at = 0; at < servers(); ++at) {
             if (leg_at(at).undo != nullptr) channels_[at]->set_asker(*leg_at(at).undo, nullptr);
         }
@@ -171,13 +164,6 @@ public:
     bool reusable() const noexcept override { return false; }
 
 private:
-    void end() noexcept override {
-        for (std::size_t at = 0; at < servers(); ++at) {
-            leg& one = leg_at(at);
-            if (one.out && !one.deferred) channels_[at]->forget(*one.asked);
-            one.out = false;
-        }
-    }
     void submit(std::size_t to, request& one, core::notifier& on_progress) override {
         one.asker = &on_progress;
         channels_[to]->submit(one, boottime::now());

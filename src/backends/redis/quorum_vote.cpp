@@ -74,7 +74,6 @@ boottime::duration quorum_vote::pick(boottime::duration shortest, boottime::dura
 
 void quorum_vote::ask(std::size_t at, const core::command& cmd, core::notifier& on_progress) {
     leg& one = legs_[at];
-    if (one.out && !one.deferred) forget(at, *one.asked);
     if (one.asked == nullptr) {
         one.asked = std::make_shared<request>();
     } else {
@@ -161,8 +160,19 @@ core::progress quorum_vote::look(boottime::time_point now) {
         if (now < until) return {false, std::min(until, again_at())};
     }
     for (std::size_t at = 0; at < used_; ++at) leave(at, now);
+    forget_rest();
     end();
     return {true, core::never};
+}
+
+/// An answer that still comes is swallowed; but what was not sent, or is lost on its way, will not be sent at any later
+/// time, when the link is used again.
+void quorum_vote::forget_rest() noexcept {
+    for (std::size_t at = 0; at < legs_.size(); ++at) {
+        leg& one = legs_[at];
+        if (one.out && !one.deferred) forget(at, *one.asked);
+        one.out = false;
+    }
 }
 
 /// The command is done; what the server has not confirmed by now is not this link's to wait for.

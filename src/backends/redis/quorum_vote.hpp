@@ -76,6 +76,9 @@ protected:
     std::size_t servers() const noexcept { return legs_.size(); }
     leg& leg_at(std::size_t at) noexcept { return legs_[at]; }
 
+    /// Of what is still out nothing is to come of any more: at the end of a command, or of the link.
+    void forget_rest() noexcept;
+
     virtual void begin(core::notifier&) {}
     virtual void end() noexcept {}
     virtual void submit(std::size_t to, request& one, core::notifier& on_progress) = 0;

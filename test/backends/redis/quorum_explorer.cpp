@@ -75,13 +75,6 @@ public:
     int descriptor() const noexcept override { return 1; }
 
 private:
-    void end() noexcept override {
-        for (std::size_t at = 0; at < servers(); ++at) {
-            leg& one = leg_at(at);
-            if (one.out && !one.deferred && !one.asked->sent) channels_[at]->forget(*one.asked);
-            if (one.deferred || one.asked == nullptr || !one.asked->sent) one.out = false;
-        }
-    }
     void submit(std::size_t to, request& one, core::notifier&) override { channels_[to]->submit(one); }
     bool forget(std::size_t at, request& one) noexcept override {
         channels_[at]->forget(one);
@@ -117,7 +110,7 @@ public:
                 leftovers& rest, int pace)
         : quorum_vote(commands, all.size(), rest), net_(net), owner_(owner), channels_(all), pace_(pace) {}
     ~shared_vote() override {
-        end();
+        forget_rest();
         for (std::size_t at = 0; at < servers(); ++at) {
             if (leg_at(at).undo != nullptr) leg_at(at).undo->asker = nullptr;
         }
@@ -132,13 +125,6 @@ public:
     bool reusable() const noexcept override { return false; }
 
 private:
-    void end() noexcept override {
-        for (std::size_t at = 0; at < servers(); ++at) {
-            leg& one = leg_at(at);
-            if (one.out && !one.deferred) channels_[at]->forget(*one.asked);
-            one.out = false;
-        }
-    }
     void submit(std::size_t to, request& one, core::notifier& on_progress) override {
         one.asker = &on_progress;
         channels_[to]->submit(one);
