@@ -42,11 +42,7 @@ public:
         course_.forget();
         if (!is_open || core::fork_generation() != generation_) return;
         for (auto& each : channels_) each.second->hush();
-        say_once_more([present](std::string text, const script& which) {
-            const auto now = boottime::now();
-            present->submit_detached(std::move(text), which, nullptr, now);
-            present->drive(now, false);
-        });
+        say_once_more(*present);
     }
 
     core::progress start(const core::command& cmd, core::notifier& on_progress) override {
@@ -163,11 +159,7 @@ public:
         shared_channel* const present = course_.is_out() ? find(course_.at()) : nullptr;
         const bool is_open = present != nullptr && present->is_out(request_);
         course_.forget();
-        if (is_open) {
-            say_once_more([present](std::string text, const script& which) {
-                present->submit_detached(std::move(text), which, nullptr);
-            });
-        }
+        if (is_open) say_once_more(*present);
         if (confirmer_ == nullptr) return;
         confirmer_->forget(extra_->write);
         confirmer_->forget(extra_->wait);

@@ -16,11 +16,7 @@ public:
         if (!request_.sent || request_.done || core::fork_generation() != generation_) return;
         channel_.hush();
         channel_.forget(request_);
-        say_once_more([this](std::string text, const script& which) {
-            const auto now = boottime::now();
-            channel_.submit_detached(std::move(text), which, nullptr, now);
-            channel_.drive(now, false);
-        });
+        say_once_more(channel_);
     }
 
     core::progress start(const core::command& cmd, core::notifier& on_progress) override {
@@ -86,11 +82,7 @@ public:
         : server_link(owner), channel_(std::move(over)), confirmers_(std::move(confirmers)) {}
     ~shared_link() override {
         // The channel knows nothing any more of what was seen to be done.
-        if (!heard_ && channel_->forget(request_)) {
-            say_once_more([this](std::string text, const script& which) {
-                channel_->submit_detached(std::move(text), which, nullptr);
-            });
-        }
+        if (!heard_ && channel_->forget(request_)) say_once_more(*channel_);
         if (extra_ == nullptr) return;
         channel_->forget(extra_->give_back);
         if (confirmer_ == nullptr) return;
@@ -195,12 +187,23 @@ bool server_link::go_on(boottime::time_point now) {
     return true;
 }
 
-void server_link::say_once_more(const std::function<void(std::string, const script&)>& send) noexcept {
+void server_link::say_once_more(channel& over) noexcept {
     if (!strategy::takes_away(command_.what)) return;
     try {
-        send(std::move(request_.first), *request_.first_script);
+        const auto now = boottime::now();
+        over.submit_detached(std::move(request_.first), *request_.first_script, nullptr, now);
+        over.drive(now, false);
     } catch (...) {
         // Then it is as if the connection had been lost as well.
+    }
+}
+
+void server_link::say_once_more(shared_channel& over) noexcept {
+    if (!strategy::takes_away(command_.what)) return;
+    try {
+        over.submit_detached(std::move(request_.first), *request_.first_script, nullptr);
+    } catch (...) {
+        // As above.
     }
 }
 

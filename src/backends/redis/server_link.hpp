@@ -63,7 +63,8 @@ protected:
     /** Where nobody awaits the answer any more to what takes something away: says it once more behind it, with its
         script. The server may answer later that it does not know that, and nobody would be there to hear it.
     */
-    void say_once_more(const std::function<void(std::string, const script&)>& send) noexcept;
+    void say_once_more(channel& over) noexcept;
+    void say_once_more(shared_channel& over) noexcept;
     /// Whether a release of what was refused would be told.
     virtual bool news_come() const;
 
