@@ -237,10 +237,9 @@ std::string pattern_of(const std::string& prefix) {
     return made + "*";
 }
 
-/// The `name:value` lines of INFO.
-std::map<std::string, std::string> info_of(questioner& server) {
+/// The `name:value` lines of INFO, and of CLUSTER INFO.
+std::map<std::string, std::string> info_of(const std::string& text) {
     std::map<std::string, std::string> found;
-    const std::string text = server.text({"INFO"});
     for (std::size_t at = 0; at < text.size();) {
         const auto end = std::min(text.find("\r\n", at), text.size());
         const std::string line = text.substr(at, end - at);
@@ -308,16 +307,16 @@ void look_at_replicas(const std::map<std::string, std::string>& info, int least,
 }
 
 void look_at_cluster(questioner& server, std::vector<finding>& found) {
-    const std::string info = server.text({"CLUSTER", "INFO"});
-    if (info.find("cluster_state:ok") == std::string::npos) {
+    const auto info = info_of(server.text({"CLUSTER", "INFO"}));
+    const auto state = info.find("cluster_state");
+    if (state == info.end() || state->second != "ok") {
         found.push_back({grade::fault, "cluster", "the cluster is down, by what this node says"});
         return;
     }
     // With cluster-require-full-coverage off it goes on without those that nobody serves.
-    constexpr std::string_view field = "cluster_slots_ok:";
-    const auto at = info.find(field);
     constexpr int all = slot_count;
-    const int served = at == std::string::npos ? all : std::atoi(info.c_str() + at + field.size());
+    const auto in_service = info.find("cluster_slots_ok");
+    const int served = in_service == info.end() ? all : std::atoi(in_service->second.c_str());
     const bool whole = served >= all;
     found.push_back({whole ? grade::good : grade::fault, "cluster",
                      whole ? "the cluster is whole"
@@ -325,15 +324,8 @@ void look_at_cluster(questioner& server, std::vector<finding>& found) {
                                  std::to_string(all) + ", and no lock in them can be had"});
 }
 
-/// Of fencing tokens, for locks in that slot of a cluster; empty: there is none.
-std::string counter_of(const options& settings, std::optional<unsigned> slot) {
-    if (!settings.fencing) return {};
-    const std::string all = settings.key_prefix + "holdfast:fencing";
-    return slot && !has_hash_tag(all) ? all + ":{" + tag_of(*slot) + "}" : all;
-}
-
-/// @param counter see @ref counter_of
-void look_at_tokens(questioner& server, const std::string& counter, std::vector<finding>& found) {
+/// @param counter of fencing tokens; empty: there is none
+void look_at_tokens(questioner& server, std::string_view counter, std::vector<finding>& found) {
     if (counter.empty()) return;
     std::string why;
     try {
@@ -349,27 +341,25 @@ void look_at_tokens(questioner& server, const std::string& counter, std::vector<
     } catch (const error& refused) {
         why = refused.diag().message;
     }
-    found.push_back({grade::fault, "fencing", "every acquire fails, for it counts up the key " + counter + ": " + why});
+    found.push_back({grade::fault, "fencing",
+                     "every acquire fails, for it counts up the key " + std::string(counter) + ": " + why});
 }
 
 /// @return why not; empty: it hears
 std::string why_deaf(questioner& server, const std::string& channel, bool sharded) {
-    // Before Redis 7 those of a cluster are plain ones, too.
-    if (sharded) {
+    std::string why;
+    for (const std::string_view command : {"SSUBSCRIBE", "SUBSCRIBE"}) {
+        // Before Redis 7 those of a cluster are plain ones, too.
+        if (command == "SSUBSCRIBE" && !sharded) continue;
         try {
-            (void)server.ask({"SSUBSCRIBE", channel});
+            (void)server.ask({command, channel});
             return {};
         } catch (const error& refused) {
             if (refused.boost_code() == errc::permission) return "this user may not subscribe to holdfast:*";
+            why = refused.diag().message;
         }
     }
-    try {
-        (void)server.ask({"SUBSCRIBE", channel});
-        return {};
-    } catch (const error& refused) {
-        if (refused.boost_code() == errc::permission) return "this user may not subscribe to holdfast:*";
-        return refused.diag().message;
-    }
+    return why;
 }
 
 constexpr const char* free_and_publish = R"(
@@ -401,7 +391,8 @@ void look_at_rights(questioner& server, questioner& listening, const strategy& c
         }
         found.push_back({why.empty() ? grade::good : grade::warning, "channels",
                          why.empty() ? "releases can be published and heard" : why});
-        look_at_tokens(server, counter_of(settings, slot), found);
+        std::string room;
+        look_at_tokens(server, commands.counter_of(key, room), found);
     } catch (const error& refused) {
         if (slot && refused.boost_code() == errc::unsupported) {
             found.push_back({grade::warning, "rights", "not tried: the cluster is moving slots just now"});
@@ -576,7 +567,7 @@ std::vector<finding> redis_backend::examine(const examination& how) {
                             "a request takes " + std::to_string(took.count()) + " us" +
                                 (slow ? "; that is much for this expiry" : "")});
             try {
-                const auto info = info_of(asked);
+                const auto info = info_of(asked.text({"INFO"}));
                 const auto identity = info.find("run_id");
                 if (identity != info.end() && !identities.insert(identity->second).second) {
                     here.push_back({grade::fault, "servers", "the same server as one before it in the list"});

@@ -37,6 +37,9 @@ public:
     /// Where the server itself tells of the keys' ends, if it does.
     std::vector<std::string> event_channels_of(const core::claim& who) const;
 
+    /// The fencing counter of the lock with that key; empty: none. @param room where it is made, if it has to be
+    std::string_view counter_of(std::string_view key, std::string& room) const;
+
     /// False for a command that there is nothing to be sent for: it is done.
     static bool asks(const core::command& cmd) noexcept;
     /// Where it is not carried out, others are kept out for as long as the lock's time.
@@ -69,8 +72,6 @@ private:
     /// Made in the room.
     std::string_view id_of(const core::claim& who, text_room& room) const;
     std::string_view channel_of(const core::claim& who, text_room& room) const;
-    /// The fencing counter of the lock with that key. @param room where it is made, if it has to be
-    std::string_view counter_of(std::string_view key, std::string& room) const;
     boottime::time_point retry_at(const redisReply& refusal, core::access mode, boottime::time_point now,
                                   bool news_come) const;
 
