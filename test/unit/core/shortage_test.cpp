@@ -108,18 +108,20 @@ TEST_F(shortage, a_loss_is_told_where_no_thread_can_be_started) {
     EXPECT_EQ(code, errc::lost);
 }
 
+void expect_no_token_without_threads(const lock_handle& held) {
+    const test::no_threads none;
+    try {
+        (void)held.lost_token();
+        ADD_FAILURE() << "given";
+    } catch (const error& refused) {
+        EXPECT_EQ(refused.boost_code(), errc::unavailable) << refused.what();
+    }
+}
+
 TEST_F(shortage, a_lost_token_that_no_thread_would_stop_is_refused_until_there_is_one) {
     await_end_of_lost_thread();
     auto held = memory_.make_lock("a").acquire();
-    {
-        const test::no_threads none;
-        try {
-            (void)held.lost_token();
-            ADD_FAILURE() << "given";
-        } catch (const error& refused) {
-            EXPECT_EQ(refused.boost_code(), errc::unavailable) << refused.what();
-        }
-    }
+    expect_no_token_without_threads(held);
     stop_seen stopped(held.lost_token());
     memory_.lose("a");
     io_.run_for(1ms);
@@ -132,15 +134,7 @@ TEST_F(shortage, a_watch_for_a_loss_that_failed_is_begun_again) {
     const auto others = other.lost_token();
     memory_provider on_its_own_thread;
     const auto held = on_its_own_thread.make_lock("a").acquire();
-    {
-        const test::no_threads none;
-        try {
-            (void)held.lost_token();
-            ADD_FAILURE() << "given";
-        } catch (const error& refused) {
-            EXPECT_EQ(refused.boost_code(), errc::unavailable) << refused.what();
-        }
-    }
+    expect_no_token_without_threads(held);
     stop_seen stopped(held.lost_token());
     on_its_own_thread.lose("a");
     EXPECT_TRUE(stopped.wait());
