@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::chrono::milliseconds shortest_pause{5};
 constexpr std::chrono::milliseconds longest_pause{1000};
+/// Who waits for less is given as much to have a connection.
+constexpr std::chrono::milliseconds shortest_opening{1000};
 constexpr std::chrono::milliseconds shortest_between_probes{500};
 constexpr std::chrono::milliseconds longest_between_probes{8000};
 /// A probe has a connection of its own, which nobody polls.
@@ -27,9 +29,14 @@ const script* script_of(const request& one) noexcept {
 
 }  // namespace
 
+boottime::time_point waits_to_open_until(const request& one, std::chrono::milliseconds connect_timeout,
+                                         boottime::time_point now) noexcept {
+    if (one.reconnect_until <= now) return now + connect_timeout;
+    return std::max(one.reconnect_until, now + std::min(connect_timeout, shortest_opening));
+}
+
 void channel::submit(request& one, boottime::time_point now) {
-    // Whoever does not wait is still given the time that connecting takes.
-    one.open_until = one.reconnect_until > now ? one.reconnect_until : now + server_.connect_timeout;
+    one.open_until = waits_to_open_until(one, server_.connect_timeout, now);
     if ((one.one_of_many || one.routed) && connection_ == nullptr && now < pause_until_ &&
         !last_failure_.text.empty()) {
         fail(one, last_failure_);
@@ -65,6 +72,7 @@ std::shared_ptr<request> channel::submit_lasting(std::string text, const script&
     auto made = make_detached(std::move(text), which);
     made->reconnect_until = until;
     submit(*made, now);
+    made->open_until = until;
     detached_.push_back(made);
     return made;
 }

@@ -191,7 +191,7 @@ model_channel::~model_channel() {
 }
 
 void model_channel::submit(request& one) {
-    one.open_until = one.reconnect_until > net_.now ? one.reconnect_until : net_.now + connect_timeout;
+    one.open_until = waits_to_open_until(one, connect_timeout, net_.now);
     if (one.one_of_many && state_ == state::none && net_.now < pause_until_ && has_failed_) {
         fail(one, "not to be reached a moment ago");
         return;
