@@ -16,7 +16,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
-#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -115,30 +114,25 @@ private:
     STARTUPINFOEXW how_{};
 };
 
-/** Duplicates of the lock files' handles that the command inherits, for as long as this lives.
+/** Gives @p command, which stands still yet, handles of its own of the lock files.
 
     When holdfast is killed, Windows closes its handles one by one, the lock's before the job's perhaps, and it is only
-    the latter that ends the command. With a handle of its own the command keeps the file until it is gone. Nobody who
-   is not in the job can inherit it.
+    the latter that ends the command. With a handle of its own the command keeps the file until it is gone, as do those
+    that it starts with inheritance.
+
+    Not by inheritance from us: nobody else whom we start can come by the handles, and where holdfast is killed while it
+    starts the command nobody has them yet. (Wine 8 never frees a process that was not yet running then, nor the handles
+    that it inherited.)
 */
-class inheritable_locks {
-public:
-    explicit inheritable_locks(const std::vector<int>& handles) {
-        const HANDLE here = ::GetCurrentProcess();
-        for (const int each : handles) {
-            HANDLE copy = nullptr;
-            const auto lock = reinterpret_cast<HANDLE>(static_cast<std::intptr_t>(each));
-            if (!::DuplicateHandle(here, lock, here, &copy, 0, TRUE, DUPLICATE_SAME_ACCESS)) {
-                throw start_failure(exit_code::os_error,
-                                    "cannot duplicate a lock file's handle: " + core::system_message(::GetLastError()));
-            }
-            copies_.push_back(std::make_unique<owned_handle>(copy));
+void give_handles_to(HANDLE command, const std::vector<int>& handles) {
+    for (const int each : handles) {
+        const auto lock = reinterpret_cast<HANDLE>(static_cast<std::intptr_t>(each));
+        if (!::DuplicateHandle(::GetCurrentProcess(), lock, command, nullptr, 0, TRUE, DUPLICATE_SAME_ACCESS)) {
+            throw start_failure(exit_code::os_error, "cannot give the command a lock file's handle: " +
+                                                         core::system_message(::GetLastError()));
         }
     }
-
-private:
-    std::vector<std::unique_ptr<owned_handle>> copies_;
-};
+}
 
 /// Ends what the command has left running, which would go on without the lock, and returns when it is gone: an ended
 /// process may be at work for a moment.
@@ -184,10 +178,8 @@ int run_held(const run_options& options, const acquisition& locks, run_reporter&
     std::wstring environment = environment_for(options.locks);
     start_in_job how(job.get());
     PROCESS_INFORMATION made{};
-    // Standing still until its start has been told.
+    // Standing still until it has all that it is to have and its start has been told.
     constexpr DWORD flags = CREATE_SUSPENDED | CREATE_UNICODE_ENVIRONMENT | EXTENDED_STARTUPINFO_PRESENT;
-    std::optional<inheritable_locks> inherited(std::in_place,
-                                               options.close_descriptors ? std::vector<int>() : locks.descriptors());
     if (!::CreateProcessW(nullptr, line.data(), nullptr, nullptr, TRUE, flags, environment.data(), nullptr, how.get(),
                           &made)) {
         const DWORD failed = ::GetLastError();
@@ -195,9 +187,10 @@ int run_held(const run_options& options, const acquisition& locks, run_reporter&
         throw start_failure(missing ? exit_code::not_found : exit_code::not_executable,
                             shown_command + ": " + core::system_message(failed));
     }
-    inherited.reset();
     const owned_handle process(made.hProcess);
     const owned_handle thread(made.hThread);
+    // Where that fails, the job ends the command with our way out.
+    if (!options.close_descriptors) give_handles_to(process.get(), locks.descriptors());
     report.started(made.dwProcessId);
     leave_console_events_to_command();
     ::ResumeThread(thread.get());

@@ -44,7 +44,7 @@ Options:
   --json-fd N             write events to descriptor N of the C runtime, a JSON object a line: 1 is standard output, 2
                           standard error
   --json-handle N         write them to the handle N that holdfast inherits
-  -o, --close             do not let the command inherit the lock files' handles, which keep a lock until it is gone
+  -o, --close             give the command no handles of the lock files, which keep a lock until it is gone
   --kill-after TIME       without effect here: no lock is lost
   -h, --help              this text
 
