@@ -2,29 +2,20 @@
 
 #include "handoff.hpp"
 #include "lock_bodies.hpp"
+#include "raw_redis.hpp"
 #include "redis_renewals.hpp"
 #include "wait_ends.hpp"
 
 #include <holdfast/backends/redis.hpp>
 #include <holdfast/url.hpp>
 
-#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/read_until.hpp>
-#include <boost/asio/write.hpp>
 
-#include <hiredis/hiredis.h>
-
-#include <algorithm>
-#include <array>
 #include <functional>
-#include <initializer_list>
 #include <list>
 #include <memory>
 #include <random>
 #include <sstream>
-#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -33,7 +24,6 @@ namespace holdfast::bench {
 namespace {
 
 using namespace std::chrono_literals;
-using boost::asio::ip::tcp;
 
 provider make_provider(const std::string& text, const provider_settings& settings = {}) {
     registry all;
@@ -45,130 +35,6 @@ row make_row(std::string style, const paired_result& measured, double target, st
     return {"redis", "lock",          std::move(style), measured.p50, measured.p99, measured.floor_p50,
             target,  std::move(floor)};
 }
-
-std::string command(const std::vector<std::string>& words) {
-    std::string made = "*" + std::to_string(words.size()) + "\r\n";
-    for (const std::string& word : words) made += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
-    return made;
-}
-
-// Of the same length and the same effect as ours.
-constexpr const char* raw_key = "holdfast-bench:raw";
-constexpr const char* raw_id = "machine_12345_0123456789abcdef0123456789abcdef_raw";
-constexpr const char* raw_release =
-    "if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('del', KEYS[1]) "
-    "redis.pcall('publish', ARGV[2], '') return 1";
-
-/// What the same exchanges cost at the least: a blocking socket, bytes made beforehand, replies of one line.
-class raw_redis {
-public:
-    explicit raw_redis(const std::string& text) : socket_(io_) {
-        const std::string where = url::parse(text).authority();
-        const auto colon = where.rfind(':');
-        const std::string port = colon == std::string::npos ? "6379" : where.substr(colon + 1);
-        boost::asio::connect(socket_, tcp::resolver(io_).resolve(where.substr(0, colon), port));
-        socket_.set_option(tcp::no_delay(true));
-        ask(command({"SCRIPT", "LOAD", raw_release}));
-        const std::string hash = line_;
-        acquire_ = command({"SET", raw_key, raw_id, "NX", "PX", "30000"});
-        release_ = command({"EVALSHA", hash, "1", raw_key, raw_id, raw_key});
-    }
-
-    bool try_acquire() { return ask(acquire_)[0] == '+'; }
-    void release() { ask(release_); }
-    // In two parts, so that several servers work at the same time.
-    void begin_acquire() { boost::asio::write(socket_, boost::asio::buffer(acquire_)); }
-    void begin_release() { boost::asio::write(socket_, boost::asio::buffer(release_)); }
-    void await_answer() { read_line(); }
-    void subscribe() {
-        ask(command({"SUBSCRIBE", raw_key}));
-        for (int lines = 0; lines < 5; ++lines) read_line();
-    }
-    void await_message() {
-        for (int lines = 0; lines < 7; ++lines) read_line();
-    }
-
-    /// -1 where it does not tell.
-    int server_process() {
-        boost::asio::write(socket_, boost::asio::buffer(command({"INFO", "server"})));
-        int found = -1;
-        read_line();
-        if (line_[0] != '$') return found;
-        constexpr std::string_view field = "process_id:";
-        for (auto left = std::stol(line_.substr(1)) + 2; left > 0; left -= static_cast<long>(line_.size()) + 2) {
-            read_line();
-            if (line_.starts_with(field)) found = std::stoi(line_.substr(field.size()));
-        }
-        return found;
-    }
-
-private:
-    const std::string& ask(const std::string& bytes) {
-        boost::asio::write(socket_, boost::asio::buffer(bytes));
-        read_line();
-        // The one reply with a second line is SCRIPT LOAD's.
-        if (line_[0] == '$' && line_ != "$-1") read_line();
-        return line_;
-    }
-    void read_line() {
-        const auto size = boost::asio::read_until(socket_, boost::asio::dynamic_buffer(buffer_), "\r\n");
-        line_ = buffer_.substr(0, size - 2);
-        buffer_.erase(0, size);
-    }
-
-    boost::asio::io_context io_;
-    tcp::socket socket_;
-    std::string buffer_;
-    std::string line_;
-    std::string acquire_;
-    std::string release_;
-};
-
-/// What the same exchanges cost with the client library: hiredis' blocking calls.
-class hiredis_client {
-public:
-    explicit hiredis_client(const std::string& text) {
-        const std::string where = url::parse(text).authority();
-        const auto colon = where.rfind(':');
-        const int port = colon == std::string::npos ? 6379 : std::stoi(where.substr(colon + 1));
-        context_.reset(::redisConnect(where.substr(0, colon).c_str(), port));
-        if (context_ == nullptr || context_->err != 0) throw error(errc::unavailable, "hiredis cannot connect");
-        hash_ = text_of({"SCRIPT", "LOAD", raw_release});
-    }
-
-    void pair() {
-        ask({"SET", raw_key, raw_id, "NX", "PX", "30000"});
-        ask({"EVALSHA", hash_, "1", raw_key, raw_id, raw_key});
-    }
-
-private:
-    struct closer {
-        void operator()(redisContext* context) const noexcept { ::redisFree(context); }
-        void operator()(redisReply* reply) const noexcept { ::freeReplyObject(reply); }
-    };
-    using answer = std::unique_ptr<redisReply, closer>;
-
-    answer ask(std::initializer_list<std::string_view> words) {
-        std::array<const char*, 6> texts;
-        std::array<std::size_t, 6> sizes;
-        std::size_t count = 0;
-        for (const std::string_view each : words) {
-            texts[count] = each.data();
-            sizes[count++] = each.size();
-        }
-        answer made(static_cast<redisReply*>(
-            ::redisCommandArgv(context_.get(), static_cast<int>(count), texts.data(), sizes.data())));
-        if (made == nullptr) throw error(errc::unavailable, context_->errstr);
-        return made;
-    }
-    std::string text_of(std::initializer_list<std::string_view> words) {
-        const answer made = ask(words);
-        return {made->str, made->len};
-    }
-
-    std::unique_ptr<redisContext, closer> context_;
-    std::string hash_;
-};
 
 /// Where the server runs: a wake-up costs by that. Only where it is on this machine, and may be placed.
 class server_place {
@@ -189,22 +55,32 @@ void pair_rows(const std::string& text, const std::function<void(const row&)>& r
     pin_to(0);
     raw_redis raw(text);
     hiredis_client library(text);
+    boost::asio::io_context io(1);
+    hiredis_coroutine coroutine(text, io);
+    const auto library_pairs = [&] { return time_each([&library] { library.pair(); }, plan.per_round); };
     struct floor {
         const char* name;
-        std::function<void()> pair;
+        std::function<samples()> pairs;
         double target;
     };
-    // The second is not to be had by a client that does not know its bytes beforehand, nor looks at what it is told.
-    const floor floors[] = {{"SET NX PX, EVALSHA by hiredis", [&library] { library.pair(); }, 1.15},
-                            {"SET NX PX, EVALSHA, bytes made beforehand",
-                             [&raw] {
-                                 raw.try_acquire();
-                                 raw.release();
-                             },
-                             0}};
+    // This one is not to be had by a client that does not know its bytes beforehand, nor looks at what it is told.
+    const floor least{"SET NX PX, EVALSHA, bytes made beforehand",
+                      [&] {
+                          return time_each(
+                              [&raw] {
+                                  raw.try_acquire();
+                                  raw.release();
+                              },
+                              plan.per_round);
+                      },
+                      0};
+    const floor sync_floors[] = {{"SET NX PX, EVALSHA by hiredis", library_pairs, 1.15}, least};
+    const floor async_floors[] = {{"SET NX PX, EVALSHA in a coroutine of Asio, by hiredis",
+                                   [&] { return coroutine.pairs(plan.per_round); }, 1.15},
+                                  {"SET NX PX, EVALSHA by hiredis, blocking", library_pairs, 0},
+                                  least};
     const server_place server(text);
     const lock sync_one = make_provider(text).make_lock("holdfast-bench:pair");
-    boost::asio::io_context io(1);
     const provider locks = make_provider(text, {.executor = io.get_executor()});
     const lock one = locks.make_lock("holdfast-bench:pair");
     for (const int processor : {0, 1}) {
@@ -212,15 +88,15 @@ void pair_rows(const std::string& text, const std::function<void(const row&)>& r
         const std::string where = !placed          ? ""
                                   : processor == 0 ? ", server beside it"
                                                    : ", server on another processor";
-        for (const floor& below : floors) {
-            report(make_row("sync pair" + where, measure_pairs([&] { sync_one.acquire().release(); }, below.pair, plan),
-                            below.target, below.name));
+        const auto ours_sync = [&] { return time_each([&] { sync_one.acquire().release(); }, plan.per_round); };
+        for (const floor& below : sync_floors) {
+            report(make_row("sync pair" + where, measure_rounds(ours_sync, below.pairs, plan.rounds), below.target,
+                            below.name));
         }
-        for (const floor& below : floors) {
-            report(make_row("async pair" + where,
-                            measure_rounds([&] { return coroutine_pairs(one, io, plan.per_round); },
-                                           [&] { return time_each(below.pair, plan.per_round); }, plan.rounds),
-                            below.target, below.name));
+        const auto ours_async = [&] { return coroutine_pairs(one, io, plan.per_round); };
+        for (const floor& below : async_floors) {
+            report(make_row("async pair" + where, measure_rounds(ours_async, below.pairs, plan.rounds), below.target,
+                            below.name));
         }
         if (!placed) break;
     }
@@ -232,9 +108,8 @@ void pair_rows(const std::string& text, const std::function<void(const row&)>& r
     for (int number = 0; number < many; ++number) {
         names.push_back(locks.make_lock("holdfast-bench:" + std::to_string(number)));
     }
-    const auto concurrent = measure_rounds([&] { return concurrent_pairs(names, io, each_makes); },
-                                           [&] { return time_each(floors[0].pair, 100); }, 5);
-    report(make_row("async pair, 1000 at once", concurrent, 0, std::string(floors[0].name) + ", one by one"));
+    const auto concurrent = measure_rounds([&] { return concurrent_pairs(names, io, each_makes); }, library_pairs, 5);
+    report(make_row("async pair, 1000 at once", concurrent, 0, "SET NX PX, EVALSHA by hiredis, one by one"));
     report(make_row("async pair, 1000 at once", {concurrent.p50, concurrent.p99, 10}, 1, "10 us: 100,000 a second"));
     unpin();
 }
@@ -259,7 +134,7 @@ void handoff_rows(const std::string& text, const std::function<void(const row&)>
         server.move(0);
         const auto measured =
             measure_rounds([&] { return measure_handoff([&] { return our_contender(text); }, pinned, 60); },
-                           [&] { return measure_handoff([&] { return raw_contender(text); }, pinned, 60); }, 5);
+                           [&] { return measure_handoff([&] { return raw_contender(text); }, pinned, 60); }, 15);
         const std::string style = pinned ? "sync hand-off, one processor" : "sync hand-off, two processors";
         report(make_row(style, measured, 1.3, "subscribe, publish, try"));
         report(make_row(style + ", 1 in 100", {measured.p99, measured.p99, measured.p50}, 10, "its own median"));

@@ -56,9 +56,11 @@ struct request {
     bool with_source = false;
 };
 
-/** Until when @p one, submitted @p now, waits for the connection it is to go over. Whoever does not wait for the lock, or
-    for less than connecting takes, is still given time for one attempt: else each of his calls would begin to connect
-    anew, and none would ever succeed. */
+/** Until when @p one, submitted @p now, waits for the connection it is to go over.
+
+    Whoever does not wait for the lock, or for less than connecting takes, is still given time for one attempt: else
+    each of his calls would begin to connect anew, and none would ever succeed.
+*/
 boottime::time_point waits_to_open_until(const request& one, std::chrono::milliseconds connect_timeout,
                                          boottime::time_point now) noexcept;
 
