@@ -2,10 +2,11 @@
 #ifndef HOLDFAST_TEST_SUPPORT_CHOOSER_HPP
 #define HOLDFAST_TEST_SUPPORT_CHOOSER_HPP
 
+#include <boost/unordered/unordered_flat_set.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <random>
-#include <unordered_set>
 #include <vector>
 
 namespace holdfast::explorer {
@@ -22,10 +23,10 @@ public:
     virtual std::size_t pick(std::size_t count, std::size_t usual) = 0;
     /// Some of a run's questions are still to be chosen.
     virtual bool chooses() const noexcept = 0;
-    /// Whether this run is somewhere that the last one was not, with questions left or just answered.
+    /// Whether this run may be somewhere that no other one was.
     virtual bool is_elsewhere() const noexcept = 0;
     /// Whether a run has been here already, in the very same situation with as many questions left. If so whatever may
-    /// follow has been seen, or will be. @pre is_elsewhere
+    /// follow has been seen, or will be: without questions left there is one way to go on. @pre is_elsewhere
     virtual bool was_here(std::uint64_t situation) = 0;
 
     /// Prepares the same run once more.
@@ -45,18 +46,15 @@ public:
         return path_[at_++].picked;
     }
     bool chooses() const noexcept override { return at_ < depth_; }
-    bool is_elsewhere() const noexcept override { return at_ >= path_.size() && !past_; }
-    bool was_here(std::uint64_t situation) override {
-        past_ = at_ >= depth_;
-        return !seen_.insert(situation * 31 + at_).second;
-    }
+    bool is_elsewhere() const noexcept override { return at_ >= path_.size() && !repeats_; }
+    bool was_here(std::uint64_t situation) override { return !seen_.insert(situation * 31 + at_).second; }
     void repeat() override {
         at_ = 0;
-        past_ = true;
+        repeats_ = true;
     }
     bool advance() override {
         at_ = 0;
-        past_ = false;
+        repeats_ = false;
         while (!path_.empty()) {
             if (++path_.back().picked < path_.back().count) return true;
             path_.pop_back();
@@ -71,10 +69,10 @@ private:
     };
     const std::size_t depth_;
     std::size_t at_ = 0;
-    /// All questions that count have been asked.
-    bool past_ = false;
+    /// Through what has been seen, to be told of.
+    bool repeats_ = false;
     std::vector<choice> path_;
-    std::unordered_set<std::uint64_t> seen_;
+    boost::unordered_flat_set<std::uint64_t> seen_;
 };
 
 /// Repeated runs see sequences at random, the same ones each time: for depths of which not every one can be seen.

@@ -833,7 +833,9 @@ private:
             all.mix_in(static_cast<std::uint64_t>(each->news().news));
             all.mix_in(each->news().subscribed ? 1U : 0U);
         }
-        all.mix_in(disturbances_left_);
+        // What checks remember, and choices are made by.
+        if (free_since_ != never) all.mix_in(static_cast<std::uint64_t>((net_.now - free_since_).count()));
+        if (chooser_.chooses()) all.mix_in(disturbances_left_);
         return all.as_is + all.swapped;
     }
 
