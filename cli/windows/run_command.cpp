@@ -127,7 +127,9 @@ private:
 void give_handles_to(HANDLE command, const std::vector<int>& handles) {
     for (const int each : handles) {
         const auto lock = reinterpret_cast<HANDLE>(static_cast<std::intptr_t>(each));
-        if (!::DuplicateHandle(::GetCurrentProcess(), lock, command, nullptr, 0, TRUE, DUPLICATE_SAME_ACCESS)) {
+        // A number in the command's table, and of no use here.
+        HANDLE theirs = nullptr;
+        if (!::DuplicateHandle(::GetCurrentProcess(), lock, command, &theirs, 0, TRUE, DUPLICATE_SAME_ACCESS)) {
             throw start_failure(exit_code::os_error, "cannot give the command a lock file's handle: " +
                                                          core::system_message(::GetLastError()));
         }
