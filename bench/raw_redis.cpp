@@ -70,7 +70,7 @@ struct arguments {
 };
 
 struct formatted {
-    explicit formatted(std::initializer_list<std::string_view> words) {
+    formatted(std::initializer_list<std::string_view> words) {
         arguments all(words);
         size = ::redisFormatCommandArgv(&bytes, all.count, all.texts.data(), all.sizes.data());
         if (size < 0) throw std::bad_alloc();
