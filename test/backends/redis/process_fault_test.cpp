@@ -579,19 +579,6 @@ TEST_P(redis_fault, a_grant_that_is_answered_too_late_is_none) {
     EXPECT_EQ(server({"EXISTS", "name"}).integer, 0);
 }
 
-TEST_P(redis_fault, a_time_shorter_than_connecting_takes_is_enough_for_a_free_lock) {
-    const redis_server server;
-    server.signal(SIGSTOP);
-    // The kernel takes the connection, and nobody greets it until the caller's time is long over.
-    fakes::pending_acquire caller(handlers_, GetParam(), redis::make_provider(options_for(server)).make_lock("name"),
-                                  2ms);
-    std::this_thread::sleep_for(100ms);
-    server.signal(SIGCONT);
-    attempt how = caller.get();
-    ASSERT_FALSE(how.code) << how.code.message() << how.diag.message;
-    EXPECT_EQ(how.handle.state(), held_state::held);
-}
-
 TEST_P(redis_fault, a_server_that_is_not_there_is_told_at_once_or_waited_for) {
     redis_server server;
     const provider locks = redis::make_provider(options_for(server));

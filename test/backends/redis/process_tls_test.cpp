@@ -10,7 +10,9 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <fstream>
+#include <thread>
 
 namespace holdfast {
 namespace {
@@ -82,6 +84,19 @@ void take_hand_over_and_renew(fakes::handler_thread& handlers, style how, const 
 TEST_P(redis_tls, locks_are_taken_renewed_and_handed_over) {
     const redis_server server(issued().server_options("no"));
     take_hand_over_and_renew(handlers_, GetParam(), server, options_for(server));
+}
+
+TEST_P(redis_tls, a_time_shorter_than_connecting_takes_is_enough_for_a_free_lock) {
+    const redis_server server(issued().server_options("no"));
+    server.signal(SIGSTOP);
+    // The kernel takes the connection, and nobody answers until the caller's time is long over.
+    fakes::pending_acquire caller(handlers_, GetParam(), redis::make_provider(options_for(server)).make_lock("name"),
+                                  2ms);
+    std::this_thread::sleep_for(100ms);
+    server.signal(SIGCONT);
+    attempt how = caller.get();
+    ASSERT_FALSE(how.code) << how.code.message() << how.diag.message;
+    EXPECT_FALSE(release(std::move(how.handle)).code);
 }
 
 TEST_P(redis_tls, a_client_certificate_is_shown) {
