@@ -70,10 +70,8 @@ void channel::keep(std::shared_ptr<request> one, boottime::time_point until) {
 std::shared_ptr<request> channel::submit_lasting(std::string text, const script& which, boottime::time_point until,
                                                  boottime::time_point now) {
     auto made = make_detached(std::move(text), which);
-    made->reconnect_until = until;
     submit(*made, now);
-    made->open_until = until;
-    detached_.push_back(made);
+    keep(made, until);
     return made;
 }
 

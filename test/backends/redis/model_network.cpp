@@ -220,9 +220,8 @@ void model_channel::keep(std::shared_ptr<request> one, boottime::time_point unti
 std::shared_ptr<request> model_channel::submit_lasting(std::string text, const script& which,
                                                        boottime::time_point until) {
     auto made = make_detached(std::move(text), which);
-    made->reconnect_until = until;
     submit(*made);
-    detached_.push_back(made);
+    keep(made, until);
     return made;
 }
 
