@@ -15,8 +15,9 @@
 #include <array>
 #include <chrono>
 #include <exception>
+#include <new>
+#include <tuple>
 #include <utility>
-#include <vector>
 
 namespace holdfast::bench {
 namespace {
@@ -30,9 +31,18 @@ constexpr std::string_view raw_release =
     "if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('del', KEYS[1]) "
     "redis.pcall('publish', ARGV[2], '') return 1";
 
-std::string command(const std::vector<std::string_view>& words) {
-    std::string made = "*" + std::to_string(words.size()) + "\r\n";
-    for (const std::string_view word : words) {
+using words = std::span<const std::string_view>;
+using command_words = std::array<std::string_view, 6>;
+
+constexpr std::array<std::string_view, 3> load_words{"SCRIPT", "LOAD", raw_release};
+constexpr command_words acquire_words{"SET", raw_key, raw_id, "NX", "PX", "30000"};
+constexpr command_words release_words(std::string_view hash) {
+    return {"EVALSHA", hash, "1", raw_key, raw_id, raw_key};
+}
+
+std::string command(words all) {
+    std::string made = "*" + std::to_string(all.size()) + "\r\n";
+    for (const std::string_view word : all) {
         made += "$" + std::to_string(word.size()) + "\r\n" + std::string(word) + "\r\n";
     }
     return made;
@@ -57,22 +67,22 @@ void connect(tcp::socket& socket, boost::asio::io_context& io, const std::string
 
 /// A command's words as hiredis takes them.
 struct arguments {
-    arguments(std::initializer_list<std::string_view> words) {
-        for (const std::string_view each : words) {
-            texts[static_cast<std::size_t>(count)] = each.data();
-            sizes[static_cast<std::size_t>(count++)] = each.size();
+    explicit arguments(words all) : count(static_cast<int>(all.size())) {
+        for (std::size_t at = 0; at < all.size(); ++at) {
+            texts[at] = all[at].data();
+            sizes[at] = all[at].size();
         }
     }
 
-    std::array<const char*, 6> texts{};
-    std::array<std::size_t, 6> sizes{};
-    int count = 0;
+    std::array<const char*, std::tuple_size_v<command_words>> texts{};
+    std::array<std::size_t, std::tuple_size_v<command_words>> sizes{};
+    const int count;
 };
 
 struct formatted {
-    formatted(std::initializer_list<std::string_view> words) {
-        arguments all(words);
-        size = ::redisFormatCommandArgv(&bytes, all.count, all.texts.data(), all.sizes.data());
+    explicit formatted(words all) {
+        arguments from(all);
+        size = ::redisFormatCommandArgv(&bytes, from.count, from.texts.data(), from.sizes.data());
         if (size < 0) throw std::bad_alloc();
     }
     formatted(const formatted&) = delete;
@@ -85,15 +95,12 @@ struct formatted {
 
 boost::asio::awaitable<void> make_pairs(tcp::socket& socket, redisReader& reader, const std::string& hash, int count,
                                         samples& taken) {
+    const std::array<command_words, 2> commands{acquire_words, release_words(hash)};
     std::array<char, 4096> room;
     for (int made = 0; made < count; ++made) {
         const auto from = std::chrono::steady_clock::now();
-        for (const bool acquires : {true, false}) {
-            // Not by a conditional expression: its lists would be gone before they are read.
-            const std::string_view acquire[] = {"SET", raw_key, raw_id, "NX", "PX", "30000"};
-            const std::string_view release[] = {"EVALSHA", hash, "1", raw_key, raw_id, raw_key};
-            const auto& words = acquires ? acquire : release;
-            const formatted request{words[0], words[1], words[2], words[3], words[4], words[5]};
+        for (const command_words& all : commands) {
+            const formatted request(all);
             co_await boost::asio::async_write(
                 socket, boost::asio::buffer(request.bytes, static_cast<std::size_t>(request.size)),
                 boost::asio::use_awaitable);
@@ -115,10 +122,9 @@ boost::asio::awaitable<void> make_pairs(tcp::socket& socket, redisReader& reader
 
 raw_redis::raw_redis(const std::string& url) : socket_(io_) {
     connect(socket_, io_, url);
-    ask(command({"SCRIPT", "LOAD", raw_release}));
-    const std::string hash = line_;
-    acquire_ = command({"SET", raw_key, raw_id, "NX", "PX", "30000"});
-    release_ = command({"EVALSHA", hash, "1", raw_key, raw_id, raw_key});
+    ask(command(load_words));
+    acquire_ = command(acquire_words);
+    release_ = command(release_words(line_));
 }
 
 void raw_redis::begin_acquire() {
@@ -130,7 +136,7 @@ void raw_redis::begin_release() {
 }
 
 void raw_redis::subscribe() {
-    ask(command({"SUBSCRIBE", raw_key}));
+    ask(command(std::array<std::string_view, 2>{"SUBSCRIBE", raw_key}));
     for (int lines = 0; lines < 5; ++lines) read_line();
 }
 
@@ -139,7 +145,7 @@ void raw_redis::await_message() {
 }
 
 int raw_redis::server_process() {
-    boost::asio::write(socket_, boost::asio::buffer(command({"INFO", "server"})));
+    boost::asio::write(socket_, boost::asio::buffer(command(std::array<std::string_view, 2>{"INFO", "server"})));
     int found = -1;
     read_line();
     if (line_[0] != '$') return found;
@@ -169,13 +175,13 @@ hiredis_client::hiredis_client(const std::string& url) {
     const place where = place_of(url);
     context_.reset(::redisConnect(where.host.c_str(), std::stoi(where.port)));
     if (context_ == nullptr || context_->err != 0) throw error(errc::unavailable, "hiredis cannot connect");
-    const answer made = ask({"SCRIPT", "LOAD", raw_release});
+    const answer made = ask(load_words);
     hash_.assign(made->str, made->len);
 }
 
 void hiredis_client::pair() {
-    ask({"SET", raw_key, raw_id, "NX", "PX", "30000"});
-    ask({"EVALSHA", hash_, "1", raw_key, raw_id, raw_key});
+    ask(acquire_words);
+    ask(release_words(hash_));
 }
 
 void hiredis_client::closer::operator()(redisContext* context) const noexcept {
@@ -186,8 +192,8 @@ void hiredis_client::closer::operator()(redisReply* reply) const noexcept {
     ::freeReplyObject(reply);
 }
 
-hiredis_client::answer hiredis_client::ask(std::initializer_list<std::string_view> words) {
-    arguments all(words);
+hiredis_client::answer hiredis_client::ask(std::span<const std::string_view> command) {
+    arguments all(command);
     answer made(
         static_cast<redisReply*>(::redisCommandArgv(context_.get(), all.count, all.texts.data(), all.sizes.data())));
     if (made == nullptr) throw error(errc::unavailable, context_->errstr);

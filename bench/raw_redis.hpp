@@ -7,8 +7,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
-#include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -66,7 +66,7 @@ private:
     };
     using answer = std::unique_ptr<redisReply, closer>;
 
-    answer ask(std::initializer_list<std::string_view> words);
+    answer ask(std::span<const std::string_view> command);
 
     std::unique_ptr<redisContext, closer> context_;
     std::string hash_;
