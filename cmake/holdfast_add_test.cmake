@@ -62,20 +62,23 @@ function(holdfast_add_test)
     target_compile_definitions(${target} PRIVATE HOLDFAST_TEST_DATA_DIR="${PROJECT_SOURCE_DIR}/test/data")
     target_link_libraries(${target} PRIVATE ${arg_LIBRARIES} holdfast_core_static GTest::gmock GTest::gtest_main)
 
+    set(parts 1)
     if(CMAKE_CROSSCOMPILING AND arg_KIND STREQUAL "contract")
         # Under Wine the suite takes minutes, in which it mostly waits: parts of it run beside each other.
         set(parts 3)
-        foreach(part RANGE 1 ${parts})
-            math(EXPR index "${part} - 1")
-            set(name ${arg_NAME}.${part})
-            add_test(NAME ${name} COMMAND ${target} --gtest_brief=1)
-            set_tests_properties(${name} PROPERTIES ${_properties} LABELS "${_labels}"
-                ENVIRONMENT "${_environment};GTEST_TOTAL_SHARDS=${parts};GTEST_SHARD_INDEX=${index}")
-        endforeach()
-        return()
     endif()
-    add_test(NAME ${arg_NAME} COMMAND ${target} --gtest_brief=1)
-    set_tests_properties(${arg_NAME} PROPERTIES ${_properties} LABELS "${_labels}" ENVIRONMENT "${_environment}")
+    foreach(part RANGE 1 ${parts})
+        set(name ${arg_NAME})
+        set(part_environment "")
+        if(parts GREATER 1)
+            string(APPEND name ".${part}")
+            math(EXPR index "${part} - 1")
+            set(part_environment GTEST_TOTAL_SHARDS=${parts} GTEST_SHARD_INDEX=${index})
+        endif()
+        add_test(NAME ${name} COMMAND ${target} --gtest_brief=1)
+        set_tests_properties(${name} PROPERTIES ${_properties} LABELS "${_labels}"
+            ENVIRONMENT "${_environment};${part_environment}")
+    endforeach()
 endfunction()
 
 # holdfast_add_command_test(NAME <name> KIND <kind> SCRIPT <file.py> [ARGUMENTS ...] [LABELS ...]
